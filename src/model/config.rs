@@ -1,0 +1,425 @@
+//! `.p0/config.toml`: its form, its defaults, and how it becomes the settings of a run. Pure: reading the file is the
+//! surface's business.
+use super::{
+    id::{AgentName, RoleName},
+    settings::{AgentKind, AgentSettings, Budget, Limits, RoleSettings, Settings},
+    workflow::{Rights, Work, Workflow},
+};
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// Files that tools make and nobody writes: dropped from attempts unless the configuration says otherwise.
+pub const GENERATED: &[&str] = &[
+    "Cargo.lock",
+    "package-lock.json",
+    "yarn.lock",
+    "pnpm-lock.yaml",
+    "poetry.lock",
+    "uv.lock",
+    "Gemfile.lock",
+    "composer.lock",
+    "go.sum",
+    "target/",
+    "node_modules/",
+    "dist/",
+    "build/",
+    ".venv/",
+    "__pycache__/",
+    "**/__pycache__/",
+    "**/node_modules/",
+    ".pytest_cache/",
+    ".mypy_cache/",
+    ".gradle/",
+    "**/*.pyc",
+    "**/.DS_Store",
+];
+
+/// The file, as written.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The workflow when the command line and the spec name none.
+    pub workflow: Option<String>,
+    /// The agents.
+    pub agents: BTreeMap<String, AgentConfig>,
+    /// Who plays which role.
+    pub roles: BTreeMap<String, RoleConfig>,
+    /// Read-only roles beside the workflow's own.
+    pub specialists: BTreeMap<String, RoleConfig>,
+    /// Commands that judge a commit.
+    pub gates: GatesConfig,
+    /// Files that belong to nobody.
+    pub files: FilesConfig,
+    /// Limits.
+    pub limits: LimitsConfig,
+    /// Budget.
+    pub budget: BudgetConfig,
+}
+
+/// `[agents.NAME]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentConfig {
+    /// How it is driven: `command` or `playbook` in this version.
+    pub kind: String,
+    /// `command`: program and arguments.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// `playbook`: the file, relative to the repository's root.
+    #[serde(default)]
+    pub file: Option<PathBuf>,
+    /// Variables it gets beside the allow-listed environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+}
+
+/// `[roles.NAME]` and `[specialists.NAME]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RoleConfig {
+    /// The agent that plays it.
+    pub agent: Option<String>,
+    /// Wall limit of an attempt in seconds.
+    pub timeout_s: Option<u64>,
+    /// Limit without output in seconds.
+    pub idle_s: Option<u64>,
+    /// Instruction beside the role's template.
+    pub prompt: Option<String>,
+}
+
+/// `[gates]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatesConfig {
+    /// The commands, each a program and its arguments.
+    pub commands: Vec<Vec<String>>,
+    /// Limit of one command in seconds.
+    pub timeout_s: Option<u64>,
+}
+
+/// `[files]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FilesConfig {
+    /// Patterns of files that belong to nobody; [`GENERATED`] when left out.
+    pub generated: Option<Vec<String>>,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Attempts at the same time.
+    pub max_parallel: Option<u32>,
+    /// Turns of the planner.
+    pub max_iterations: Option<u32>,
+    /// Rounds of a ticket.
+    pub rounds: Option<u32>,
+    /// Between TERM and KILL, in milliseconds.
+    pub grace_ms: Option<u64>,
+    /// Bytes of output kept of an attempt.
+    pub output_bytes: Option<u64>,
+}
+
+/// `[budget]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BudgetConfig {
+    /// US dollars.
+    pub usd: Option<f64>,
+    /// Tokens.
+    pub tokens: Option<u64>,
+}
+
+/// What the command line adds to the file.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, Deserialize)]
+#[serde(default)]
+pub struct Overrides {
+    /// `--agent ROLE=NAME`.
+    pub agents: Vec<(String, String)>,
+    /// `--max-parallel`.
+    pub max_parallel: Option<u32>,
+    /// `--max-iterations`.
+    pub max_iterations: Option<u32>,
+    /// `--budget-usd`.
+    pub budget_usd: Option<f64>,
+    /// `--budget-tokens`.
+    pub budget_tokens: Option<u64>,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadConfig {
+    /// Not TOML, or not of the form.
+    #[error("{path}: {why}")]
+    Syntax {
+        /// The file.
+        path: String,
+        /// The parser's words, with line and column.
+        why: String,
+    },
+    /// An agent of no known kind.
+    #[error("agent '{agent}': kind '{kind}' is not available; this version has: command, playbook")]
+    UnknownKind {
+        /// The agent.
+        agent: String,
+        /// Its kind.
+        kind: String,
+    },
+    /// An agent without a program or file.
+    #[error("agent '{agent}': {what}")]
+    Incomplete {
+        /// The agent.
+        agent: String,
+        /// What to add.
+        what: String,
+    },
+    /// A role names an agent that is not there.
+    #[error("role '{role}' uses the agent '{agent}', which is not configured (there are: {known})")]
+    UnknownAgent {
+        /// The role.
+        role: String,
+        /// The agent.
+        agent: String,
+        /// Those that are.
+        known: String,
+    },
+    /// A role that the workflow does not have.
+    #[error("there is no role '{role}' in workflow '{workflow}' (there are: {known})")]
+    UnknownRole {
+        /// The role.
+        role: String,
+        /// The workflow.
+        workflow: String,
+        /// Those that are.
+        known: String,
+    },
+    /// Nobody plays a role that the workflow needs.
+    #[error(
+        "no agent plays the role '{role}' of workflow '{workflow}'; \
+         add [roles.{role}] with agent = \"NAME\" to .p0/config.toml, or --agent {role}=NAME"
+    )]
+    NoAgent {
+        /// The role.
+        role: String,
+        /// The workflow.
+        workflow: String,
+    },
+    /// A number that cannot be.
+    #[error("{name} must be at least 1")]
+    Zero {
+        /// The setting.
+        name: String,
+    },
+    /// An empty gate command.
+    #[error("[gates] commands: the {nth}. command is empty; name a program")]
+    EmptyGate {
+        /// Which, from 1.
+        nth: usize,
+    },
+}
+
+impl Config {
+    /// Reads the file's text. `path` is for the error.
+    ///
+    /// # Errors
+    /// [`BadConfig::Syntax`] with line and column.
+    pub fn parse(text: &str, path: &Path) -> Result<Config, BadConfig> {
+        toml::from_str(text)
+            .map_err(|e| BadConfig::Syntax { path: path.display().to_string(), why: e.to_string().trim().to_owned() })
+    }
+
+    /// The settings of a run of `workflow` in the repository at `root`.
+    ///
+    /// # Errors
+    /// See [`BadConfig`].
+    pub fn resolve(&self, workflow: &Workflow, root: &Path, over: &Overrides) -> Result<Settings, BadConfig> {
+        let mut agents = BTreeMap::new();
+        for (name, agent) in &self.agents {
+            agents.insert(AgentName(name.clone()), agent.resolve(name, root)?);
+        }
+        for (i, gate) in self.gates.commands.iter().enumerate() {
+            if gate.first().is_none_or(String::is_empty) {
+                return Err(BadConfig::EmptyGate { nth: i + 1 });
+            }
+        }
+        let roles = self.resolve_roles(workflow, over)?;
+        let used: Vec<&AgentName> = roles.values().map(|r| &r.agent).collect();
+        for (role, settings) in &roles {
+            if !agents.contains_key(&settings.agent) {
+                return Err(BadConfig::UnknownAgent {
+                    role: role.0.clone(),
+                    agent: settings.agent.0.clone(),
+                    known: join(agents.keys().map(|a| a.0.as_str())),
+                });
+            }
+        }
+        let agents: BTreeMap<_, _> =
+            agents.iter().filter(|(name, _)| used.contains(name)).map(|(n, a)| (n.clone(), a.clone())).collect();
+        Ok(Settings {
+            agents,
+            roles,
+            gates: self.gates.commands.clone(),
+            generated: self
+                .files
+                .generated
+                .clone()
+                .unwrap_or_else(|| GENERATED.iter().map(|g| (*g).to_owned()).collect()),
+            limits: self.limits(over)?,
+            budget: Budget {
+                usd: over.budget_usd.or(self.budget.usd),
+                tokens: over.budget_tokens.or(self.budget.tokens),
+            },
+        })
+    }
+
+    fn limits(&self, over: &Overrides) -> Result<Limits, BadConfig> {
+        let usual = Limits::default();
+        let limits = Limits {
+            max_parallel: over.max_parallel.or(self.limits.max_parallel).unwrap_or(usual.max_parallel),
+            max_iterations: over.max_iterations.or(self.limits.max_iterations).unwrap_or(usual.max_iterations),
+            rounds: self.limits.rounds.unwrap_or(usual.rounds),
+            gate_timeout_s: self.gates.timeout_s.unwrap_or(usual.gate_timeout_s),
+            grace_ms: self.limits.grace_ms.unwrap_or(usual.grace_ms),
+            output_bytes: self.limits.output_bytes.unwrap_or(usual.output_bytes),
+        };
+        for (name, value) in [
+            ("max_parallel", u64::from(limits.max_parallel)),
+            ("max_iterations", u64::from(limits.max_iterations)),
+            ("rounds", u64::from(limits.rounds)),
+            ("[gates] timeout_s", limits.gate_timeout_s),
+            ("output_bytes", limits.output_bytes),
+        ] {
+            if value == 0 {
+                return Err(BadConfig::Zero { name: name.to_owned() });
+            }
+        }
+        Ok(limits)
+    }
+
+    /// The roles of the workflow and the specialists. A role without an agent of its own gets the only agent there
+    /// is, when there is only one.
+    fn resolve_roles(
+        &self,
+        workflow: &Workflow,
+        over: &Overrides,
+    ) -> Result<BTreeMap<RoleName, RoleSettings>, BadConfig> {
+        let mut rights: BTreeMap<String, Rights> = workflow.roles.iter().map(|(n, r)| (n.0.clone(), *r)).collect();
+        let hears_specialists =
+            workflow.stages.iter().any(|s| matches!(&s.work, Work::Panel { every_specialist: true, .. }));
+        if hears_specialists {
+            rights.extend(self.specialists.keys().map(|name| (name.clone(), Rights::Specialist)));
+        }
+        let known = || join(rights.keys().map(String::as_str));
+        let named = over.agents.iter().map(|(role, _)| role).chain(self.roles.keys());
+        for role in named {
+            if !rights.contains_key(role) && !is_role_of_another_workflow(role) {
+                return Err(BadConfig::UnknownRole {
+                    role: role.clone(),
+                    workflow: workflow.name.clone(),
+                    known: known(),
+                });
+            }
+        }
+        let only = if self.agents.len() == 1 { self.agents.keys().next() } else { None };
+        let mut roles = BTreeMap::new();
+        for (name, rights) in &rights {
+            let config = self.roles.get(name).or_else(|| self.specialists.get(name)).cloned().unwrap_or_default();
+            let asked = over.agents.iter().rev().find(|(role, _)| role == name).map(|(_, agent)| agent.clone());
+            let Some(agent) = asked.or(config.agent).or_else(|| only.cloned()) else {
+                return Err(BadConfig::NoAgent { role: name.clone(), workflow: workflow.name.clone() });
+            };
+            if config.timeout_s == Some(0) || config.idle_s == Some(0) {
+                return Err(BadConfig::Zero { name: format!("timeout_s and idle_s of role '{name}'") });
+            }
+            roles.insert(
+                RoleName(name.clone()),
+                RoleSettings {
+                    agent: AgentName(agent),
+                    rights: *rights,
+                    timeout_s: config.timeout_s.unwrap_or(1800),
+                    idle_s: config.idle_s,
+                    prompt: config.prompt,
+                },
+            );
+        }
+        Ok(roles)
+    }
+}
+
+impl AgentConfig {
+    fn resolve(&self, name: &str, root: &Path) -> Result<AgentSettings, BadConfig> {
+        let incomplete = |what: &str| BadConfig::Incomplete { agent: name.to_owned(), what: what.to_owned() };
+        let (kind, command) = match self.kind.as_str() {
+            "command" => {
+                if self.command.first().is_none_or(String::is_empty) {
+                    return Err(incomplete("kind 'command' needs command = [\"PROGRAM\", \"ARGUMENT\", …]"));
+                }
+                (AgentKind::Command, self.command.clone())
+            }
+            "playbook" => {
+                let file = self.file.as_ref().ok_or_else(|| incomplete("kind 'playbook' needs file = \"PATH\""))?;
+                (AgentKind::Playbook, vec![root.join(file).display().to_string()])
+            }
+            other => return Err(BadConfig::UnknownKind { agent: name.to_owned(), kind: other.to_owned() }),
+        };
+        Ok(AgentSettings { kind, command, env_names: self.env.keys().cloned().collect() })
+    }
+}
+
+/// Roles that other workflows use may stand in the same file.
+fn is_role_of_another_workflow(role: &str) -> bool {
+    const KNOWN: &[&str] =
+        &["spec-writer", "architect", "engineer", "qa", "coder", "tester", "reviewer", "coordinator", "auditor"];
+    KNOWN.contains(&role)
+}
+
+fn join<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::workflow::builtin::ralph;
+
+    fn resolve(text: &str) -> Result<Settings, BadConfig> {
+        Config::parse(text, Path::new(".p0/config.toml"))?.resolve(&ralph(), Path::new("/r"), &Overrides::default())
+    }
+
+    #[test]
+    fn one_agent_plays_every_role() {
+        let settings =
+            resolve("[agents.a]\nkind='command'\ncommand=['x']\n[specialists.security]\nprompt='p'").unwrap();
+        assert_eq!(settings.roles.len(), 4);
+        assert!(settings.roles.values().all(|r| r.agent.0 == "a"));
+        assert_eq!(settings.specialists().map(|s| s.0.as_str()).collect::<Vec<_>>(), ["security"]);
+        assert!(settings.generated.contains(&"Cargo.lock".to_owned()));
+    }
+
+    #[test]
+    fn values_of_the_environment_are_not_recorded() {
+        let settings = resolve("[agents.a]\nkind='command'\ncommand=['x']\nenv={KEY='secret'}").unwrap();
+        assert_eq!(settings.agents[&"a".into()].env_names, ["KEY"]);
+        assert!(!serde_json::to_string(&settings).unwrap().contains("secret"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_mend() {
+        let sentence = |text: &str| resolve(text).unwrap_err().to_string();
+        let one = "[agents.a]\nkind='command'\ncommand=['x']\n";
+        assert!(sentence("agents = 3").contains("line 1"));
+        assert!(sentence("[agents.a]\nkind='telepathy'").contains("telepathy"));
+        assert!(sentence("[agents.a]\nkind='command'").contains("needs command"));
+        assert!(sentence(&format!("{one}[roles.executor]\nagent='b'")).contains("'b'"));
+        assert!(sentence(&format!("{one}[roles.dancer]\nagent='a'")).contains("planner"));
+        assert!(sentence("").contains("[roles.executor]"));
+        assert!(sentence(&format!("{one}[limits]\nmax_parallel=0")).contains("max_parallel"));
+        assert!(sentence(&format!("{one}[gates]\ncommands=[[]]")).contains("empty"));
+        assert!(sentence(&format!("{one}[limit]\nmax_parallel=1")).contains("limit"));
+    }
+}

@@ -1,0 +1,469 @@
+//! What happened. Past tense, in the noun's words; append-only.
+//!
+//! A stored event is never edited: a change of its form gets a new version ([`Event::version`]) and an upcast, and a
+//! fixture of the old form stays in `replay-fixtures/`.
+use super::{
+    Time,
+    attempt::{ExitReport, Harvest, Outcome},
+    files::Files,
+    id::{AgentName, AttemptId, BlobId, CommitId, LearningId, MilestoneId, RoleName, RunId, StageName},
+    protocol::Message,
+    settings::{Budget, Settings},
+    ticket::{BacklogItem, BlockedOn, Changes, Claim, Seed},
+    workflow::{Choice, Rights, Workflow},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The version of the rules in `kernel`. Recorded by each run; raised when the same command may decide otherwise.
+pub const RULES: u32 = 1;
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident = $kind:literal { $($(#[$fdoc:meta])* $field:ident : $type:ty),* $(,)? })*) => {
+        /// One event. The kind names are fixed; see [`Event::kind`].
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(tag = "kind", content = "data")]
+        pub enum Event {
+            $($(#[$doc])* #[serde(rename = $kind)] $name { $($(#[$fdoc])* $field: $type),* },)*
+        }
+
+        impl Event {
+            /// The kind: `ticket.created`.
+            pub fn kind(&self) -> &'static str {
+                match self { $(Event::$name { .. } => $kind,)* }
+            }
+
+            /// Every kind this version knows, in the order of the source.
+            pub const KINDS: &'static [&'static str] = &[$($kind),*];
+        }
+    };
+}
+
+events! {
+    /// A new spec.
+    MilestoneCreated = "milestone.created" {
+        /// Its id.
+        id: MilestoneId,
+        /// Its key.
+        key: String,
+        /// Its title.
+        title: String,
+        /// The whole spec.
+        spec: BlobId,
+        /// The repository's root.
+        project: String,
+    }
+    /// The same spec with other content.
+    MilestoneUpdated = "milestone.updated" {
+        /// Its title now.
+        title: String,
+        /// The whole spec now.
+        spec: BlobId,
+    }
+    /// A new work item.
+    TicketCreated = "ticket.created" {
+        /// What it is made from.
+        ticket: Seed,
+    }
+    /// An item was changed.
+    TicketUpdated = "ticket.updated" {
+        /// What is new.
+        changes: Changes,
+    }
+    /// Somebody holds it now.
+    TicketClaimed = "ticket.claimed" {
+        /// Who, and the fencing token.
+        claim: Claim,
+    }
+    /// The holder let go of it.
+    TicketReleased = "ticket.released" {
+        /// Why.
+        why: String,
+    }
+    /// The holder renewed its lease.
+    TicketRenewed = "ticket.renewed" {}
+    /// The holder is gone.
+    TicketLeaseExpired = "ticket.lease_expired" {
+        /// The evidence.
+        why: String,
+    }
+    /// Open or in progress.
+    TicketStatusChanged = "ticket.status_changed" {
+        /// `open` or `in_progress`.
+        status: OpenStatus,
+        /// Why.
+        reason: String,
+    }
+    /// Something was said about it.
+    TicketCommented = "ticket.commented" {
+        /// What.
+        text: String,
+    }
+    /// The planner put it off.
+    TicketDeferred = "ticket.deferred" {
+        /// Why.
+        reason: String,
+    }
+    /// It is done.
+    TicketCompleted = "ticket.completed" {
+        /// The commit it landed as; `None` where a person or worker outside any run said so.
+        commit: Option<CommitId>,
+    }
+    /// It is not going on without help.
+    TicketBlocked = "ticket.blocked" {
+        /// On what.
+        on: BlockedOn,
+    }
+    /// A run begins.
+    RunStarted = "run.started" {
+        /// Its id.
+        id: RunId,
+        /// The workflow, pinned.
+        workflow: Workflow,
+        /// The resolved configuration, pinned.
+        settings: Settings,
+        /// The spec it runs on.
+        spec: BlobId,
+        /// The commit it begins at.
+        base: CommitId,
+        /// The branch it lands on.
+        branch: String,
+        /// The version of the rules.
+        rules: u32,
+        /// The version of p0.
+        p0: String,
+        /// Unfinished items of the project's other milestones, for the planner to know.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        backlog: Vec<BacklogItem>,
+    }
+    /// Its branch is there.
+    RunOpened = "run.opened" {
+        /// The head.
+        head: CommitId,
+    }
+    /// What an earlier run was landing when this one began has landed: it begins there.
+    RunRebased = "run.rebased" {
+        /// The commit it begins at.
+        base: CommitId,
+    }
+    /// A new turn of the planner.
+    RunIterationStarted = "run.iteration_started" {
+        /// Its number, from 1.
+        iteration: u32,
+        /// What stood at the end of the one before.
+        signature: String,
+    }
+    /// The planner decided.
+    RunDecided = "run.decided" {
+        /// What.
+        decision: Choice,
+        /// Why.
+        reason: String,
+    }
+    /// It starts nothing new.
+    RunPaused = "run.paused" {
+        /// Why.
+        why: String,
+        /// Until when.
+        until: Option<Time>,
+    }
+    /// It goes on.
+    RunResumed = "run.resumed" {}
+    /// A person asked for another budget when it was started again.
+    RunBudgetChanged = "run.budget_changed" {
+        /// The budget from now on.
+        budget: Budget,
+    }
+    /// It cannot go on.
+    RunStuck = "run.stuck" {
+        /// Why.
+        why: String,
+    }
+    /// Met and landed.
+    RunDone = "run.done" {
+        /// The head.
+        commit: CommitId,
+    }
+    /// Something outside the plan does not work.
+    RunFailed = "run.failed" {
+        /// Why.
+        why: String,
+    }
+    /// Somebody ended it.
+    RunCancelled = "run.cancelled" {
+        /// Why.
+        why: String,
+    }
+    /// A stage begins.
+    StageEntered = "stage.entered" {
+        /// Its name.
+        stage: StageName,
+    }
+    /// A stage's work is done.
+    StageCompleted = "stage.completed" {
+        /// Its name.
+        stage: StageName,
+    }
+    /// An attempt is on record; its process comes after.
+    AttemptStarted = "attempt.started" {
+        /// Its id.
+        id: AttemptId,
+        /// Its role.
+        role: RoleName,
+        /// What the role may write.
+        rights: Rights,
+        /// Who plays it.
+        agent: AgentName,
+        /// The stage.
+        stage: StageName,
+        /// The iteration.
+        iteration: u32,
+        /// The round.
+        round: u32,
+        /// The commit it begins at.
+        base: CommitId,
+        /// Why the last round was refused.
+        feedback: Vec<String>,
+    }
+    /// Its supervisor waits for "go".
+    AttemptSpawned = "attempt.spawned" {
+        /// The supervisor's pid.
+        pid: u32,
+        /// Its start time in ticks.
+        start_ticks: u64,
+        /// Its nonce.
+        nonce: String,
+        /// BLAKE3 of the attempt's token, hexadecimal.
+        token_hash: String,
+        /// What it reads on stdin, its prompt included.
+        input: Option<BlobId>,
+    }
+    /// It said something that is taken at once.
+    AttemptReported = "attempt.reported" {
+        /// The line's number.
+        line: u64,
+        /// What it said.
+        message: Message,
+    }
+    /// Its program ended.
+    AttemptExited = "attempt.exited" {
+        /// How.
+        report: ExitReport,
+    }
+    /// Its program was ended at a limit.
+    AttemptTimedOut = "attempt.timed_out" {
+        /// Which, in words.
+        limit: String,
+    }
+    /// Its program is gone without a trace of its end.
+    AttemptLost = "attempt.lost" {
+        /// Whether its program ever ran.
+        began: bool,
+        /// The evidence.
+        why: String,
+    }
+    /// It is being ended.
+    AttemptStopping = "attempt.stopping" {
+        /// Why.
+        why: String,
+    }
+    /// What its worktree held.
+    AttemptHarvested = "attempt.harvested" {
+        /// What was found.
+        harvest: Harvest,
+    }
+    /// What became of it.
+    AttemptFinished = "attempt.finished" {
+        /// The outcome.
+        outcome: Outcome,
+    }
+    /// Its worktree is free again.
+    AttemptReleased = "attempt.released" {
+        /// The ref that keeps its unlanded work.
+        parked: Option<String>,
+    }
+    /// A ticket owns more files.
+    OwnershipGranted = "ownership.granted" {
+        /// The added files.
+        files: Files,
+    }
+    /// An attempt changed what is not its own.
+    OwnershipViolated = "ownership.violated" {
+        /// The paths.
+        paths: Vec<String>,
+        /// In words, a sentence each.
+        reasons: Vec<String>,
+    }
+    /// An agent asked for more files.
+    OwnershipExtensionRequested = "ownership.extension_requested" {
+        /// The files.
+        files: Files,
+        /// Why.
+        reason: String,
+        /// Why it was refused; `None` = granted.
+        refused: Option<String>,
+    }
+    /// An agent asked for more than its role may do.
+    RightsRefused = "rights.refused" {
+        /// What it asked for.
+        what: String,
+        /// Why not.
+        why: String,
+    }
+    /// A plan or a set of reports was refused whole.
+    PlanRefused = "plan.refused" {
+        /// A sentence each.
+        reasons: Vec<String>,
+    }
+    /// A gate command succeeded on a commit.
+    GatePassed = "gate.passed" {
+        /// The command.
+        gate: Vec<String>,
+        /// The exact commit.
+        commit: CommitId,
+        /// What it printed.
+        output: Option<BlobId>,
+        /// How long it took, in milliseconds.
+        wall_ms: u64,
+    }
+    /// A gate command refused a commit.
+    GateFailed = "gate.failed" {
+        /// The command.
+        gate: Vec<String>,
+        /// The exact commit.
+        commit: CommitId,
+        /// How it ended.
+        why: String,
+        /// The last lines it printed.
+        tail: String,
+        /// What it printed.
+        output: Option<BlobId>,
+        /// How long it took, in milliseconds.
+        wall_ms: u64,
+    }
+    /// A commit waits to land.
+    IntegrationQueued = "integration.queued" {
+        /// The commit.
+        commit: CommitId,
+    }
+    /// It was merged in memory on the head.
+    IntegrationMerged = "integration.merged" {
+        /// The head it was merged on.
+        onto: CommitId,
+        /// The exact commit that would land.
+        candidate: CommitId,
+    }
+    /// It does not merge.
+    IntegrationConflicted = "integration.conflicted" {
+        /// The paths.
+        paths: Vec<String>,
+        /// The head it does not merge with.
+        onto: CommitId,
+    }
+    /// It is on the branch.
+    IntegrationLanded = "integration.landed" {
+        /// The commit.
+        commit: CommitId,
+        /// Its parent.
+        parent: CommitId,
+        /// Moving the branch, in milliseconds.
+        wall_ms: u64,
+    }
+    /// Something is about to be done that must not be done twice.
+    EffectIntended = "effect.intended" {
+        /// What.
+        what: Intent,
+    }
+    /// The verifier's word.
+    VerdictIssued = "verdict.issued" {
+        /// Whether the milestone is met.
+        met: bool,
+        /// Why.
+        rationale: String,
+        /// What is missing.
+        gaps: Vec<String>,
+        /// The commit it judged.
+        commit: CommitId,
+    }
+    /// A read-only role found something: a new item of kind feedback.
+    FeedbackFiled = "feedback.filed" {
+        /// The item.
+        ticket: Seed,
+    }
+    /// Somebody learned something.
+    LearningRecorded = "learning.recorded" {
+        /// Its id.
+        id: LearningId,
+        /// What.
+        text: String,
+    }
+    /// The planner chose what is worth keeping.
+    LearningCurated = "learning.curated" {
+        /// The kept ones; the others of now are dropped from prompts.
+        keep: Vec<LearningId>,
+    }
+    /// A limit of the budget is reached.
+    BudgetExhausted = "budget.exhausted" {
+        /// Which, in words.
+        what: String,
+    }
+    /// An agent's provider takes no more work for now.
+    AgentRateLimited = "agent.rate_limited" {
+        /// The agent.
+        agent: AgentName,
+        /// Until when.
+        until: Time,
+    }
+    /// The limit of an agent is over.
+    AgentAvailable = "agent.available" {
+        /// The agent.
+        agent: AgentName,
+    }
+    /// A report came that no longer applies.
+    ResultIgnored = "result.ignored" {
+        /// What it was.
+        what: String,
+        /// Why it no longer applies.
+        why: String,
+    }
+    /// The end of the log was an unacknowledged rest and was cut.
+    JournalRepaired = "journal.repaired" {
+        /// What was cut.
+        what: String,
+    }
+    /// The store was made anew from the journal.
+    StoreRebuilt = "store.rebuilt" {
+        /// Why.
+        why: String,
+    }
+}
+
+/// What an attempt's intent is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "intent", rename_all = "snake_case")]
+pub enum Intent {
+    /// To move the run's branch from `parent` to `commit`.
+    Land {
+        /// The exact commit.
+        commit: CommitId,
+        /// The head it replaces.
+        parent: CommitId,
+    },
+}
+
+/// The statuses that carry no data of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OpenStatus {
+    /// Nobody works on it.
+    Open,
+    /// Somebody does.
+    InProgress,
+}
+
+impl Event {
+    /// The version of this kind's form. All are in their first.
+    pub fn version(&self) -> u32 {
+        1
+    }
+}

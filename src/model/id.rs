@@ -1,0 +1,209 @@
+//! One newtype for every kind of id.
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+use uuid::Uuid;
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::parse_str(text).map($name)
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// A milestone, and with it the stream of frames that its aggregate is folded from.
+    MilestoneId
+);
+uuid_id!(
+    /// One execution of a workflow on a milestone (UUID version 7).
+    RunId
+);
+uuid_id!(
+    /// One invocation of an agent (UUID version 7).
+    AttemptId
+);
+
+macro_rules! name_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[serde(transparent)]
+        pub struct $name(pub String);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                $name(text.to_owned())
+            }
+        }
+    };
+}
+
+name_id!(
+    /// A role as the workflow and the configuration name it: `planner`, `executor`, `security`.
+    RoleName
+);
+name_id!(
+    /// A configured agent: the `NAME` of `[agents.NAME]`.
+    AgentName
+);
+name_id!(
+    /// A stage of a workflow.
+    StageName
+);
+name_id!(
+    /// A learning: `L1`, `L2`, … within its milestone.
+    LearningId
+);
+name_id!(
+    /// A git commit, as lower-case hexadecimal.
+    CommitId
+);
+
+impl CommitId {
+    /// The first ten digits, for people.
+    pub fn short(&self) -> &str {
+        self.0.get(..10).unwrap_or(&self.0)
+    }
+}
+
+/// A work item: the milestone's key and a path of numbers, `BLOG-2.3` for the third sub-task of `BLOG-2`.
+///
+/// The one join key across the log, the tracker, the audit and the commits. Orders by number, not by text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TicketId {
+    key: String,
+    path: Vec<u32>,
+}
+
+impl TicketId {
+    /// The `number`-th top-level item of the milestone with this key.
+    pub fn new(key: &str, number: u32) -> Self {
+        Self { key: key.to_owned(), path: vec![number] }
+    }
+
+    /// The `number`-th sub-task of this item.
+    pub fn child(&self, number: u32) -> Self {
+        let mut path = self.path.clone();
+        path.push(number);
+        Self { key: self.key.clone(), path }
+    }
+
+    /// The milestone's key: `BLOG` of `BLOG-2.3`.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl fmt::Display for TicketId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-", self.key)?;
+        for (i, n) in self.path.iter().enumerate() {
+            if i > 0 {
+                f.write_str(".")?;
+            }
+            write!(f, "{n}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A text that is not a ticket id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a ticket id (expected KEY-1 or KEY-1.2)")]
+pub struct TicketIdError(String);
+
+impl FromStr for TicketId {
+    type Err = TicketIdError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fail = || TicketIdError(text.to_owned());
+        let (key, path) = text.rsplit_once('-').ok_or_else(fail)?;
+        if !is_key(key) {
+            return Err(fail());
+        }
+        let path: Vec<u32> = path.split('.').map(|n| n.parse().map_err(|_| fail())).collect::<Result<_, _>>()?;
+        Ok(Self { key: key.to_owned(), path })
+    }
+}
+
+/// Whether a text can be a milestone's key: a capital letter, then capitals and digits, 16 at the most.
+pub fn is_key(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|b| b.is_ascii_uppercase())
+        && text.len() <= 16
+        && bytes.all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+}
+
+impl Serialize for TicketId {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TicketId {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for TicketId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TicketId".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^[A-Z][A-Z0-9]{0,15}-[0-9]+([.][0-9]+)*$"})
+    }
+}
+
+/// A fencing token: every claim of a milestone gets a higher one, and a write with an older one is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Fence(pub u64);
+
+/// A content-addressed blob beside the log: BLAKE3 of its bytes (hexadecimal) and its size in bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct BlobId {
+    /// BLAKE3 of the uncompressed bytes, lower-case hexadecimal.
+    pub hash: String,
+    /// Uncompressed size in bytes.
+    pub size: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticket_ids_read_back_and_order_by_number() {
+        let two: TicketId = "BLOG-2".parse().unwrap();
+        assert_eq!(two.child(3).to_string(), "BLOG-2.3");
+        assert_eq!("BLOG-2.3".parse::<TicketId>().unwrap(), two.child(3));
+        assert!(two < TicketId::new("BLOG", 10));
+        assert!(two < two.child(1));
+        for bad in ["", "BLOG", "BLOG-", "blog-1", "BLOG-1.", "BLOG-x", "-1", "1A-1"] {
+            assert!(bad.parse::<TicketId>().is_err(), "{bad}");
+        }
+    }
+}

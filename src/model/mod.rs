@@ -1,0 +1,26 @@
+//! The vocabulary: ids, nouns, commands, events, effects, rejections and the state they add up to.
+//!
+//! What is never in here: input or output, a clock, randomness, async, or a rule about what may happen. Everything is
+//! plain data that serde can write down; what is stored carries a version (see [`event`]).
+pub mod actor;
+pub mod aggregate;
+pub mod attempt;
+pub mod command;
+pub mod config;
+pub mod effect;
+pub mod event;
+pub mod files;
+pub mod id;
+pub mod protocol;
+pub mod record;
+pub mod rejection;
+pub mod reply;
+pub mod run;
+pub mod schema;
+pub mod settings;
+pub mod spec;
+pub mod ticket;
+pub mod workflow;
+
+/// A moment, in UTC, kept to the millisecond. Commands carry it; nothing in `model` or `kernel` reads a clock.
+pub type Time = chrono::DateTime<chrono::Utc>;

@@ -1,0 +1,330 @@
+//! The contract with an agent of kind `command`: what it reads on stdin and the lines it writes on stdout.
+use super::{
+    files::Files,
+    ticket::{BacklogItem, Contract, Priority},
+    workflow::Choice,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The version of this contract.
+pub const PROTOCOL: u32 = 1;
+
+/// A work item as a planner or an executor proposes it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Proposal {
+    /// A name for other lines of the same plan to refer to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The id of an existing item that this changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// One line. Needed for a new item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Markdown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// `task` (the default) or `fix`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ProposalKind>,
+    /// How much it matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// The files it will own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<Files>,
+    /// Keys of the same plan, or ids of existing items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depends_on: Option<Vec<String>>,
+    /// What is agreed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Contract>,
+    /// Ids of feedback that is closed when this lands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closes: Option<Vec<String>>,
+}
+
+/// What a proposal is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProposalKind {
+    /// Planned work.
+    Task,
+    /// Work that answers a finding; inherits the files of what it mends when it lists none.
+    Fix,
+}
+
+/// What an agent says of its own ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnStatus {
+    /// At work.
+    InProgress,
+    /// Finished, as it believes.
+    Done,
+    /// It cannot go on.
+    Blocked,
+}
+
+/// One entry of a checklist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Check {
+    /// What is to be done.
+    pub text: String,
+    /// Whether it is.
+    #[serde(default)]
+    pub done: bool,
+}
+
+/// One line an agent says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Message {
+    /// A new or changed work item (planner).
+    Ticket(Proposal),
+    /// Not now, and why (planner).
+    Defer {
+        /// The item's id.
+        ticket: String,
+        /// Why.
+        reason: String,
+    },
+    /// What now? (planner)
+    Decision {
+        /// The answer.
+        decision: Choice,
+        /// Why.
+        #[serde(default)]
+        reason: String,
+    },
+    /// Of its own ticket (executor).
+    Status {
+        /// The status.
+        status: OwnStatus,
+        /// Why.
+        #[serde(default)]
+        reason: String,
+    },
+    /// A part of its own ticket (executor).
+    Subtask(Proposal),
+    /// A comment on its own ticket.
+    Comment {
+        /// What it says.
+        text: String,
+    },
+    /// "What do you wish you had known?"
+    Learning {
+        /// The answer.
+        text: String,
+    },
+    /// The learnings worth keeping (planner).
+    Curate {
+        /// Their ids.
+        keep: Vec<String>,
+    },
+    /// More files for its ticket (executor).
+    RequestFiles {
+        /// Paths to add.
+        #[serde(default)]
+        create: Vec<String>,
+        /// Paths to change.
+        #[serde(default)]
+        modify: Vec<String>,
+        /// Why.
+        #[serde(default)]
+        reason: String,
+    },
+    /// Whether the milestone is met (verifier).
+    Verdict {
+        /// Whether it is.
+        met: bool,
+        /// Why.
+        #[serde(default)]
+        rationale: String,
+        /// What is missing.
+        #[serde(default)]
+        gaps: Vec<String>,
+    },
+    /// A finding (specialist).
+    Feedback {
+        /// One line.
+        title: String,
+        /// Markdown.
+        #[serde(default)]
+        body: String,
+        /// How much it matters.
+        #[serde(default)]
+        priority: Priority,
+        /// What kind of finding; the role's name when left out.
+        #[serde(default)]
+        category: Option<String>,
+        /// The files it is about.
+        #[serde(default)]
+        files: Vec<String>,
+    },
+    /// A document for later stages.
+    Artifact {
+        /// Its name: `spec`, `plan`, `review`.
+        name: String,
+        /// Its text.
+        content: String,
+    },
+    /// What the agent has set itself to do.
+    Checklist {
+        /// The entries.
+        items: Vec<Check>,
+    },
+    /// How sure it is.
+    Confidence {
+        /// From 0 to 100.
+        value: f64,
+    },
+    /// What it used since its last such line.
+    Usage {
+        /// The model.
+        #[serde(default)]
+        model: Option<String>,
+        /// Tokens read.
+        #[serde(default)]
+        input_tokens: u64,
+        /// Tokens written.
+        #[serde(default)]
+        output_tokens: u64,
+        /// US dollars.
+        #[serde(default)]
+        cost_usd: f64,
+    },
+    /// Its provider takes no more work for now.
+    RateLimited {
+        /// Seconds until it may.
+        #[serde(default)]
+        retry_after_s: Option<u64>,
+    },
+    /// Something only a person can answer.
+    Question {
+        /// The question.
+        text: String,
+    },
+}
+
+impl Message {
+    /// The `type` words of what waits for the clean end ([`Message::is_staged`]).
+    pub const STAGED: &[&str] = &["ticket", "subtask", "defer", "decision", "verdict", "feedback", "curate"];
+
+    /// Whether it waits for the agent's clean end, to be applied together with the others.
+    pub fn is_staged(&self) -> bool {
+        match self {
+            Message::Ticket(_)
+            | Message::Subtask(_)
+            | Message::Defer { .. }
+            | Message::Decision { .. }
+            | Message::Verdict { .. }
+            | Message::Feedback { .. }
+            | Message::Curate { .. } => true,
+            Message::Status { .. }
+            | Message::Comment { .. }
+            | Message::Learning { .. }
+            | Message::RequestFiles { .. }
+            | Message::Artifact { .. }
+            | Message::Checklist { .. }
+            | Message::Confidence { .. }
+            | Message::Usage { .. }
+            | Message::RateLimited { .. }
+            | Message::Question { .. } => false,
+        }
+    }
+
+    /// Its `type` word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Message::Ticket(_) => "ticket",
+            Message::Defer { .. } => "defer",
+            Message::Decision { .. } => "decision",
+            Message::Status { .. } => "status",
+            Message::Subtask(_) => "subtask",
+            Message::Comment { .. } => "comment",
+            Message::Learning { .. } => "learning",
+            Message::Curate { .. } => "curate",
+            Message::RequestFiles { .. } => "request_files",
+            Message::Verdict { .. } => "verdict",
+            Message::Feedback { .. } => "feedback",
+            Message::Artifact { .. } => "artifact",
+            Message::Checklist { .. } => "checklist",
+            Message::Confidence { .. } => "confidence",
+            Message::Usage { .. } => "usage",
+            Message::RateLimited { .. } => "rate_limited",
+            Message::Question { .. } => "question",
+        }
+    }
+}
+
+/// What an agent reads on stdin: one JSON object. Keys that do not apply are null or empty.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentInput {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// The role it plays.
+    pub role: String,
+    /// The run.
+    pub run: String,
+    /// The iteration, from 1.
+    pub iteration: u32,
+    /// The attempt.
+    pub attempt: String,
+    /// The round, from 1.
+    pub round: u32,
+    /// Everything below in words, for agents that read words.
+    pub prompt: String,
+    /// The milestone.
+    pub milestone: MilestoneInput,
+    /// Its ticket, as in `p0 tickets --json`, with its contract.
+    pub ticket: Option<Value>,
+    /// The items its role may see, as in `p0 tickets --json`.
+    pub tickets: Vec<Value>,
+    /// Planners: unfinished items of the project's other milestones, as they stood when the run began.
+    pub backlog: Vec<BacklogItem>,
+    /// The last verdict of the run.
+    pub verdict: Option<VerdictInput>,
+    /// What earlier attempts learned.
+    pub learnings: Vec<LearningInput>,
+    /// Why the last round or plan was refused, in words.
+    pub feedback: Vec<String>,
+    /// The files it may create and modify.
+    pub files: Files,
+}
+
+/// The milestone, as an agent sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MilestoneInput {
+    /// Its key.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// The whole spec.
+    pub body: String,
+}
+
+/// A verdict, as an agent sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VerdictInput {
+    /// Whether the milestone was met.
+    pub met: bool,
+    /// Why.
+    pub rationale: String,
+    /// What was missing.
+    pub gaps: Vec<String>,
+    /// The commit it judged.
+    pub commit: String,
+}
+
+/// A learning, as an agent sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LearningInput {
+    /// Its id.
+    pub id: String,
+    /// Its text.
+    pub text: String,
+}

@@ -1,0 +1,210 @@
+//! Runs: one execution of a workflow on a milestone.
+use super::{
+    Time,
+    attempt::Usage,
+    id::{AgentName, AttemptId, CommitId, RoleName, RunId, StageName},
+    settings::Settings,
+    ticket::BacklogItem,
+    workflow::{Choice, Workflow},
+};
+use imbl::OrdMap;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A lost attempt uses up no round: that is for crashes and stops. So many in a row are no accident; the next one counts
+/// as a failed round, so that nothing goes on for ever.
+pub const LOST_IN_A_ROW: u32 = 10;
+
+/// How a run stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum RunState {
+    /// At work.
+    Running,
+    /// Waits for a person.
+    AwaitingApproval {
+        /// For what.
+        why: String,
+    },
+    /// Starts nothing new.
+    Paused {
+        /// Why.
+        why: String,
+        /// Until when; `None` = until somebody resumes it.
+        until: Option<Time>,
+    },
+    /// The spec is met, and landed.
+    Done,
+    /// It cannot go on without more information.
+    Stuck {
+        /// Why.
+        why: String,
+    },
+    /// Something outside the plan does not work.
+    Failed {
+        /// Why.
+        why: String,
+    },
+    /// Somebody ended it.
+    Cancelled {
+        /// Why.
+        why: String,
+    },
+}
+
+impl RunState {
+    /// The word used in tables and JSON.
+    pub fn word(&self) -> &'static str {
+        match self {
+            RunState::Running => "running",
+            RunState::AwaitingApproval { .. } => "awaiting_approval",
+            RunState::Paused { .. } => "paused",
+            RunState::Done => "done",
+            RunState::Stuck { .. } => "stuck",
+            RunState::Failed { .. } => "failed",
+            RunState::Cancelled { .. } => "cancelled",
+        }
+    }
+
+    /// Why it stands so, where there is a reason.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            RunState::Running | RunState::Done => None,
+            RunState::AwaitingApproval { why }
+            | RunState::Paused { why, .. }
+            | RunState::Stuck { why }
+            | RunState::Failed { why }
+            | RunState::Cancelled { why } => Some(why),
+        }
+    }
+
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
+        match self {
+            RunState::Running | RunState::AwaitingApproval { .. } | RunState::Paused { .. } => false,
+            RunState::Done | RunState::Stuck { .. } | RunState::Failed { .. } | RunState::Cancelled { .. } => true,
+        }
+    }
+}
+
+/// Whether a milestone is met, by a verifier, on one commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Whether it is met.
+    pub met: bool,
+    /// Why.
+    pub rationale: String,
+    /// What is missing.
+    pub gaps: Vec<String>,
+    /// The commit it judged; any later landing voids it.
+    pub commit: CommitId,
+    /// Who judged.
+    pub attempt: AttemptId,
+}
+
+/// The stage a run is in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtStage {
+    /// Its name.
+    pub name: StageName,
+    /// The commit that was the head when it was entered.
+    pub head: CommitId,
+    /// Roles of a panel that were heard.
+    pub heard: Vec<RoleName>,
+    /// Failed tries of each role in this stage.
+    pub failures: OrdMap<RoleName, u32>,
+    /// Attempts of each role in this stage; numbers the next round.
+    pub rounds: OrdMap<RoleName, u32>,
+    /// Attempts of each role lost in a row; see [`LOST_IN_A_ROW`].
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    pub lost: OrdMap<RoleName, u32>,
+    /// Why the last try of each role was refused.
+    pub feedback: OrdMap<RoleName, Vec<String>>,
+    /// The planner's decision, in a planning stage.
+    pub decided: Option<(Choice, String)>,
+}
+
+/// A named document that an agent left for later stages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Its text.
+    pub content: String,
+    /// Who left it.
+    pub attempt: AttemptId,
+}
+
+/// Counters of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Attempts put on record.
+    pub attempts: u32,
+    /// Merges that had conflicts.
+    pub merge_conflicts: u32,
+    /// Attempts that changed files which are not theirs.
+    pub ownership_violations: u32,
+    /// Commits that a gate refused.
+    pub gate_failures: u32,
+    /// Messages above an agent's rights.
+    pub rights_refused: u32,
+    /// Landings.
+    pub landed: u32,
+}
+
+/// Milliseconds spent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// By agents' programs, added up.
+    pub agents_ms: u64,
+    /// By merging, gates and landing, added up.
+    pub integration_ms: u64,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// The workflow it runs, pinned at its start.
+    pub workflow: Arc<Workflow>,
+    /// What decided it beside the spec, pinned at its start.
+    pub settings: Arc<Settings>,
+    /// BLAKE3 of the spec it runs on.
+    pub spec_hash: String,
+    /// The branch it lands on.
+    pub branch: String,
+    /// The commit it began at.
+    pub base: CommitId,
+    /// The head of its branch; `None` until the branch is there.
+    pub head: Option<CommitId>,
+    /// How it stands.
+    pub state: RunState,
+    /// The iteration, from 1; 0 before the first.
+    pub iteration: u32,
+    /// The stage it is in.
+    pub stage: Option<AtStage>,
+    /// Commits on their way to the branch, first in first out.
+    pub queue: imbl::Vector<AttemptId>,
+    /// The last verdict.
+    pub verdict: Option<Verdict>,
+    /// What stood at the end of the last iteration, to see that nothing moves.
+    pub signature: Option<String>,
+    /// Agents that take no more work for now.
+    pub limited: OrdMap<AgentName, Time>,
+    /// Programs that could not be started, in a row.
+    pub start_failures: u32,
+    /// What all attempts used.
+    pub usage: Usage,
+    /// Counters.
+    pub counters: Counters,
+    /// Time spent.
+    pub spent: Spent,
+    /// Documents left by agents.
+    pub artifacts: OrdMap<String, Artifact>,
+    /// Unfinished items of the project's other milestones when it began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backlog: Vec<BacklogItem>,
+    /// When it was put on record.
+    pub started_at: Time,
+    /// When it was over.
+    pub ended_at: Option<Time>,
+}

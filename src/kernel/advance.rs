@@ -1,0 +1,274 @@
+//! What follows by itself: stages entered and left, attempts started, runs ended. Interprets the run's workflow value.
+use super::{
+    decide::cx::{Cx, Scope},
+    schedule,
+};
+use crate::model::{
+    event::Event,
+    id::{AttemptId, CommitId, Fence, RoleName, RunId, StageName, TicketId},
+    run::{AtStage, Run, RunState},
+    ticket::{Claim, Holder, Status},
+    workflow::{Exit, Goal, Stage, When, Work},
+};
+
+/// Goes on until nothing more follows.
+pub(crate) fn advance(cx: &mut Cx<'_>) {
+    while let Some(run) = cx.state.live_run().filter(|r| r.state == RunState::Running && r.head.is_some()) {
+        let id = run.id;
+        if !step(cx, id) {
+            return;
+        }
+    }
+}
+
+/// One step; whether there was one to take.
+fn step(cx: &mut Cx<'_>, id: RunId) -> bool {
+    let Some(run) = cx.state.runs.get(&id).cloned() else { return false };
+    let Some(at) = &run.stage else {
+        let Some(first) = run.workflow.stages.first() else {
+            fail(cx, id, "the workflow has no stage");
+            return false;
+        };
+        cx.emit_engine(Scope::run(id), Event::RunIterationStarted { iteration: 1, signature: String::new() });
+        cx.emit_engine(Scope::run(id), Event::StageEntered { stage: first.name.clone() });
+        return true;
+    };
+    let Some(stage) = run.workflow.stage(&at.name) else {
+        fail(cx, id, &format!("the workflow has no stage '{}'", at.name));
+        return false;
+    };
+    match &stage.work {
+        Work::Plan { role } => {
+            if at.decided.is_some() && !anyone_live(cx, id) {
+                leave(cx, &run, stage, at);
+                return true;
+            }
+            if at.decided.is_some() || anyone_live(cx, id) {
+                return false;
+            }
+            solo(cx, &run, stage, at, role)
+        }
+        Work::Panel { roles, every_specialist } => {
+            let panel = schedule::panel(&run.settings, roles, *every_specialist);
+            let missing: Vec<RoleName> = panel.into_iter().filter(|r| !at.heard.contains(r)).collect();
+            if missing.is_empty() && !anyone_live(cx, id) {
+                leave(cx, &run, stage, at);
+                return true;
+            }
+            let next = missing.into_iter().find(|role| !live_in_role(cx, id, role));
+            next.is_some_and(|role| solo(cx, &run, stage, at, &role))
+        }
+        Work::EachReadyTicket { role } => {
+            if start_ready(cx, &run, stage, role) {
+                return true;
+            }
+            if anyone_live(cx, id) || schedule::anything_moves(&cx.state) {
+                return false;
+            }
+            leave(cx, &run, stage, at);
+            true
+        }
+    }
+}
+
+fn anyone_live(cx: &Cx<'_>, run: RunId) -> bool {
+    cx.state.attempts.values().any(|a| a.run == run && a.outcome().is_none())
+}
+
+fn live_in_role(cx: &Cx<'_>, run: RunId, role: &RoleName) -> bool {
+    cx.state.attempts.values().any(|a| a.run == run && a.role == *role && a.outcome().is_none())
+}
+
+/// Starts the one attempt of a role in this stage, or gives up after too many.
+fn solo(cx: &mut Cx<'_>, run: &Run, stage: &Stage, at: &AtStage, role: &RoleName) -> bool {
+    let failures = at.failures.get(role).copied().unwrap_or_default();
+    if failures >= run.settings.limits.rounds {
+        let last = at.feedback.get(role).map(|f| f.join("; ")).unwrap_or_default();
+        let why = format!("{role} failed {failures} times in stage {}: {last}", stage.name);
+        stuck(cx, run.id, why);
+        return true;
+    }
+    if schedule::no_place(&cx.state, run, role).is_some() || !afford(cx, run) {
+        return false;
+    }
+    let round = at.rounds.get(role).copied().unwrap_or_default() + 1;
+    let feedback = at.feedback.get(role).cloned().unwrap_or_default();
+    start(cx, run, stage, role, None, round, feedback)
+}
+
+/// Starts an attempt on the most important ready ticket, if there is one and a place for it.
+fn start_ready(cx: &mut Cx<'_>, run: &Run, stage: &Stage, role: &RoleName) -> bool {
+    if schedule::no_place(&cx.state, run, role).is_some() {
+        return false;
+    }
+    let Some(ticket) = schedule::next_ready(&cx.state) else { return false };
+    if !afford(cx, run) {
+        return false;
+    }
+    let Some((round, feedback)) = cx.state.tickets.get(&ticket).map(|t| (t.rounds + 1, t.feedback.clone())) else {
+        return false;
+    };
+    start(cx, run, stage, role, Some(&ticket), round, feedback)
+}
+
+/// Budgets are checked before every attempt; a used-up one pauses the run.
+fn afford(cx: &mut Cx<'_>, run: &Run) -> bool {
+    let Some(what) = schedule::exhausted(run) else { return true };
+    cx.emit_engine(Scope::run(run.id), Event::BudgetExhausted { what: what.clone() });
+    let why = format!("the budget is used up: {what}");
+    cx.emit_engine(Scope::run(run.id), Event::RunPaused { why, until: None });
+    false
+}
+
+fn start(
+    cx: &mut Cx<'_>,
+    run: &Run,
+    stage: &Stage,
+    role: &RoleName,
+    ticket: Option<&TicketId>,
+    round: u32,
+    feedback: Vec<String>,
+) -> bool {
+    let Some(settings) = run.settings.roles.get(role) else {
+        fail(cx, run.id, &format!("nobody plays the role '{role}'"));
+        return false;
+    };
+    let Some(base) = run.head.clone() else { return false };
+    let id = AttemptId(cx.new_id());
+    let scope = Scope { run: Some(run.id), ticket: ticket.cloned(), attempt: Some(id) };
+    if ticket.is_some() {
+        let claim = Claim { fence: Fence(cx.state.last_fence + 1), holder: Holder::Attempt { attempt: id } };
+        cx.emit_engine(scope.clone(), Event::TicketClaimed { claim });
+    }
+    let event = Event::AttemptStarted {
+        id,
+        role: role.clone(),
+        rights: settings.rights,
+        agent: settings.agent.clone(),
+        stage: stage.name.clone(),
+        iteration: run.iteration,
+        round,
+        base,
+        feedback,
+    };
+    cx.emit_engine(scope, event);
+    true
+}
+
+/// Takes the first way out whose condition holds.
+fn leave(cx: &mut Cx<'_>, run: &Run, stage: &Stage, at: &AtStage) {
+    let holds = |exit: &&Exit| match exit.when {
+        When::Decided(choice) => at.decided.as_ref().is_some_and(|(decided, _)| *decided == choice),
+        When::Finished => true,
+    };
+    let reason = at.decided.as_ref().map(|(_, why)| why.clone()).unwrap_or_default();
+    let Some(exit) = stage.exits.iter().find(holds) else {
+        fail(cx, run.id, &format!("stage '{}' has no way out for what was decided", stage.name));
+        return;
+    };
+    cx.emit_engine(Scope::run(run.id), Event::StageCompleted { stage: stage.name.clone() });
+    match &exit.goal {
+        Goal::Stage(goal) => {
+            // Asked of a plan, not of what a stage leaves behind: the planner may know a way around.
+            if at.decided.is_some()
+                && let Some(why) = everything_blocked(cx)
+            {
+                stuck(cx, run.id, why);
+                return;
+            }
+            enter(cx, run.id, goal);
+        }
+        Goal::NextIteration(goal) => next_iteration(cx, run, goal),
+        Goal::Done { otherwise } => match done_on(cx, run) {
+            Some(commit) => {
+                super::decide::end_run(cx, run.id, Event::RunDone { commit });
+            }
+            None => enter(cx, run.id, otherwise),
+        },
+        Goal::Stuck => stuck(cx, run.id, format!("the planner says: {reason}")),
+    }
+}
+
+fn enter(cx: &mut Cx<'_>, run: RunId, stage: &StageName) {
+    cx.emit_engine(Scope::run(run), Event::StageEntered { stage: stage.clone() });
+}
+
+/// The head, if nothing that DONE needs is missing. Priorities were checked with the decision; here it is the verdict.
+fn done_on(cx: &Cx<'_>, run: &Run) -> Option<CommitId> {
+    let run = cx.state.runs.get(&run.id)?;
+    let head = run.head.clone()?;
+    let judged = run.verdict.as_ref().is_some_and(|v| v.met && v.commit == head);
+    (judged || !run.workflow.done.verdict).then_some(head)
+}
+
+fn next_iteration(cx: &mut Cx<'_>, run: &Run, goal: &StageName) {
+    let limit = run.settings.limits.max_iterations;
+    if run.iteration >= limit {
+        let open = unsettled(cx).join(", ");
+        let open = if open.is_empty() { "no open item".to_owned() } else { format!("open: {open}") };
+        stuck(cx, run.id, format!("the limit of {limit} iterations is reached; {open}"));
+        return;
+    }
+    let signature = signature(cx, run.id);
+    if run.signature.as_ref() == Some(&signature) {
+        stuck(cx, run.id, format!("two iterations ended alike, nothing moves: {signature}"));
+        return;
+    }
+    let event = Event::RunIterationStarted { iteration: run.iteration + 1, signature };
+    cx.emit_engine(Scope::run(run.id), event);
+    enter(cx, run.id, goal);
+}
+
+/// What stands at the end of an iteration: the head, the open items with what blocks them, and the verdict.
+fn signature(cx: &Cx<'_>, run: RunId) -> String {
+    let Some(run) = cx.state.runs.get(&run) else { return String::new() };
+    let head = run.head.as_ref().map(CommitId::short).unwrap_or_default();
+    let verdict = match &run.verdict {
+        Some(v) if Some(&v.commit) == run.head.as_ref() => {
+            if v.met {
+                "met"
+            } else {
+                "not met"
+            }
+        }
+        Some(_) | None => "no verdict",
+    };
+    format!("head {head}, {verdict}, open: {}", unsettled(cx).join(", "))
+}
+
+fn unsettled(cx: &Cx<'_>) -> Vec<String> {
+    cx.state
+        .tickets
+        .iter()
+        .filter(|(_, t)| t.is_unsettled())
+        .map(|(id, t)| match &t.status {
+            Status::Blocked(on) => format!("{id} ({on})"),
+            Status::Open | Status::InProgress | Status::Done => id.to_string(),
+        })
+        .collect()
+}
+
+/// Why nothing can be worked on, if everything left is blocked or waits for what is.
+fn everything_blocked(cx: &Cx<'_>) -> Option<String> {
+    if schedule::anything_moves(&cx.state) {
+        return None;
+    }
+    let blocked: Vec<String> = cx
+        .state
+        .tickets
+        .iter()
+        .filter_map(|(id, t)| match &t.status {
+            Status::Blocked(on) if t.deferred.is_none() => Some(format!("{id} {on}")),
+            Status::Blocked(_) | Status::Open | Status::InProgress | Status::Done => None,
+        })
+        .collect();
+    (!blocked.is_empty()).then(|| format!("everything left is blocked: {}", blocked.join("; ")))
+}
+
+fn stuck(cx: &mut Cx<'_>, run: RunId, why: String) {
+    super::decide::end_run(cx, run, Event::RunStuck { why });
+}
+
+fn fail(cx: &mut Cx<'_>, run: RunId, why: &str) {
+    super::decide::end_run(cx, run, Event::RunFailed { why: why.to_owned() });
+}

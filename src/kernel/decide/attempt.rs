@@ -1,0 +1,190 @@
+//! Reports about an attempt's process.
+use super::{control, cx::Cx, finding};
+use crate::{
+    kernel::rights::may_say,
+    model::{
+        attempt::{Ending, ExitReport, Outcome, Phase, Worktree},
+        event::Event,
+        id::{AttemptId, LearningId},
+        protocol::Message,
+        rejection::Rejection,
+        reply::Reply,
+    },
+};
+use chrono::TimeDelta;
+
+/// Programs of one agent that may fail to start in a row before the run fails.
+const START_FAILURES: u32 = 3;
+/// A shorter wait than this would be a loop, in seconds.
+const LEAST_RATE_LIMIT_S: u64 = 1;
+/// How long to wait where an agent says "rate limited" without a time, in seconds.
+const USUAL_RATE_LIMIT_S: u64 = 60;
+
+pub(super) fn spawned(cx: &mut Cx<'_>, id: AttemptId, event: Event) -> Result<Reply, Rejection> {
+    let scope = cx.scope_of(id)?;
+    match cx.attempt(id)?.phase {
+        Phase::Starting => cx.emit_engine(scope, event),
+        Phase::Running { .. } | Phase::Exited { .. } | Phase::Integrating { .. } | Phase::Finished { .. } => {
+            cx.ignore(id, "attempt spawned", "the attempt was started already")?;
+        }
+    }
+    Ok(Reply::Ok)
+}
+
+/// Something an attempt says. Lines are numbered, so what was taken before a crash is not taken twice; `line` 0 came
+/// through its socket.
+pub(super) fn said(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<Reply, Rejection> {
+    let attempt = cx.attempt(id)?;
+    if line > 0 && line <= attempt.line {
+        return Ok(Reply::Ignored);
+    }
+    match attempt.phase {
+        Phase::Starting | Phase::Running { .. } => {}
+        Phase::Exited { .. } | Phase::Integrating { .. } | Phase::Finished { .. } => {
+            cx.ignore(id, message.word(), "the attempt is over")?;
+            return Ok(Reply::Ignored);
+        }
+    }
+    take(cx, id, line, message)?;
+    Ok(Reply::Ok)
+}
+
+fn take(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<(), Rejection> {
+    let (scope, agent) = (cx.scope_of(id)?, cx.agent(id)?);
+    let rights = cx.attempt(id)?.rights;
+    if let Err(why) = may_say(rights, message) {
+        cx.emit_as(agent, scope, Event::RightsRefused { what: message.word().to_owned(), why });
+        return Ok(());
+    }
+    if let Err(why) = sound(message) {
+        cx.emit_engine(scope, Event::ResultIgnored { what: message.word().to_owned(), why });
+        return Ok(());
+    }
+    cx.emit_as(agent.clone(), scope.clone(), Event::AttemptReported { line, message: message.clone() });
+    match message {
+        Message::Comment { text } if scope.ticket.is_some() => {
+            cx.emit_as(agent, scope, Event::TicketCommented { text: text.clone() });
+        }
+        Message::Learning { text } => {
+            let learning = LearningId(format!("L{}", cx.state.learnings.len() + 1));
+            cx.emit_as(agent, scope, Event::LearningRecorded { id: learning, text: text.clone() });
+        }
+        Message::RequestFiles { create, modify, reason } => {
+            finding::request_files(cx, id, create, modify, reason)?;
+        }
+        Message::RateLimited { retry_after_s } => {
+            let seconds = retry_after_s.unwrap_or(USUAL_RATE_LIMIT_S).clamp(LEAST_RATE_LIMIT_S, 7 * 24 * 3600);
+            let wait = TimeDelta::try_seconds(i64::try_from(seconds).unwrap_or_default()).unwrap_or_default();
+            let until = cx.at() + wait;
+            let name = cx.attempt(id)?.agent.clone();
+            cx.emit_as(agent, scope, Event::AgentRateLimited { agent: name, until });
+        }
+        Message::Question { text } if scope.ticket.is_some() => {
+            cx.emit_as(agent, scope, Event::TicketCommented { text: format!("needs input: {text}") });
+        }
+        Message::Comment { .. }
+        | Message::Question { .. }
+        | Message::Status { .. }
+        | Message::Artifact { .. }
+        | Message::Checklist { .. }
+        | Message::Confidence { .. }
+        | Message::Usage { .. }
+        | Message::Ticket(_)
+        | Message::Subtask(_)
+        | Message::Defer { .. }
+        | Message::Decision { .. }
+        | Message::Verdict { .. }
+        | Message::Feedback { .. }
+        | Message::Curate { .. } => {}
+    }
+    Ok(())
+}
+
+/// Whether the numbers of a message can be true.
+fn sound(message: &Message) -> Result<(), String> {
+    /// More than any attempt can use.
+    const MOST_TOKENS: u64 = 1_000_000_000_000;
+    const MOST_USD: f64 = 1_000_000.0;
+    match message {
+        Message::Usage { input_tokens, output_tokens, cost_usd, .. } => {
+            let tokens = (*input_tokens).max(*output_tokens) <= MOST_TOKENS;
+            if tokens && cost_usd.is_finite() && (0.0..=MOST_USD).contains(cost_usd) {
+                Ok(())
+            } else {
+                Err(format!("{input_tokens} + {output_tokens} tokens for {cost_usd} USD cannot be"))
+            }
+        }
+        Message::Confidence { value } if !value.is_finite() => Err(format!("{value} is no confidence")),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn exited(cx: &mut Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<Reply, Rejection> {
+    let scope = cx.scope_of(id)?;
+    match cx.attempt(id)?.phase {
+        Phase::Starting | Phase::Running { .. } => {}
+        Phase::Exited { .. } | Phase::Integrating { .. } | Phase::Finished { .. } => {
+            cx.ignore(id, "attempt exited", "its end is on record already")?;
+            return Ok(Reply::Ignored);
+        }
+    }
+    let (agent, rights) = (cx.agent(id)?, cx.attempt(id)?.rights);
+    cx.emit_engine(scope.clone(), Event::AttemptExited { report: report.clone() });
+    for said in &report.staged {
+        if let Err(why) = may_say(rights, &said.message) {
+            let what = said.message.word().to_owned();
+            cx.emit_as(agent.clone(), scope.clone(), Event::RightsRefused { what, why });
+        }
+    }
+    match &report.ending {
+        Ending::TimedOut { .. } | Ending::Idle { .. } => {
+            cx.emit_engine(scope, Event::AttemptTimedOut { limit: report.ending.to_string() });
+        }
+        Ending::NotStarted { why } => not_started(cx, id, why)?,
+        Ending::Exited { .. } | Ending::Signaled { .. } | Ending::Stopped | Ending::NeverRan | Ending::Lost { .. } => {}
+    }
+    Ok(Reply::Ok)
+}
+
+/// The program could not be started at all. That is no fault of the ticket; after a few times in a row the run fails,
+/// with the reason.
+fn not_started(cx: &mut Cx<'_>, id: AttemptId, why: &str) -> Result<(), Rejection> {
+    let scope = cx.scope_of(id)?;
+    let attempt = cx.attempt(id)?;
+    let (run, agent) = (attempt.run, attempt.agent.clone());
+    cx.emit_engine(scope.clone(), Event::AttemptFinished { outcome: Outcome::Lost { why: why.to_owned() } });
+    if scope.ticket.is_some() {
+        cx.emit_engine(scope, Event::TicketReleased { why: "the agent could not be started".into() });
+    }
+    let run_now = cx.run(run)?;
+    if run_now.start_failures >= START_FAILURES && !run_now.state.is_over() {
+        let why = format!("agent '{agent}' could not be started {START_FAILURES} times in a row: {why}");
+        control::end(cx, run, Event::RunFailed { why });
+    }
+    Ok(())
+}
+
+pub(super) fn lost(cx: &mut Cx<'_>, id: AttemptId, why: &str, began: bool) -> Result<Reply, Rejection> {
+    let scope = cx.scope_of(id)?;
+    match cx.attempt(id)?.phase {
+        Phase::Starting | Phase::Running { .. } => {
+            cx.emit_engine(scope, Event::AttemptLost { began, why: why.to_owned() });
+            Ok(Reply::Ok)
+        }
+        Phase::Exited { .. } | Phase::Integrating { .. } | Phase::Finished { .. } => {
+            cx.ignore(id, "attempt lost", "its end is on record already")?;
+            Ok(Reply::Ignored)
+        }
+    }
+}
+
+pub(super) fn released(cx: &mut Cx<'_>, id: AttemptId, parked: Option<&String>) -> Result<Reply, Rejection> {
+    let scope = cx.scope_of(id)?;
+    let attempt = cx.attempt(id)?;
+    if attempt.outcome().is_some() && attempt.worktree == Worktree::Held {
+        cx.emit_engine(scope, Event::AttemptReleased { parked: parked.cloned() });
+        return Ok(Reply::Ok);
+    }
+    cx.ignore(id, "worktree released", "it was not held")?;
+    Ok(Reply::Ignored)
+}

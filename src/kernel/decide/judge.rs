@@ -1,0 +1,287 @@
+//! The end of an attempt: is there evidence, and did it keep to its rights?
+use super::{control, cx::Cx, finding, plan};
+use crate::{
+    kernel::rights::{may_say, may_write_files},
+    model::{
+        attempt::{Attempt, ChangeKind, Ending, ExitReport, Harvest, Outcome, Phase},
+        event::{Event, OpenStatus},
+        id::{AttemptId, CommitId},
+        protocol::{Message, OwnStatus},
+        rejection::Rejection,
+        reply::Reply,
+        run::LOST_IN_A_ROW,
+        ticket::BlockedOn,
+        workflow::Rights,
+    },
+};
+
+pub(super) fn harvested(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest) -> Result<Reply, Rejection> {
+    let scope = cx.scope_of(id)?;
+    let Phase::Exited { report } = cx.attempt(id)?.phase.clone() else {
+        cx.ignore(id, "attempt harvested", "the attempt is not at that point")?;
+        return Ok(Reply::Ignored);
+    };
+    cx.emit_engine(scope.clone(), Event::AttemptHarvested { harvest: harvest.clone() });
+    let rights = cx.attempt(id)?.rights;
+    if !may_write_files(rights) && !harvest.changes.is_empty() {
+        let paths: Vec<String> = harvest.changes.iter().map(|c| c.path.clone()).collect();
+        let role = cx.attempt(id)?.role.clone();
+        let reasons = vec![format!("{role} is a read-only role; its changes are dropped")];
+        cx.emit_engine(scope, Event::OwnershipViolated { paths, reasons });
+    }
+    if cx.run(cx.attempt(id)?.run)?.state.is_over() {
+        control::finish_cancelled(cx, id);
+        return Ok(Reply::Ok);
+    }
+    if let Some(outcome) = bad_end(cx, id, &report)? {
+        let outcome = no_accident(cx, id, &report.ending, outcome)?;
+        finish(cx, id, outcome)?;
+        return Ok(Reply::Ok);
+    }
+    let speaks_at_its_end = rights != Rights::Executor || !report.staged.is_empty();
+    if report.truncated && speaks_at_its_end {
+        let limit = cx.run(cx.attempt(id)?.run)?.settings.limits.output_bytes;
+        let reason =
+            format!("its output passed {limit} bytes, so what it said is not complete; print less, and say it again");
+        let outcome = refuse_plan(cx, id, vec![reason])?;
+        finish(cx, id, outcome)?;
+        return Ok(Reply::Ok);
+    }
+    if !report.misread.is_empty() {
+        // Applied together or refused together: what cannot be read counts as well.
+        let outcome = refuse_plan(cx, id, report.misread)?;
+        finish(cx, id, outcome)?;
+        return Ok(Reply::Ok);
+    }
+    let said = allowed(cx, id, &report)?;
+    let outcome = match rights {
+        Rights::Executor => return executor(cx, id, harvest, &said).map(|()| Reply::Ok),
+        Rights::Planner => match plan::apply(cx, id, &said) {
+            Ok(()) => Outcome::Accepted,
+            Err(reasons) => refuse_plan(cx, id, reasons)?,
+        },
+        Rights::Verifier => verdict(cx, id, &said)?,
+        Rights::Specialist => {
+            let reasons = finding::bad(&said);
+            if reasons.is_empty() {
+                for message in &said {
+                    finding::file(cx, id, message)?;
+                }
+                Outcome::Accepted
+            } else {
+                refuse_plan(cx, id, reasons)?
+            }
+        }
+    };
+    finish(cx, id, outcome)?;
+    Ok(Reply::Ok)
+}
+
+/// What it said that its role may say: through its socket first, then its lines.
+fn allowed(cx: &Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<Vec<Message>, Rejection> {
+    let attempt = cx.attempt(id)?;
+    let lines = report.staged.iter().map(|s| &s.message);
+    Ok(attempt.staged.iter().chain(lines).filter(|m| may_say(attempt.rights, m).is_ok()).cloned().collect())
+}
+
+/// An end without evidence, whatever the agent says of it.
+fn bad_end(cx: &Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<Option<Outcome>, Rejection> {
+    let attempt = cx.attempt(id)?;
+    if attempt.rate_limited && !report.ending.is_clean() {
+        return Ok(Some(Outcome::Lost { why: "its provider takes no more work for now".into() }));
+    }
+    Ok(match &report.ending {
+        Ending::Exited { code: 0 } => None,
+        Ending::Stopped => Some(Outcome::Lost { why: "it was stopped together with the engine".into() }),
+        Ending::NeverRan => Some(Outcome::Lost { why: report.ending.to_string() }),
+        Ending::Lost { why } | Ending::NotStarted { why } => Some(Outcome::Lost { why: why.clone() }),
+        Ending::Exited { .. } | Ending::Signaled { .. } | Ending::TimedOut { .. } | Ending::Idle { .. } => {
+            let tail = report.stderr_tail.trim();
+            let said = if tail.is_empty() { String::new() } else { format!("; it printed: {tail}") };
+            Some(Outcome::Failed { why: format!("the agent {}{said}", report.ending) })
+        }
+    })
+}
+
+/// Attempts that are lost again and again are no accident: the next one uses up its round.
+fn no_accident(cx: &Cx<'_>, id: AttemptId, ending: &Ending, outcome: Outcome) -> Result<Outcome, Rejection> {
+    let Outcome::Lost { why } = outcome else { return Ok(outcome) };
+    if matches!(ending, Ending::Stopped | Ending::NeverRan) {
+        return Ok(Outcome::Lost { why });
+    }
+    let attempt = cx.attempt(id)?;
+    let at = cx.run(attempt.run)?.stage.as_ref();
+    let before = match attempt.ticket.as_ref().and_then(|t| cx.state.tickets.get(t)) {
+        Some(ticket) => ticket.lost,
+        None => at.and_then(|at| at.lost.get(&attempt.role)).copied().unwrap_or_default(),
+    };
+    if before < LOST_IN_A_ROW {
+        return Ok(Outcome::Lost { why });
+    }
+    Ok(Outcome::Failed { why: format!("the agent was lost {} times in a row, the last time: {why}", before + 1) })
+}
+
+fn refuse_plan(cx: &mut Cx<'_>, id: AttemptId, reasons: Vec<String>) -> Result<Outcome, Rejection> {
+    let scope = cx.scope_of(id)?;
+    cx.emit_engine(scope, Event::PlanRefused { reasons: reasons.clone() });
+    Ok(Outcome::Refused { reasons })
+}
+
+fn verdict(cx: &mut Cx<'_>, id: AttemptId, said: &[Message]) -> Result<Outcome, Rejection> {
+    let verdicts: Vec<&Message> = said.iter().filter(|m| matches!(m, Message::Verdict { .. })).collect();
+    let [Message::Verdict { met, rationale, gaps }] = verdicts.as_slice() else {
+        let reason = format!("a verifier says one verdict; this one said {}", verdicts.len());
+        return Ok(Outcome::Refused { reasons: vec![reason] });
+    };
+    let (scope, agent, commit) = (cx.scope_of(id)?, cx.agent(id)?, cx.attempt(id)?.base.clone());
+    let event = Event::VerdictIssued { met: *met, rationale: rationale.clone(), gaps: gaps.clone(), commit };
+    cx.emit_as(agent, scope, event);
+    Ok(Outcome::Accepted)
+}
+
+/// An executor's end: its commit goes to the merge queue if it kept to its files and there is something to show.
+fn executor(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest, said: &[Message]) -> Result<(), Rejection> {
+    let scope = cx.scope_of(id)?;
+    let attempt = cx.attempt(id)?.clone();
+    if let Some(on) = given_up(&attempt, &attempt_reason(cx, id)?, harvest) {
+        let outcome = Outcome::Refused { reasons: vec![on.to_string()] };
+        cx.emit_engine(scope.clone(), Event::AttemptFinished { outcome });
+        cx.emit_engine(scope, Event::TicketBlocked { on });
+        return Ok(());
+    }
+    let mut reasons = violations(cx, id, harvest)?;
+    if !attempt.open_checklist.is_empty() {
+        reasons.push(format!("its checklist has open entries: {}", attempt.open_checklist.join("; ")));
+    }
+    for path in &harvest.conflict_markers {
+        reasons.push(format!("'{path}' has conflict markers in it"));
+    }
+    if !reasons.is_empty() {
+        return fail_round(cx, id, Outcome::Refused { reasons });
+    }
+    let subtasks = match plan::subtasks(cx, id, said) {
+        Ok(added) => added,
+        Err(reasons) => {
+            refuse_plan(cx, id, reasons.clone())?;
+            return fail_round(cx, id, Outcome::Refused { reasons });
+        }
+    };
+    match &harvest.commit {
+        Some(commit) => {
+            cx.emit_engine(scope, Event::IntegrationQueued { commit: commit.clone() });
+            Ok(())
+        }
+        None if subtasks > 0 => {
+            cx.emit_engine(scope.clone(), Event::AttemptFinished { outcome: Outcome::Accepted });
+            wait_for_subtasks(cx, &scope, "it was split into sub-tasks");
+            Ok(())
+        }
+        None => {
+            let why = "it changed nothing: an attempt is done when there is a commit, whatever the agent says";
+            fail_round(cx, id, Outcome::Refused { reasons: vec![why.into()] })
+        }
+    }
+}
+
+/// A ticket without a holder that goes on when its sub-tasks are done.
+pub(super) fn wait_for_subtasks(cx: &mut Cx<'_>, scope: &super::cx::Scope, why: &str) {
+    cx.emit_engine(scope.clone(), Event::TicketReleased { why: why.to_owned() });
+    let event = Event::TicketStatusChanged { status: OpenStatus::InProgress, reason: "waits for its sub-tasks".into() };
+    cx.emit_engine(scope.clone(), event);
+}
+
+/// The reason the agent gave with its last status.
+fn attempt_reason(cx: &Cx<'_>, id: AttemptId) -> Result<String, Rejection> {
+    let attempt = cx.attempt(id)?;
+    Ok(attempt.status_reason.clone().unwrap_or_else(|| "no reason given".into()))
+}
+
+fn given_up(attempt: &Attempt, reason: &str, harvest: &Harvest) -> Option<BlockedOn> {
+    if attempt.claimed_status == Some(OwnStatus::Blocked) {
+        return Some(BlockedOn::Agent { reason: reason.to_owned() });
+    }
+    match &attempt.question {
+        Some(question) if harvest.commit.is_none() => Some(BlockedOn::NeedsInput { question: question.clone() }),
+        Some(_) | None => None,
+    }
+}
+
+/// What it changed and does not own. Recorded with the paths, and handed back in words.
+fn violations(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest) -> Result<Vec<String>, Rejection> {
+    let scope = cx.scope_of(id)?;
+    let Some(ticket) = scope.ticket.as_ref().and_then(|t| cx.state.tickets.get(t)) else { return Ok(Vec::new()) };
+    let files = &ticket.seed.files;
+    let mut paths = Vec::new();
+    let mut reasons = Vec::new();
+    for change in &harvest.changes {
+        if !files.cover(&change.path) {
+            paths.push(change.path.clone());
+            let did = match change.kind {
+                ChangeKind::Added => "created",
+                ChangeKind::Modified => "modified",
+                ChangeKind::Deleted => "deleted",
+                ChangeKind::TypeChanged => "replaced by another type of file",
+            };
+            reasons.push(format!("'{}' was {did}, which this ticket does not own", change.path));
+        } else if change.symlink_escapes {
+            paths.push(change.path.clone());
+            reasons.push(format!("'{}' is a symbolic link that leads out of the repository", change.path));
+        }
+    }
+    for path in &harvest.untracked_repos {
+        paths.push(path.clone());
+        reasons.push(format!("'{path}' holds a git repository of its own, which cannot land"));
+    }
+    if !paths.is_empty() {
+        let owned: Vec<&str> = files.all().collect();
+        reasons.push(format!(
+            "the ticket owns only: {}",
+            if owned.is_empty() { "nothing".into() } else { owned.join(", ") }
+        ));
+        cx.emit_engine(scope, Event::OwnershipViolated { paths, reasons: reasons.clone() });
+    }
+    Ok(reasons)
+}
+
+/// The attempt is over, with this outcome; an executor's ticket goes to its next round.
+fn finish(cx: &mut Cx<'_>, id: AttemptId, outcome: Outcome) -> Result<(), Rejection> {
+    if cx.attempt(id)?.ticket.is_some() {
+        return fail_round(cx, id, outcome);
+    }
+    let scope = cx.scope_of(id)?;
+    cx.emit_engine(scope, Event::AttemptFinished { outcome });
+    Ok(())
+}
+
+/// A round that did not land: the ticket is free for the next one, or blocked when it has no more.
+pub(super) fn fail_round(cx: &mut Cx<'_>, id: AttemptId, outcome: Outcome) -> Result<(), Rejection> {
+    let scope = cx.scope_of(id)?;
+    let attempt = cx.attempt(id)?;
+    let (run, commit) = (attempt.run, attempt.commit.clone());
+    let outcome = with_parking_place(outcome, id, commit.as_ref());
+    cx.emit_engine(scope.clone(), Event::AttemptFinished { outcome: outcome.clone() });
+    let Some(ticket) = scope.ticket.as_ref().and_then(|t| cx.state.tickets.get(t)) else { return Ok(()) };
+    let limit = cx.run(run)?.settings.limits.rounds;
+    let event = if ticket.rounds_counted >= limit {
+        Event::TicketBlocked { on: BlockedOn::Rounds { rounds: ticket.rounds_counted, last: ticket.feedback.clone() } }
+    } else {
+        Event::TicketReleased { why: format!("the round was {}", outcome.word()) }
+    };
+    cx.emit_engine(scope, event);
+    Ok(())
+}
+
+/// The next round begins clean; it is told where the last one's work is kept.
+fn with_parking_place(outcome: Outcome, id: AttemptId, commit: Option<&CommitId>) -> Outcome {
+    match (outcome, commit) {
+        (Outcome::Refused { mut reasons }, Some(commit)) => {
+            reasons.push(format!(
+                "the last round's work is kept as commit {} (refs/p0/parked/{id}); `git cherry-pick -n {}` brings it back",
+                commit.short(),
+                commit.0
+            ));
+            Outcome::Refused { reasons }
+        }
+        (outcome, _) => outcome,
+    }
+}

@@ -1,0 +1,229 @@
+//! Events about attempts and their commits.
+use crate::model::{
+    aggregate::Aggregate,
+    attempt::{Attempt, Ending, ExitReport, Outcome, Phase, Step, Usage, Worktree},
+    event::{Event, Intent},
+    id::AttemptId,
+    protocol::Message,
+    record::Draft,
+    run::{Artifact, Run},
+};
+use std::sync::Arc;
+
+pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
+    match &draft.event {
+        Event::AttemptStarted { .. } => start(state, draft),
+        Event::AttemptFinished { outcome } => finish(state, draft, outcome),
+        Event::AttemptReported { line, message } => report(state, draft, *line, message),
+        Event::IntegrationLanded { commit, wall_ms, .. } => {
+            if let Some(run) = draft.run.and_then(|id| state.runs.get_mut(&id).map(Arc::make_mut)) {
+                run.head = Some(commit.clone());
+                run.counters.landed += 1;
+                run.spent.integration_ms += wall_ms;
+                leave_queue(run, draft.attempt);
+            }
+            if let Some(ticket) = draft.ticket.as_ref().and_then(|id| state.tickets.get_mut(id).map(Arc::make_mut)) {
+                ticket.commit = Some(commit.clone());
+            }
+        }
+        Event::IntegrationQueued { commit } => {
+            let Some(id) = draft.attempt else { return };
+            if let Some(attempt) = state.attempts.get_mut(&id).map(Arc::make_mut) {
+                attempt.phase = Phase::Integrating { commit: commit.clone(), step: Step::Queued };
+            }
+            if let Some(run) = draft.run.and_then(|id| state.runs.get_mut(&id).map(Arc::make_mut)) {
+                run.queue.push_back(id);
+            }
+        }
+        Event::AttemptExited { report } => {
+            if let Some(run) = draft.run.and_then(|id| state.runs.get_mut(&id).map(Arc::make_mut)) {
+                run.spent.agents_ms += report.wall_ms;
+                run.start_failures =
+                    if matches!(report.ending, Ending::NotStarted { .. }) { run.start_failures + 1 } else { 0 };
+            }
+            change(state, draft);
+        }
+        _ => change(state, draft),
+    }
+}
+
+fn start(state: &mut Aggregate, draft: &Draft) {
+    let Event::AttemptStarted { id, role, rights, agent, stage, iteration, round, base, feedback } = &draft.event
+    else {
+        return;
+    };
+    let Some(run_id) = draft.run else { return };
+    let attempt = Attempt {
+        id: *id,
+        run: run_id,
+        role: role.clone(),
+        rights: *rights,
+        agent: agent.clone(),
+        stage: stage.clone(),
+        iteration: *iteration,
+        round: *round,
+        ticket: draft.ticket.clone(),
+        base: base.clone(),
+        feedback: feedback.clone(),
+        started_at: draft.at,
+        phase: Phase::Starting,
+        stopping: None,
+        line: 0,
+        usage: Usage::default(),
+        wall_ms: 0,
+        commit: None,
+        worktree: Worktree::Held,
+        claimed_status: None,
+        status_reason: None,
+        question: None,
+        staged: Vec::new(),
+        open_checklist: Vec::new(),
+        rate_limited: false,
+    };
+    state.attempts.insert(*id, Arc::new(attempt));
+    if let Some(run) = state.runs.get_mut(&run_id).map(Arc::make_mut) {
+        run.counters.attempts += 1;
+        if draft.ticket.is_none()
+            && let Some(at) = &mut run.stage
+        {
+            at.rounds.insert(role.clone(), *round);
+        }
+    }
+    if let Some(ticket) = draft.ticket.as_ref().and_then(|id| state.tickets.get_mut(id).map(Arc::make_mut)) {
+        ticket.rounds = *round;
+        ticket.attempts.push(*id);
+    }
+}
+
+fn change(state: &mut Aggregate, draft: &Draft) {
+    let Some(attempt) = draft.attempt.and_then(|id| state.attempts.get_mut(&id).map(Arc::make_mut)) else { return };
+    match &draft.event {
+        Event::AttemptSpawned { pid, start_ticks, nonce, token_hash, .. } => {
+            attempt.phase = Phase::Running {
+                pid: *pid,
+                start_ticks: *start_ticks,
+                nonce: nonce.clone(),
+                token_hash: token_hash.clone(),
+            };
+        }
+        Event::AttemptExited { report } => {
+            attempt.wall_ms = report.wall_ms;
+            attempt.phase = Phase::Exited { report: report.clone() };
+        }
+        Event::AttemptLost { why, began } => attempt.phase = Phase::Exited { report: lost(why, *began) },
+        Event::AttemptStopping { why } => attempt.stopping = Some(why.clone()),
+        Event::AttemptHarvested { harvest } => attempt.commit.clone_from(&harvest.commit),
+        Event::AttemptReleased { parked } => attempt.worktree = Worktree::Released { parked: parked.clone() },
+        Event::IntegrationMerged { onto, candidate } => {
+            step(attempt, Step::Gating { onto: onto.clone(), candidate: candidate.clone() });
+        }
+        Event::EffectIntended { what: Intent::Land { commit, parent } } => {
+            step(attempt, Step::Landing { onto: parent.clone(), candidate: commit.clone() });
+        }
+        _ => {}
+    }
+}
+
+fn lost(why: &str, began: bool) -> ExitReport {
+    ExitReport::silent(if began { Ending::Lost { why: why.to_owned() } } else { Ending::NeverRan })
+}
+
+fn step(attempt: &mut Attempt, next: Step) {
+    if let Phase::Integrating { step, .. } = &mut attempt.phase {
+        *step = next;
+    }
+}
+
+fn leave_queue(run: &mut Run, attempt: Option<AttemptId>) {
+    run.queue.retain(|a| Some(*a) != attempt);
+}
+
+fn report(state: &mut Aggregate, draft: &Draft, line: u64, message: &Message) {
+    let Some(attempt) = draft.attempt.and_then(|id| state.attempts.get_mut(&id).map(Arc::make_mut)) else { return };
+    attempt.line = attempt.line.max(line);
+    let run = state.runs.get_mut(&attempt.run).map(Arc::make_mut);
+    match message {
+        Message::Usage { input_tokens, output_tokens, cost_usd, .. } => {
+            let used = Usage { input_tokens: *input_tokens, output_tokens: *output_tokens, cost_usd: *cost_usd };
+            attempt.usage = attempt.usage.plus(used);
+            if let Some(run) = run {
+                run.usage = run.usage.plus(used);
+            }
+        }
+        Message::Status { status, reason } => {
+            attempt.claimed_status = Some(*status);
+            attempt.status_reason = Some(reason.clone()).filter(|r| !r.is_empty());
+        }
+        Message::Question { text } => attempt.question = Some(text.clone()),
+        Message::RateLimited { .. } => attempt.rate_limited = true,
+        Message::Checklist { items } => {
+            attempt.open_checklist = items.iter().filter(|i| !i.done).map(|i| i.text.clone()).collect();
+        }
+        Message::Artifact { name, content } => {
+            if let Some(run) = run {
+                run.artifacts.insert(name.clone(), Artifact { content: content.clone(), attempt: attempt.id });
+            }
+        }
+        Message::Comment { .. }
+        | Message::Learning { .. }
+        | Message::RequestFiles { .. }
+        | Message::Confidence { .. } => {}
+        Message::Ticket(_)
+        | Message::Subtask(_)
+        | Message::Defer { .. }
+        | Message::Decision { .. }
+        | Message::Verdict { .. }
+        | Message::Feedback { .. }
+        | Message::Curate { .. } => attempt.staged.push(message.clone()),
+    }
+}
+
+fn finish(state: &mut Aggregate, draft: &Draft, outcome: &Outcome) {
+    let Some(attempt) = draft.attempt.and_then(|id| state.attempts.get_mut(&id).map(Arc::make_mut)) else { return };
+    // What the engine itself brought about is no sign of a bad agent.
+    let by_engine = matches!(&attempt.phase, Phase::Exited { report } if matches!(report.ending, Ending::Stopped | Ending::NeverRan));
+    attempt.phase = Phase::Finished { outcome: outcome.clone() };
+    let (role, stage, iteration) = (attempt.role.clone(), attempt.stage.clone(), attempt.iteration);
+    let reasons = match outcome {
+        Outcome::Refused { reasons } => Some(reasons.clone()),
+        Outcome::Failed { why } => Some(vec![why.clone()]),
+        Outcome::Accepted | Outcome::Lost { .. } | Outcome::Cancelled => None,
+    };
+    let uses_no_round = matches!(outcome, Outcome::Lost { .. });
+    let run = draft.run.and_then(|id| state.runs.get_mut(&id).map(Arc::make_mut));
+    if let Some(ticket) = draft.ticket.as_ref().and_then(|id| state.tickets.get_mut(id).map(Arc::make_mut)) {
+        if uses_no_round {
+            ticket.rounds = ticket.rounds.saturating_sub(1);
+            ticket.lost += u32::from(!by_engine);
+        } else {
+            ticket.lost = 0;
+        }
+        if let Some(reasons) = reasons {
+            ticket.rounds_counted += 1;
+            ticket.feedback = reasons;
+        } else if *outcome == Outcome::Accepted {
+            ticket.feedback.clear();
+        }
+        if let Some(run) = run {
+            leave_queue(run, draft.attempt);
+        }
+        return;
+    }
+    let Some(run) = run else { return };
+    let this_iteration = run.iteration == iteration;
+    let Some(at) = run.stage.as_mut().filter(|at| at.name == stage && this_iteration) else { return };
+    if let Some(reasons) = reasons {
+        *at.failures.entry(role.clone()).or_default() += 1;
+        at.feedback.insert(role.clone(), reasons);
+    } else if uses_no_round {
+        let used = at.rounds.get(&role).copied().unwrap_or_default().saturating_sub(1);
+        at.rounds.insert(role.clone(), used);
+        if !by_engine {
+            *at.lost.entry(role).or_default() += 1;
+        }
+        return;
+    } else if *outcome == Outcome::Accepted {
+        at.heard.push(role.clone());
+    }
+    at.lost.remove(&role);
+}

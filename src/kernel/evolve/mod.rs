@@ -1,0 +1,104 @@
+//! `evolve`: a state and an event give the next state. Total: an event about something unknown changes nothing.
+mod attempt;
+mod run;
+mod ticket;
+
+pub(crate) use ticket::lease_end;
+
+use crate::model::{
+    aggregate::{Aggregate, Learning, Milestone},
+    event::Event,
+    record::Draft,
+};
+
+/// Takes one event in.
+pub fn evolve(state: &mut Aggregate, draft: &Draft) {
+    state.at = Some(draft.at);
+    match &draft.event {
+        Event::MilestoneCreated { id, key, title, spec, project } => {
+            state.milestone = Some(Milestone {
+                id: *id,
+                key: key.clone(),
+                title: title.clone(),
+                spec: spec.clone(),
+                project: project.clone(),
+                created_at: draft.at,
+            });
+        }
+        Event::MilestoneUpdated { title, spec } => {
+            if let Some(milestone) = &mut state.milestone {
+                milestone.title.clone_from(title);
+                milestone.spec.clone_from(spec);
+            }
+        }
+        Event::LearningRecorded { id, text } => {
+            if let Some(attempt) = draft.attempt {
+                state.learnings.insert(id.clone(), Learning { text: text.clone(), attempt, curated: None });
+            }
+        }
+        Event::LearningCurated { keep } => {
+            let ids: Vec<_> = state.learnings.keys().cloned().collect();
+            for id in ids {
+                if let Some(learning) = state.learnings.get_mut(&id) {
+                    learning.curated = Some(keep.contains(&id));
+                }
+            }
+        }
+        Event::TicketCreated { .. }
+        | Event::TicketUpdated { .. }
+        | Event::TicketClaimed { .. }
+        | Event::TicketReleased { .. }
+        | Event::TicketRenewed {}
+        | Event::TicketLeaseExpired { .. }
+        | Event::TicketStatusChanged { .. }
+        | Event::TicketCommented { .. }
+        | Event::TicketDeferred { .. }
+        | Event::TicketCompleted { .. }
+        | Event::TicketBlocked { .. }
+        | Event::FeedbackFiled { .. }
+        | Event::OwnershipGranted { .. } => ticket::evolve(state, draft),
+        Event::RunStarted { .. }
+        | Event::RunOpened { .. }
+        | Event::RunRebased { .. }
+        | Event::RunIterationStarted { .. }
+        | Event::RunDecided { .. }
+        | Event::RunPaused { .. }
+        | Event::RunResumed {}
+        | Event::RunBudgetChanged { .. }
+        | Event::RunStuck { .. }
+        | Event::RunDone { .. }
+        | Event::RunFailed { .. }
+        | Event::RunCancelled { .. }
+        | Event::StageEntered { .. }
+        | Event::StageCompleted { .. }
+        | Event::VerdictIssued { .. }
+        | Event::BudgetExhausted { .. }
+        | Event::AgentRateLimited { .. }
+        | Event::AgentAvailable { .. }
+        | Event::OwnershipViolated { .. }
+        | Event::RightsRefused { .. }
+        | Event::GatePassed { .. }
+        | Event::GateFailed { .. }
+        | Event::IntegrationConflicted { .. } => run::evolve(state, draft),
+        Event::AttemptStarted { .. }
+        | Event::AttemptSpawned { .. }
+        | Event::AttemptReported { .. }
+        | Event::AttemptExited { .. }
+        | Event::AttemptLost { .. }
+        | Event::AttemptStopping { .. }
+        | Event::AttemptHarvested { .. }
+        | Event::AttemptFinished { .. }
+        | Event::AttemptReleased { .. }
+        | Event::IntegrationQueued { .. }
+        | Event::IntegrationMerged { .. }
+        | Event::IntegrationLanded { .. }
+        | Event::EffectIntended { .. } => attempt::evolve(state, draft),
+        // On record for people; nothing is decided from them.
+        Event::AttemptTimedOut { .. }
+        | Event::OwnershipExtensionRequested { .. }
+        | Event::PlanRefused { .. }
+        | Event::ResultIgnored { .. }
+        | Event::JournalRepaired { .. }
+        | Event::StoreRebuilt { .. } => {}
+    }
+}

@@ -1,0 +1,125 @@
+//! Events about runs and their stages.
+use crate::model::{
+    aggregate::Aggregate,
+    attempt::Usage,
+    event::Event,
+    record::Draft,
+    run::{AtStage, Counters, Run, RunState, Spent, Verdict},
+};
+use imbl::{OrdMap, Vector};
+use std::sync::Arc;
+
+pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
+    if let Event::RunStarted { .. } = &draft.event {
+        return start(state, draft);
+    }
+    let Some(run) = draft.run.and_then(|id| state.runs.get_mut(&id).map(Arc::make_mut)) else { return };
+    change(run, draft);
+}
+
+fn start(state: &mut Aggregate, draft: &Draft) {
+    let Event::RunStarted { id, workflow, settings, spec, base, branch, backlog, .. } = &draft.event else {
+        return;
+    };
+    let run = Run {
+        id: *id,
+        workflow: workflow.clone().into(),
+        settings: settings.clone().into(),
+        spec_hash: spec.hash.clone(),
+        branch: branch.clone(),
+        base: base.clone(),
+        head: None,
+        state: RunState::Running,
+        iteration: 0,
+        stage: None,
+        queue: Vector::new(),
+        verdict: None,
+        signature: None,
+        limited: OrdMap::new(),
+        start_failures: 0,
+        usage: Usage::default(),
+        counters: Counters::default(),
+        spent: Spent::default(),
+        artifacts: OrdMap::new(),
+        backlog: backlog.clone(),
+        started_at: draft.at,
+        ended_at: None,
+    };
+    state.runs.insert(*id, Arc::new(run));
+    // Rounds count per ticket and run.
+    let unfinished: Vec<_> =
+        state.tickets.iter().filter(|(_, t)| t.rounds > 0 && t.is_unsettled()).map(|(id, _)| id.clone()).collect();
+    for id in unfinished {
+        if let Some(ticket) = state.tickets.get_mut(&id).map(Arc::make_mut) {
+            ticket.rounds = 0;
+            ticket.rounds_counted = 0;
+        }
+    }
+}
+
+fn change(run: &mut Run, draft: &Draft) {
+    match &draft.event {
+        Event::RunOpened { head } => run.head = Some(head.clone()),
+        Event::RunRebased { base } => run.base = base.clone(),
+        Event::RunIterationStarted { iteration, signature } => {
+            run.iteration = *iteration;
+            run.signature = Some(signature.clone());
+        }
+        Event::RunDecided { decision, reason } => {
+            if let Some(stage) = &mut run.stage {
+                stage.decided = Some((*decision, reason.clone()));
+            }
+        }
+        Event::RunPaused { why, until } => run.state = RunState::Paused { why: why.clone(), until: *until },
+        Event::RunResumed {} => run.state = RunState::Running,
+        Event::RunBudgetChanged { budget } => Arc::make_mut(&mut run.settings).budget = budget.clone(),
+        Event::RunStuck { why } => end(run, draft, RunState::Stuck { why: why.clone() }),
+        Event::RunDone { .. } => end(run, draft, RunState::Done),
+        Event::RunFailed { why } => end(run, draft, RunState::Failed { why: why.clone() }),
+        Event::RunCancelled { why } => end(run, draft, RunState::Cancelled { why: why.clone() }),
+        Event::StageEntered { stage } => {
+            run.stage = Some(AtStage {
+                name: stage.clone(),
+                head: run.head.clone().unwrap_or_else(|| run.base.clone()),
+                heard: Vec::new(),
+                failures: OrdMap::new(),
+                rounds: OrdMap::new(),
+                lost: OrdMap::new(),
+                feedback: OrdMap::new(),
+                decided: None,
+            });
+        }
+        Event::StageCompleted { .. } => {}
+        Event::VerdictIssued { met, rationale, gaps, commit } => {
+            if let Some(attempt) = draft.attempt {
+                run.verdict = Some(Verdict {
+                    met: *met,
+                    rationale: rationale.clone(),
+                    gaps: gaps.clone(),
+                    commit: commit.clone(),
+                    attempt,
+                });
+            }
+        }
+        Event::AgentRateLimited { agent, until } => {
+            run.limited.insert(agent.clone(), *until);
+        }
+        Event::AgentAvailable { agent } => {
+            run.limited.remove(agent);
+        }
+        Event::OwnershipViolated { .. } => run.counters.ownership_violations += 1,
+        Event::RightsRefused { .. } => run.counters.rights_refused += 1,
+        Event::GatePassed { wall_ms, .. } => run.spent.integration_ms += wall_ms,
+        Event::GateFailed { wall_ms, .. } => {
+            run.counters.gate_failures += 1;
+            run.spent.integration_ms += wall_ms;
+        }
+        Event::IntegrationConflicted { .. } => run.counters.merge_conflicts += 1,
+        _ => {}
+    }
+}
+
+fn end(run: &mut Run, draft: &Draft, state: RunState) {
+    run.state = state;
+    run.ended_at = Some(draft.at);
+}

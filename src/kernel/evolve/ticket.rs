@@ -1,0 +1,148 @@
+//! Events about work items.
+use crate::model::{
+    Time,
+    aggregate::Aggregate,
+    event::{Event, OpenStatus},
+    files::Files,
+    record::Draft,
+    ticket::{Changes, Comment, Holder, Kind, Seed, Status, Ticket},
+};
+use imbl::Vector;
+use std::sync::Arc;
+
+pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
+    match &draft.event {
+        Event::TicketCreated { ticket } | Event::FeedbackFiled { ticket } => create(state, draft, ticket),
+        event => {
+            if let Event::TicketClaimed { claim } = event {
+                state.last_fence = state.last_fence.max(claim.fence.0);
+            }
+            let Some(ticket) = draft.ticket.as_ref().and_then(|id| state.tickets.get_mut(id).map(Arc::make_mut)) else {
+                return;
+            };
+            change(ticket, draft, event);
+        }
+    }
+}
+
+fn create(state: &mut Aggregate, draft: &Draft, seed: &Seed) {
+    match &seed.parent {
+        Some(parent) => {
+            if let Some(parent) = state.tickets.get_mut(parent).map(Arc::make_mut) {
+                parent.children += 1;
+            }
+        }
+        None => state.last_item += 1,
+    }
+    state.tickets.insert(
+        seed.id.clone(),
+        Arc::new(Ticket {
+            seed: seed.clone(),
+            status: Status::Open,
+            run: draft.run,
+            by: draft.actor.clone(),
+            comments: Vector::new(),
+            claim: None,
+            attempts: Vec::new(),
+            commit: None,
+            deferred: None,
+            rounds: 0,
+            rounds_counted: 0,
+            lost: 0,
+            feedback: Vec::new(),
+            children: 0,
+        }),
+    );
+}
+
+fn change(ticket: &mut Ticket, draft: &Draft, event: &Event) {
+    match event {
+        Event::TicketUpdated { changes } => update(ticket, changes),
+        Event::TicketClaimed { claim } => {
+            ticket.claim = Some(claim.clone());
+            ticket.status = Status::InProgress;
+        }
+        Event::TicketReleased { .. } | Event::TicketLeaseExpired { .. } => {
+            ticket.claim = None;
+            if ticket.status == Status::InProgress {
+                ticket.status = Status::Open;
+            }
+        }
+        Event::TicketRenewed {} => {
+            if let Some(claim) = &mut ticket.claim
+                && let Holder::Worker { renewals, lease_s, expires, .. } = &mut claim.holder
+            {
+                *renewals += 1;
+                *expires = lease_end(draft.at, *lease_s);
+            }
+        }
+        Event::TicketStatusChanged { status, .. } => {
+            ticket.status = match status {
+                OpenStatus::Open => Status::Open,
+                OpenStatus::InProgress => Status::InProgress,
+            };
+        }
+        Event::TicketCommented { text } => {
+            ticket.comments.push_back(Comment { actor: draft.actor.clone(), text: text.clone(), at: draft.at })
+        }
+        Event::TicketDeferred { reason } => ticket.deferred = Some(reason.clone()),
+        Event::TicketCompleted { commit } => {
+            ticket.status = Status::Done;
+            ticket.claim = None;
+            ticket.deferred = None;
+            if commit.is_some() {
+                ticket.commit.clone_from(commit);
+            }
+        }
+        Event::TicketBlocked { on } => {
+            ticket.status = Status::Blocked(on.clone());
+            ticket.claim = None;
+        }
+        Event::OwnershipGranted { files } => grant(&mut ticket.seed.files, files),
+        _ => {}
+    }
+}
+
+/// A change by the planner or a person puts a blocked or deferred item back to work, with a fresh set of rounds.
+fn update(ticket: &mut Ticket, changes: &Changes) {
+    let seed = &mut ticket.seed;
+    if let Some(title) = &changes.title {
+        seed.title.clone_from(title);
+    }
+    if let Some(body) = &changes.body {
+        seed.body.clone_from(body);
+    }
+    if let Some(priority) = changes.priority {
+        seed.priority = priority;
+    }
+    if let Some(files) = &changes.files {
+        seed.files = files.clone();
+    }
+    if let Some(depends_on) = &changes.depends_on {
+        seed.depends_on.clone_from(depends_on);
+    }
+    if let Some(contract) = &changes.contract {
+        seed.contract = Some(contract.clone());
+    }
+    if let Some(closes) = &changes.closes {
+        seed.closes.clone_from(closes);
+    }
+    ticket.deferred = None;
+    if seed.kind != Kind::Feedback && matches!(ticket.status, Status::Blocked(_)) {
+        ticket.status = Status::Open;
+        ticket.rounds_counted = 0;
+    }
+}
+
+/// When a lease that is granted now ends.
+pub(crate) fn lease_end(at: Time, lease_s: u64) -> Time {
+    let most = chrono::TimeDelta::days(365);
+    let lease = i64::try_from(lease_s).ok().and_then(chrono::TimeDelta::try_seconds).unwrap_or(most).min(most);
+    at + lease
+}
+
+fn grant(own: &mut Files, more: &Files) {
+    for (own, more) in [(&mut own.create, &more.create), (&mut own.modify, &more.modify)] {
+        own.extend(more.iter().filter(|p| !own.contains(p)).cloned().collect::<Vec<_>>());
+    }
+}

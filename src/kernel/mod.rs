@@ -1,0 +1,29 @@
+//! The rules. Synchronous, total, deterministic.
+//!
+//! - [`decide()`]: a state and a command give events, or a rejection;
+//! - [`evolve()`]: a state and an event give the next state;
+//! - [`outstanding`]: the effects that a state wants to be in flight; [`react`]: those that a step added;
+//! - [`advance`]: what follows by itself from a state (stages, attempts), as part of the same decision;
+//! - [`schedule`]: what is ready, and why the rest is not;
+//! - [`rights`]: which role may say what;
+//! - [`invariants`]: what holds in every state, for tests and for `doctor`.
+//!
+//! What is never in here: input or output, a clock, randomness, async, or the name of a workflow.
+pub mod decide;
+pub mod evolve;
+pub mod invariants;
+pub mod rights;
+pub mod schedule;
+
+mod advance;
+mod digest;
+mod effects;
+mod graph;
+
+pub use decide::{Decision, decide};
+pub use digest::digest;
+pub use effects::{outstanding, react};
+pub use evolve::evolve;
+
+#[cfg(test)]
+mod simulation;

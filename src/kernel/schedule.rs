@@ -1,0 +1,300 @@
+//! What is ready, and why the rest is not. Every ticket that does not move has a typed reason.
+use crate::model::Time;
+use crate::model::{
+    aggregate::Aggregate,
+    attempt::{Phase, Step},
+    id::{AgentName, CommitId, RoleName, StageName, TicketId},
+    run::{Run, RunState},
+    settings::Settings,
+    ticket::{BlockedOn, Holder, Kind, Priority, Status, Ticket},
+    workflow::{Rights, Work},
+};
+use std::fmt;
+
+/// Why a ticket does not move by itself right now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotReady {
+    /// Feedback: the planner answers it.
+    Feedback,
+    /// The planner put it off.
+    Deferred {
+        /// Why.
+        reason: String,
+    },
+    /// It is blocked.
+    Blocked(BlockedOn),
+    /// Something it needs is not done.
+    WaitingFor {
+        /// What.
+        ticket: TicketId,
+        /// Where that stands.
+        status: &'static str,
+    },
+    /// Its own sub-task is not done.
+    WaitingForSubtask {
+        /// Which.
+        ticket: TicketId,
+    },
+    /// Another ticket at work owns one of its files.
+    FilesBusy {
+        /// The path.
+        path: String,
+        /// The other ticket.
+        holder: TicketId,
+    },
+    /// A worker outside any run holds it.
+    HeldBy {
+        /// The worker.
+        worker: String,
+    },
+    /// An agent works on it.
+    AtWork {
+        /// Its role and round.
+        role: RoleName,
+        /// The round.
+        round: u32,
+    },
+    /// Its commit waits to be merged.
+    InQueue {
+        /// How many are before it.
+        before: usize,
+    },
+    /// Its merged commit is at the gates.
+    AtGates {
+        /// The commit.
+        commit: CommitId,
+    },
+    /// It is being landed.
+    Landing,
+    /// Every place is taken.
+    SlotsFull {
+        /// How many there are.
+        limit: u32,
+    },
+    /// The agent's provider takes no more work.
+    AgentLimited {
+        /// The agent.
+        agent: AgentName,
+        /// Until when.
+        until: Time,
+    },
+    /// The run is paused.
+    Paused {
+        /// Why.
+        why: String,
+    },
+    /// No run is at work on this milestone.
+    NoRun,
+    /// The run is in another stage.
+    OtherStage {
+        /// Which.
+        stage: StageName,
+    },
+    /// A person set it in progress.
+    ByHand,
+}
+
+impl fmt::Display for NotReady {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotReady::Feedback => f.write_str("feedback: the planner answers it with a fix, or puts it off"),
+            NotReady::Deferred { reason } => write!(f, "put off by the planner: {reason}"),
+            NotReady::Blocked(on) => write!(f, "blocked: {on}"),
+            NotReady::WaitingFor { ticket, status } => write!(f, "waits for {ticket} ({status})"),
+            NotReady::WaitingForSubtask { ticket } => write!(f, "waits for its sub-task {ticket}"),
+            NotReady::FilesBusy { path, holder } => write!(f, "'{path}' is at work in {holder}"),
+            NotReady::HeldBy { worker } => write!(f, "held by worker {worker}"),
+            NotReady::AtWork { role, round } => write!(f, "{role} at work, round {round}"),
+            NotReady::InQueue { before: 0 } => f.write_str("being merged"),
+            NotReady::InQueue { before } => write!(f, "waits to be merged, {before} before it"),
+            NotReady::AtGates { commit } => write!(f, "gates at work on {}", commit.short()),
+            NotReady::Landing => f.write_str("being landed"),
+            NotReady::SlotsFull { limit } => write!(f, "all {limit} places are taken"),
+            NotReady::AgentLimited { agent, until } => {
+                write!(f, "agent {agent} is rate limited until {}", until.format("%H:%M:%S"))
+            }
+            NotReady::Paused { why } => write!(f, "the run is paused: {why}"),
+            NotReady::NoRun => f.write_str("no run is at work on it"),
+            NotReady::OtherStage { stage } => write!(f, "the run is in stage {stage}"),
+            NotReady::ByHand => f.write_str("set in progress by hand"),
+        }
+    }
+}
+
+/// Why this ticket cannot be claimed now, looking at tickets alone; `None` = it can.
+pub fn not_claimable(state: &Aggregate, id: &TicketId, ticket: &Ticket) -> Option<NotReady> {
+    not_claimable_beside(&claimed(state), state, id, ticket)
+}
+
+/// The tickets somebody holds: a handful, whatever the size of the milestone.
+fn claimed(state: &Aggregate) -> Vec<(&TicketId, &Ticket)> {
+    state.tickets.iter().filter(|(_, t)| t.claim.is_some()).map(|(id, t)| (id, t.as_ref())).collect()
+}
+
+fn not_claimable_beside(
+    claimed: &[(&TicketId, &Ticket)],
+    state: &Aggregate,
+    id: &TicketId,
+    ticket: &Ticket,
+) -> Option<NotReady> {
+    if ticket.seed.kind == Kind::Feedback {
+        return Some(NotReady::Feedback);
+    }
+    if let Some(reason) = &ticket.deferred {
+        return Some(NotReady::Deferred { reason: reason.clone() });
+    }
+    match &ticket.status {
+        Status::Open => {}
+        Status::Done => return Some(NotReady::ByHand),
+        Status::Blocked(on) => return Some(NotReady::Blocked(on.clone())),
+        Status::InProgress => return Some(in_progress(state, id, ticket)),
+    }
+    if let Some(on) = ticket
+        .seed
+        .depends_on
+        .iter()
+        .find_map(|on| state.tickets.get(on).filter(|t| t.status != Status::Done).map(|t| (on, t.status.word())))
+    {
+        return Some(NotReady::WaitingFor { ticket: on.0.clone(), status: on.1 });
+    }
+    busy_files(claimed, id, ticket)
+}
+
+fn in_progress(state: &Aggregate, id: &TicketId, ticket: &Ticket) -> NotReady {
+    match ticket.claim.as_ref().map(|c| &c.holder) {
+        Some(Holder::Worker { name, .. }) => NotReady::HeldBy { worker: name.clone() },
+        Some(Holder::Attempt { attempt }) => {
+            let Some(attempt) = state.attempts.get(attempt) else { return NotReady::ByHand };
+            match &attempt.phase {
+                Phase::Integrating { step: Step::Queued, .. } => {
+                    let queue = state.runs.get(&attempt.run).map(|r| &r.queue);
+                    let before = queue.and_then(|q| q.iter().position(|a| *a == attempt.id)).unwrap_or_default();
+                    NotReady::InQueue { before }
+                }
+                Phase::Integrating { step: Step::Gating { candidate, .. }, .. } => {
+                    NotReady::AtGates { commit: candidate.clone() }
+                }
+                Phase::Integrating { step: Step::Landing { .. }, .. } => NotReady::Landing,
+                Phase::Starting | Phase::Running { .. } | Phase::Exited { .. } | Phase::Finished { .. } => {
+                    NotReady::AtWork { role: attempt.role.clone(), round: attempt.round }
+                }
+            }
+        }
+        None => match open_child(state, id) {
+            Some(child) => NotReady::WaitingForSubtask { ticket: child },
+            None => NotReady::ByHand,
+        },
+    }
+}
+
+/// A sub-task of this item that is not done, if there is one.
+pub(crate) fn open_child(state: &Aggregate, id: &TicketId) -> Option<TicketId> {
+    state
+        .tickets
+        .iter()
+        .find(|(_, t)| t.seed.parent.as_ref() == Some(id) && t.is_unsettled())
+        .map(|(child, _)| child.clone())
+}
+
+/// Sub-tasks inherit files, so two of one parent may own the same path: they take turns.
+fn busy_files(claimed: &[(&TicketId, &Ticket)], id: &TicketId, ticket: &Ticket) -> Option<NotReady> {
+    claimed.iter().filter(|(other, _)| *other != id).find_map(|(other, t)| {
+        let path = t.seed.files.overlap(&ticket.seed.files)?;
+        Some(NotReady::FilesBusy { path, holder: (*other).clone() })
+    })
+}
+
+/// The tickets that can be claimed now, the most important first, then by number.
+pub fn ready(state: &Aggregate) -> Vec<TicketId> {
+    let claimed = claimed(state);
+    let is_ready = |id: &TicketId, ticket: &Ticket| not_claimable_beside(&claimed, state, id, ticket).is_none();
+    let mut ready: Vec<(&TicketId, &Ticket)> =
+        state.tickets.iter().map(|(id, t)| (id, t.as_ref())).filter(|(id, t)| is_ready(id, t)).collect();
+    ready.sort_by_key(|(id, ticket)| (ticket.seed.priority, *id));
+    ready.into_iter().map(|(id, _)| id.clone()).collect()
+}
+
+/// The first of [`ready`], without looking at the rest where the most important can be had.
+pub(crate) fn next_ready(state: &Aggregate) -> Option<TicketId> {
+    let claimed = claimed(state);
+    [Priority::High, Priority::Medium, Priority::Low].into_iter().find_map(|priority| {
+        let mut of_priority = state.tickets.iter().filter(|(_, t)| t.seed.priority == priority);
+        of_priority.find(|(id, t)| not_claimable_beside(&claimed, state, id, t).is_none()).map(|(id, _)| id.clone())
+    })
+}
+
+/// Whether somebody works, or could work, on some ticket.
+pub(crate) fn anything_moves(state: &Aggregate) -> bool {
+    state.tickets.values().any(|t| t.claim.is_some()) || next_ready(state).is_some()
+}
+
+/// Places taken by the attempts of a run.
+pub(crate) fn slots_taken(state: &Aggregate, run: &Run) -> u32 {
+    let taken = state.attempts.values().filter(|a| a.run == run.id && a.takes_slot()).count();
+    u32::try_from(taken).unwrap_or(u32::MAX)
+}
+
+/// Why the run cannot start another attempt of this role; `None` = it can.
+pub(crate) fn no_place(state: &Aggregate, run: &Run, role: &RoleName) -> Option<NotReady> {
+    let limit = run.settings.limits.max_parallel;
+    if slots_taken(state, run) >= limit {
+        return Some(NotReady::SlotsFull { limit });
+    }
+    let agent = run.settings.roles.get(role).map(|r| &r.agent)?;
+    run.limited.get(agent).map(|until| NotReady::AgentLimited { agent: agent.clone(), until: *until })
+}
+
+/// Why a ticket does not move, with its run in view; `None` = it is done.
+pub fn why_waiting(state: &Aggregate, id: &TicketId) -> Option<NotReady> {
+    let ticket = state.tickets.get(id)?;
+    if ticket.status == Status::Done {
+        return None;
+    }
+    if let Some(why) = not_claimable(state, id, ticket) {
+        return Some(why);
+    }
+    let Some(run) = state.live_run() else { return Some(NotReady::NoRun) };
+    match &run.state {
+        RunState::Paused { why, .. } | RunState::AwaitingApproval { why } => {
+            return Some(NotReady::Paused { why: why.clone() });
+        }
+        RunState::Running
+        | RunState::Done
+        | RunState::Stuck { .. }
+        | RunState::Failed { .. }
+        | RunState::Cancelled { .. } => {}
+    }
+    let at = run.stage.as_ref()?;
+    match run.workflow.stage(&at.name).map(|s| &s.work) {
+        Some(Work::EachReadyTicket { role }) => {
+            no_place(state, run, role).or(Some(NotReady::SlotsFull { limit: run.settings.limits.max_parallel }))
+        }
+        Some(Work::Plan { .. } | Work::Panel { .. }) | None => Some(NotReady::OtherStage { stage: at.name.clone() }),
+    }
+}
+
+/// The budget that is used up, in words, if one is.
+pub(crate) fn exhausted(run: &Run) -> Option<String> {
+    let budget = &run.settings.budget;
+    let tokens = run.usage.input_tokens.saturating_add(run.usage.output_tokens);
+    if let Some(limit) = budget.tokens
+        && tokens >= limit
+    {
+        return Some(format!("{tokens} of {limit} tokens are used"));
+    }
+    if let Some(limit) = budget.usd
+        && run.usage.cost_usd >= limit
+    {
+        return Some(format!("{:.2} of {limit:.2} USD are spent", run.usage.cost_usd));
+    }
+    None
+}
+
+/// The roles that a panel must hear.
+pub(crate) fn panel(settings: &Settings, roles: &[RoleName], every_specialist: bool) -> Vec<RoleName> {
+    let mut all = roles.to_vec();
+    if every_specialist {
+        all.extend(settings.roles.iter().filter(|(_, r)| r.rights == Rights::Specialist).map(|(n, _)| n.clone()));
+    }
+    all
+}

@@ -1,0 +1,305 @@
+//! One frame: a command and its events as the log keeps them, in memory and as bytes.
+//!
+//! ```text
+//!  0  magic "p0\x1cf"      4    a control character, so that JSON text in a payload can never look like a frame
+//!  4  format version       1
+//!  5  encoding of payload  1    0 = as is
+//!  6  zero                 2
+//!  8  length of the body   4    little endian, like every number here
+//! 12  CRC32C               4    over bytes 0..12 and everything from 16 to the end
+//! 16  hash before          32
+//! 48  hash of this frame   32   BLAKE3(hash before ‖ body)
+//! 80  body                      see `encode_body`
+//! ```
+//! The first 16 bytes and the rule of the checksum stay the same in every version, so that a newer frame can be told
+//! from a damaged one.
+
+use uuid::Uuid;
+
+use crate::journal::Hash;
+
+/// The first bytes of every frame.
+pub(crate) const MAGIC: [u8; 4] = *b"p0\x1cf";
+/// The format version that this program writes, and the highest it reads.
+pub(crate) const VERSION: u8 = 1;
+/// Bytes before the body.
+pub(crate) const HEADER_BYTES: usize = 80;
+/// The largest body: far above any sane command, far below what a length field can ask for.
+pub(crate) const MAX_BODY_BYTES: usize = 256 << 20;
+/// The longest ticket id, and the most tickets of one frame.
+const MAX_TICKET_BYTES: usize = 512;
+const ENCODING_AS_IS: u8 = 0;
+
+/// What a frame can be found by.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FrameKeys {
+    /// The aggregate that the command belongs to; nil for the engine's own.
+    pub stream: Uuid,
+    /// The run, if it belongs to one.
+    pub run: Option<Uuid>,
+    /// The ids of the tickets that its events name, without repeats.
+    pub tickets: Vec<String>,
+}
+
+/// A frame to be appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewFrame {
+    /// The sequence number of its first event; events count from 1 without gaps.
+    pub first_seq: u64,
+    /// How many events it holds, at least 1.
+    pub events: u32,
+    /// When its command was taken, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// What it can be found by.
+    pub keys: FrameKeys,
+    /// The command and its events; opaque to this room.
+    pub payload: Vec<u8>,
+}
+
+/// A frame of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// The sequence number of its first event.
+    pub first_seq: u64,
+    /// How many events it holds.
+    pub events: u32,
+    /// When its command was taken, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// What it can be found by.
+    pub keys: FrameKeys,
+    /// The command and its events; opaque to this room.
+    pub payload: Vec<u8>,
+    /// The hash of the frame before it; [`Hash::ZERO`] for the first.
+    pub prev_hash: Hash,
+    /// Its own hash.
+    pub hash: Hash,
+    /// The highest sequence number known to be durable when it was written.
+    pub durable_upto: u64,
+    /// `first_seq` of the frame before it in the log; 0 for none.
+    pub prev_in_log: u64,
+    /// `first_seq` of the frame before it in the same stream; 0 for none.
+    pub prev_in_stream: u64,
+    /// `first_seq` of the frame before it in the same run; 0 for none or when it has no run.
+    pub prev_in_run: u64,
+}
+
+impl Frame {
+    /// The sequence number after its last event.
+    #[must_use]
+    pub fn end_seq(&self) -> u64 {
+        self.first_seq.saturating_add(u64::from(self.events))
+    }
+
+    /// The sequence number of its last event.
+    #[must_use]
+    pub fn last_seq(&self) -> u64 {
+        self.end_seq().saturating_sub(1)
+    }
+}
+
+/// Why bytes are not a frame that can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// Not a frame, or not what was written.
+    Broken(String),
+    /// A whole frame of a format that this program does not know.
+    Newer(u8),
+}
+
+impl Flaw {
+    fn broken(what: impl Into<String>) -> Flaw {
+        Flaw::Broken(what.into())
+    }
+}
+
+impl std::fmt::Display for Flaw {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Flaw::Broken(what) => f.write_str(what),
+            Flaw::Newer(version) => write!(f, "a frame of the newer format version {version}"),
+        }
+    }
+}
+
+/// Appends the bytes of `frame` to `out`, and sets its hash.
+pub(crate) fn encode(frame: &mut Frame, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER_BYTES]);
+    encode_body(frame, out);
+    let record = &mut out[start..];
+    frame.hash = Hash::chained(&frame.prev_hash, &record[HEADER_BYTES..]);
+    let body_bytes = u32::try_from(record.len() - HEADER_BYTES).expect("bodies are refused above MAX_BODY_BYTES");
+    record[0..4].copy_from_slice(&MAGIC);
+    record[4] = VERSION;
+    record[5] = ENCODING_AS_IS;
+    record[8..12].copy_from_slice(&body_bytes.to_le_bytes());
+    record[16..48].copy_from_slice(frame.prev_hash.as_bytes());
+    record[48..80].copy_from_slice(frame.hash.as_bytes());
+    let crc = checksum(record);
+    record[12..16].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// Fixed fields, then the keys, then the payload to the end.
+fn encode_body(frame: &Frame, out: &mut Vec<u8>) {
+    out.extend_from_slice(&frame.first_seq.to_le_bytes());
+    out.extend_from_slice(&frame.events.to_le_bytes());
+    out.extend_from_slice(&frame.at_ms.to_le_bytes());
+    out.extend_from_slice(&frame.durable_upto.to_le_bytes());
+    out.extend_from_slice(&frame.prev_in_log.to_le_bytes());
+    out.extend_from_slice(&frame.prev_in_stream.to_le_bytes());
+    out.extend_from_slice(&frame.prev_in_run.to_le_bytes());
+    out.extend_from_slice(frame.keys.stream.as_bytes());
+    match frame.keys.run {
+        Some(run) => {
+            out.push(1);
+            out.extend_from_slice(run.as_bytes());
+        }
+        None => out.push(0),
+    }
+    let tickets = u16::try_from(frame.keys.tickets.len()).expect("refused by check_new");
+    out.extend_from_slice(&tickets.to_le_bytes());
+    for ticket in &frame.keys.tickets {
+        let bytes = u16::try_from(ticket.len()).expect("refused by check_new");
+        out.extend_from_slice(&bytes.to_le_bytes());
+        out.extend_from_slice(ticket.as_bytes());
+    }
+    out.extend_from_slice(&frame.payload);
+}
+
+/// How many bytes the frame takes on disk.
+pub(crate) fn encoded_bytes(frame: &NewFrame) -> usize {
+    let run = if frame.keys.run.is_some() { 17 } else { 1 };
+    let tickets: usize = frame.keys.tickets.iter().map(|t| 2 + t.len()).sum();
+    HEADER_BYTES + 52 + 16 + run + 2 + tickets + frame.payload.len()
+}
+
+/// Refuses what could not be read back.
+pub(crate) fn check_new(frame: &NewFrame) -> Result<(), String> {
+    if frame.events == 0 {
+        return Err(format!("the frame at {} has no events", frame.first_seq));
+    }
+    if frame.first_seq.checked_add(u64::from(frame.events)).is_none() {
+        return Err("sequence numbers ran out".to_owned());
+    }
+    if frame.keys.tickets.len() > usize::from(u16::MAX) {
+        return Err(format!("the frame at {} names more than {} tickets", frame.first_seq, u16::MAX));
+    }
+    for (n, ticket) in frame.keys.tickets.iter().enumerate() {
+        if ticket.is_empty() || ticket.len() > MAX_TICKET_BYTES || ticket.contains('\0') {
+            return Err(format!("`{}` cannot be a ticket id", ticket.escape_debug()));
+        }
+        if frame.keys.tickets[..n].contains(ticket) {
+            return Err(format!("the frame at {} names ticket {ticket} twice", frame.first_seq));
+        }
+    }
+    if encoded_bytes(frame) - HEADER_BYTES > MAX_BODY_BYTES {
+        return Err(format!(
+            "the frame at {} has {} bytes, more than {MAX_BODY_BYTES}; put large things into blobs",
+            frame.first_seq,
+            frame.payload.len()
+        ));
+    }
+    Ok(())
+}
+
+/// The length of the whole record that starts with these bytes (at least 16 of them).
+pub(crate) fn record_bytes(start: &[u8]) -> Result<usize, Flaw> {
+    if start.len() < 16 {
+        return Err(Flaw::broken("a frame was cut short"));
+    }
+    if start[0..4] != MAGIC {
+        return Err(Flaw::broken("no frame starts here"));
+    }
+    let body = u32_at(start, 8) as usize;
+    if body > MAX_BODY_BYTES {
+        return Err(Flaw::broken(format!("a frame claims {body} bytes")));
+    }
+    Ok(HEADER_BYTES + body)
+}
+
+/// Reads a whole record and checks everything that one frame alone can show.
+pub(crate) fn decode(record: &[u8]) -> Result<Frame, Flaw> {
+    if record_bytes(record)? != record.len() || record.len() < HEADER_BYTES {
+        return Err(Flaw::broken("a frame was cut short"));
+    }
+    if u32_at(record, 12) != checksum(record) {
+        return Err(Flaw::broken("the checksum does not match"));
+    }
+    if record[4] > VERSION {
+        return Err(Flaw::Newer(record[4]));
+    }
+    if record[4] != VERSION || record[5] != ENCODING_AS_IS || record[6..8] != [0, 0] {
+        return Err(Flaw::broken("the frame has an unknown encoding"));
+    }
+    let prev_hash = Hash::from_bytes(array(&record[16..48]));
+    let hash = Hash::from_bytes(array(&record[48..80]));
+    let body = &record[HEADER_BYTES..];
+    if Hash::chained(&prev_hash, body) != hash {
+        return Err(Flaw::broken("the hash does not match the content"));
+    }
+    let mut frame = decode_body(body).ok_or_else(|| Flaw::broken("the content has the wrong shape"))?;
+    frame.prev_hash = prev_hash;
+    frame.hash = hash;
+    if frame.events == 0 || frame.durable_upto >= frame.first_seq || frame.prev_in_log >= frame.first_seq {
+        return Err(Flaw::broken("the numbers in the frame contradict each other"));
+    }
+    Ok(frame)
+}
+
+fn decode_body(body: &[u8]) -> Option<Frame> {
+    let mut rest = body;
+    let first_seq = u64::from_le_bytes(take(&mut rest)?);
+    let events = u32::from_le_bytes(take(&mut rest)?);
+    let at_ms = i64::from_le_bytes(take(&mut rest)?);
+    let durable_upto = u64::from_le_bytes(take(&mut rest)?);
+    let prev_in_log = u64::from_le_bytes(take(&mut rest)?);
+    let prev_in_stream = u64::from_le_bytes(take(&mut rest)?);
+    let prev_in_run = u64::from_le_bytes(take(&mut rest)?);
+    let stream = Uuid::from_bytes(take(&mut rest)?);
+    let run = match take::<1>(&mut rest)? {
+        [0] => None,
+        [1] => Some(Uuid::from_bytes(take(&mut rest)?)),
+        _ => return None,
+    };
+    let count = u16::from_le_bytes(take(&mut rest)?);
+    let mut tickets = Vec::new();
+    for _ in 0..count {
+        let bytes = usize::from(u16::from_le_bytes(take(&mut rest)?));
+        let (ticket, after) = rest.split_at_checked(bytes)?;
+        tickets.push(std::str::from_utf8(ticket).ok()?.to_owned());
+        rest = after;
+    }
+    Some(Frame {
+        first_seq,
+        events,
+        at_ms,
+        keys: FrameKeys { stream, run, tickets },
+        payload: rest.to_vec(),
+        prev_hash: Hash::ZERO,
+        hash: Hash::ZERO,
+        durable_upto,
+        prev_in_log,
+        prev_in_stream,
+        prev_in_run,
+    })
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, after) = rest.split_first_chunk::<N>()?;
+    *rest = after;
+    Some(*head)
+}
+
+fn checksum(record: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&record[..12]), &record[16..])
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn array(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(bytes);
+    out
+}

@@ -1,0 +1,295 @@
+//! The log: the journal and its store, opened, appended to and closed together.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::journal::frame::Frame;
+use crate::journal::seam::{Head, Journal};
+use crate::journal::segments::{LocalJournal, Options};
+use crate::journal::store::{Opened, SUSPECT, Store};
+use crate::journal::tail::{self, Look, Repair, Settled};
+use crate::journal::trees::Applied;
+use crate::journal::walk::{self, Chain, Step, Walk};
+use crate::journal::{AppendError, Blobs, DirLock, Error, NewFrame};
+
+/// The segment files' directory in the data directory.
+pub(crate) const JOURNAL_DIR: &str = "journal";
+const STORE_DIR: &str = "store";
+const BLOBS_DIR: &str = "blobs";
+/// Frames are put into the store in groups of this many when it is caught up.
+const CATCH_UP_FRAMES: usize = 256;
+
+/// What opening the log found and did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenReport {
+    /// The unacknowledged tail that was cut, if there was one.
+    pub repaired: Option<Repair>,
+    /// How the store was.
+    pub store: StoreReport,
+}
+
+/// How the store was when the log was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreReport {
+    /// It held exactly what the journal holds.
+    Clean,
+    /// It had fallen behind; what was missing has been written.
+    CaughtUp {
+        /// How many frames.
+        frames: u64,
+    },
+    /// It was made anew from the journal.
+    Rebuilt {
+        /// What was wrong with it.
+        why: String,
+        /// Where the old one is now; none when there was nothing to move.
+        moved_to: Option<PathBuf>,
+    },
+}
+
+/// The log of one data directory, for its one writer.
+#[derive(Debug)]
+pub struct Log {
+    // Dropped in this order: sled is let go before the lock.
+    journal: LocalJournal,
+    store: Store,
+    blobs: Blobs,
+    failed: Option<String>,
+    lock: DirLock,
+}
+
+/// What was learnt about the store while the journal was read.
+struct Compared {
+    /// Why it disagrees.
+    why: Option<String>,
+}
+
+impl Log {
+    /// Opens the log in `data_dir`, making what is missing: reads the journal's end, cuts an unacknowledged tail, and
+    /// brings the store to the journal's end or makes it anew. `lock` is the lock of the same directory.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when an acknowledged frame is missing or changed (nothing is touched then),
+    /// [`Error::NewerVersion`], [`Error::Full`], [`Error::NotWritable`], or another failure of the file system.
+    pub fn open(data_dir: &Path, lock: DirLock, options: Options) -> Result<(Log, OpenReport), Error> {
+        let journal_dir = data_dir.join(JOURNAL_DIR);
+        let store_dir = data_dir.join(STORE_DIR);
+        fs::create_dir_all(data_dir).map_err(|e| Error::io("create", data_dir, e))?;
+        let segments = walk::list(&journal_dir)?;
+        let had_store = store_dir.exists();
+        let opened = open_store(data_dir, &store_dir, &options)?;
+        let (mut compared, applied) = match &opened {
+            Opened::Usable(store) => (Compared { why: None }, store.applied()),
+            Opened::Unusable(why) => (Compared { why: Some(why.clone()) }, Applied::NOTHING),
+        };
+        let look = Look {
+            from_seq: applied.last_first_seq.max(1),
+            verify_bytes: options.verify_bytes,
+            store_mark: applied.next_seq - 1,
+        };
+        let settled = tail::settle(segments, look, options.disk.as_ref(), &mut |frame, record| match &opened {
+            Opened::Usable(store) if compared.why.is_none() => compared.look(store, applied, frame, record),
+            Opened::Usable(_) | Opened::Unusable(_) => Ok(()),
+        })?;
+        let (store, report) = match (opened, compared.why) {
+            (Opened::Usable(store), None) if had_store || settled.chain.next_seq == 1 => (store, None),
+            (Opened::Usable(store), None) => {
+                let why = "it was missing".to_owned();
+                (store, Some(StoreReport::Rebuilt { why, moved_to: None }))
+            }
+            (opened, why) => {
+                drop(opened);
+                let moved_to = move_aside(data_dir, &store_dir, &options)?;
+                let why = why.unwrap_or_default();
+                (fresh_store(&store_dir, &options)?, Some(StoreReport::Rebuilt { why, moved_to }))
+            }
+        };
+        Log::finish_open(data_dir, lock, options, &settled, (store, report))
+    }
+
+    fn finish_open(
+        data_dir: &Path,
+        lock: DirLock,
+        options: Options,
+        settled: &Settled,
+        (store, report): (Store, Option<StoreReport>),
+    ) -> Result<(Log, OpenReport), Error> {
+        // Opening the journal makes its end durable: only then may the store hold it.
+        let tips = Box::new(store.clone());
+        let journal_dir = data_dir.join(JOURNAL_DIR);
+        let mut journal = LocalJournal::from_settled(&journal_dir, settled, options.clone(), tips)?;
+        let frames = catch_up(&store, settled)?;
+        if frames > 0 {
+            store.flush()?;
+        }
+        remove_note(data_dir)?;
+        let store_report = match report {
+            Some(report) => report,
+            None if frames == 0 => StoreReport::Clean,
+            None => StoreReport::CaughtUp { frames },
+        };
+        journal.reserve()?;
+        let blobs = Blobs::open(&data_dir.join(BLOBS_DIR))?;
+        blobs.clean()?;
+        let log = Log { journal, store, blobs, failed: None, lock };
+        Ok((log, OpenReport { repaired: settled.repaired.clone(), store: store_report }))
+    }
+
+    /// Appends a group at the head: durable in the journal with one sync, then readable from the store. An empty group
+    /// is a no-op. The frames must follow on [`Log::next_seq`].
+    ///
+    /// # Errors
+    /// See [`AppendError`]. After `Failed` the process must stop; whether the group survives shows at the next open.
+    pub fn append(&mut self, group: Vec<NewFrame>) -> Result<(), AppendError> {
+        if let Some(what) = &self.failed {
+            return Err(AppendError::Failed { path: self.lock.dir().join(STORE_DIR), what: what.clone() });
+        }
+        let next = self.next_seq();
+        let expected = group.first().map_or(next, |f| f.first_seq);
+        let written = self.journal.append_written(expected, group)?;
+        if written.frames.is_empty() {
+            return Ok(());
+        }
+        let records = written.ranges.iter().map(|range| &written.bytes[range.clone()]);
+        if let Err(e) = self.store.apply(written.frames.iter().zip(records)) {
+            let what = format!("the journal has the group, the store does not: {e}");
+            self.failed = Some(what.clone());
+            return Err(AppendError::Failed { path: self.lock.dir().join(STORE_DIR), what });
+        }
+        self.journal.recycle(written);
+        Ok(())
+    }
+
+    /// The store, for reading.
+    #[must_use]
+    pub fn reader(&self) -> Store {
+        self.store.clone()
+    }
+
+    /// The content-addressed files beside the log.
+    #[must_use]
+    pub fn blobs(&self) -> Blobs {
+        self.blobs.clone()
+    }
+
+    /// The sequence number that the next event gets; 1 for an empty log.
+    #[must_use]
+    pub fn next_seq(&self) -> u64 {
+        self.head().next_seq
+    }
+
+    /// Where the log ends: everything before it is durable.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.journal.head()
+    }
+
+    /// Stops cleanly: flushes the store, trims the last segment, gives up the reserved room and the lock.
+    ///
+    /// # Errors
+    /// A file cannot be written or synced; nothing that was appended is lost by it.
+    pub fn close(self) -> Result<(), Error> {
+        let flushed = if self.failed.is_none() { self.store.flush() } else { Ok(()) };
+        let closed = self.journal.close();
+        drop(self.store);
+        drop(self.lock);
+        flushed.and(closed)
+    }
+}
+
+impl Compared {
+    /// Compares one frame of the journal with the store's copy. A store that cannot be read is one that disagrees.
+    fn look(&mut self, store: &Store, applied: Applied, frame: &Frame, record: &[u8]) -> Result<(), Error> {
+        if frame.first_seq >= applied.next_seq {
+            return Ok(());
+        }
+        if frame.first_seq == applied.last_first_seq && frame.hash != applied.hash {
+            self.why = Some(format!("its head is not the journal's frame at event {}", frame.first_seq));
+            return Ok(());
+        }
+        match store.record(frame.first_seq) {
+            Ok(Some(copy)) if copy == record => Ok(()),
+            Ok(Some(_)) => {
+                self.why = Some(format!("its frame at event {} differs from the journal's", frame.first_seq));
+                Ok(())
+            }
+            Ok(None) => {
+                self.why = Some(format!("it has lost the frame at event {}", frame.first_seq));
+                Ok(())
+            }
+            Err(Error::Store { what, .. }) => {
+                self.why = Some(what);
+                Ok(())
+            }
+            Err(other) => Err(other),
+        }
+    }
+}
+
+fn open_store(data_dir: &Path, store_dir: &Path, options: &Options) -> Result<Opened, Error> {
+    if let Ok(what) = fs::read_to_string(data_dir.join(SUSPECT)) {
+        return Ok(Opened::Unusable(format!("reading it failed before: {what}")));
+    }
+    Store::open(store_dir, options.store_cache_bytes)
+}
+
+fn fresh_store(store_dir: &Path, options: &Options) -> Result<Store, Error> {
+    match Store::open(store_dir, options.store_cache_bytes)? {
+        Opened::Usable(store) => Ok(store),
+        Opened::Unusable(what) => Err(Error::Store { path: store_dir.to_path_buf(), what }),
+    }
+}
+
+fn move_aside(data_dir: &Path, store_dir: &Path, options: &Options) -> Result<Option<PathBuf>, Error> {
+    let aside = (1..u32::MAX)
+        .map(|n| data_dir.join(format!("store.damaged-{n}")))
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| data_dir.join("store.damaged"));
+    match fs::rename(store_dir, &aside) {
+        Ok(()) => {}
+        // A note can outlive the store that it is about.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io("move", store_dir, e)),
+    }
+    options.disk.sync_dir(data_dir).map_err(|e| Error::io("sync", data_dir, e))?;
+    Ok(Some(aside))
+}
+
+fn remove_note(data_dir: &Path) -> Result<(), Error> {
+    let note = data_dir.join(SUSPECT);
+    match fs::remove_file(&note) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &note, e)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Writes into the store what the journal holds beyond it; says how many frames that was.
+fn catch_up(store: &Store, settled: &Settled) -> Result<u64, Error> {
+    let from = store.applied().next_seq;
+    if from >= settled.chain.next_seq {
+        return Ok(0);
+    }
+    let index = settled.segments.iter().rposition(|s| s.first_seq <= from).unwrap_or(0);
+    let chain = (index == 0).then_some(Chain::GENESIS);
+    let mut walk = Walk::new(settled.segments.clone(), index, 0, chain);
+    let mut group: Vec<(Frame, Vec<u8>)> = Vec::new();
+    let mut frames = 0;
+    loop {
+        let step = walk.step()?;
+        match step {
+            Step::Frame(frame) if frame.first_seq < from => continue,
+            Step::Frame(frame) => group.push((*frame, walk.record().to_vec())),
+            Step::End => {
+                store.apply(group.iter().map(|(f, r)| (f, r.as_slice())))?;
+                return Ok(frames + group.len() as u64);
+            }
+            // The tail is settled, so this is older than what the open looked at.
+            Step::Bad(damage) => return Err(damage.into_error()),
+        }
+        if group.len() >= CATCH_UP_FRAMES {
+            frames += group.len() as u64;
+            store.apply(group.iter().map(|(f, r)| (f, r.as_slice())))?;
+            group.clear();
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The log and everything that keeps it: this room makes a command and its events durable, in order, exactly once, and
+//! gives them back unchanged, or says which frame is not what was written.
+//!
+//! Two things hold the same frames. The **journal** (segment files under `journal/`) is the commit point and the audit
+//! log: hash-chained, one `fdatasync` per group. The **store** (sled, under `store/`) is what everybody reads: it is
+//! written after the journal, caught up from it at every open, and rebuilt from it when it is lost. Large things live
+//! beside them as content-addressed **blobs**.
+//!
+//! What is never in this room: a clock, a rule about runs or tickets, the meaning of a payload (opaque bytes here), and
+//! any mending of acknowledged data. Nothing outside this room knows sled or the layout of a segment file.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `log` | the pair of journal and store, opened, appended to and closed together |
+//! | `seam` | the `Journal` trait, so that another log (a replicated one) can take the segments' place |
+//! | `segments`, `disk` | the local journal: preallocated segment files, and the few system calls it makes |
+//! | `frame`, `hash` | one frame: its types, bytes, checksum and hash |
+//! | `walk`, `tail` | reading segment files in order; telling an unacknowledged tail from damage |
+//! | `store`, `store_read`, `trees`, `sled_guard` | the sled store, its trees and keys, and the care sled needs |
+//! | `read`, `verify` | reading and checking a journal without the lock and without sled |
+//! | `blobs`, `lock`, `error` | content-addressed files; one writer per data directory; what can go wrong |
+
+pub mod blobs;
+pub mod disk;
+pub mod error;
+pub mod frame;
+pub mod hash;
+pub mod lock;
+pub mod log;
+pub mod read;
+pub mod seam;
+pub mod segments;
+mod sled_guard;
+pub mod store;
+mod store_read;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod trees;
+pub mod verify;
+mod walk;
+
+pub use blobs::{BlobRef, Blobs};
+pub use error::{AppendError, Error};
+pub use frame::{Frame, FrameKeys, NewFrame};
+pub use hash::Hash;
+pub use lock::DirLock;
+pub use log::{Log, OpenReport, StoreReport};
+pub use read::{JournalFrames, read_frames};
+pub use seam::{Head, Journal, Tips};
+pub use segments::{LocalJournal, Options};
+pub use store::Store;
+pub use store_read::{Frames, FramesByKey};
+pub use tail::Repair;
+pub use verify::{Bad, Verified, verify};

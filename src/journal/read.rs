@@ -1,0 +1,90 @@
+//! Reading a journal without its lock and without sled: what a program does when no daemon answers and the lock cannot
+//! be had, or on a copy. Never writes.
+
+use std::path::Path;
+
+use crate::journal::tail::is_unacknowledged;
+use crate::journal::walk::{self, Damage, Step, Walk};
+use crate::journal::{Error, Frame};
+
+/// The frames of a journal in order, as far as they are whole.
+#[derive(Debug)]
+pub struct JournalFrames {
+    walk: Walk,
+    from_seq: u64,
+    before_seq: u64,
+    looked_again: bool,
+    done: bool,
+}
+
+/// Reads all frames of the journal in the data directory `data_dir`. A write that is under way or was cut off at the
+/// end is where the frames end; damage before it is an error at that frame. No directory is an empty journal.
+///
+/// # Errors
+/// The directory cannot be listed.
+pub fn read_frames(data_dir: &Path) -> Result<JournalFrames, Error> {
+    JournalFrames::open(&data_dir.join(super::log::JOURNAL_DIR), 1)
+}
+
+impl JournalFrames {
+    /// Reads from the frame that holds event `from_seq`; `journal_dir` is the directory of the segment files.
+    pub(crate) fn open(journal_dir: &Path, from_seq: u64) -> Result<JournalFrames, Error> {
+        let segments = walk::list(journal_dir)?;
+        let index = segments.iter().rposition(|s| s.first_seq <= from_seq).unwrap_or(0);
+        // The first file's name must be 1: a chain that has to start at genesis says so when it is not.
+        let chain = (index == 0).then_some(walk::Chain::GENESIS);
+        let walk = Walk::new(segments, index, 0, chain);
+        Ok(JournalFrames { walk, from_seq, before_seq: u64::MAX, looked_again: false, done: false })
+    }
+
+    /// Stops before the frame that starts at `before_seq`.
+    pub(crate) fn before(mut self, before_seq: u64) -> JournalFrames {
+        self.before_seq = before_seq;
+        self
+    }
+
+    /// Bad bytes are the end, or worth another look, or damage.
+    fn at_bad(&mut self, damage: Damage) -> Result<(), Error> {
+        if is_unacknowledged(self.walk.segments(), self.walk.chain(), &damage)? {
+            self.done = true;
+            return Ok(());
+        }
+        // A writer may have finished this very group, and a later one, since we looked: then the bytes are whole now.
+        if self.looked_again {
+            return Err(damage.into_error());
+        }
+        self.looked_again = true;
+        self.walk.refresh();
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<Option<Frame>, Error> {
+        while !self.done {
+            match self.walk.step()? {
+                Step::Frame(frame) => {
+                    self.looked_again = false;
+                    if frame.first_seq >= self.before_seq {
+                        self.done = true;
+                    } else if frame.end_seq() > self.from_seq {
+                        return Ok(Some(*frame));
+                    }
+                }
+                Step::End => self.done = true,
+                Step::Bad(damage) => self.at_bad(*damage)?,
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for JournalFrames {
+    type Item = Result<Frame, Error>;
+
+    fn next(&mut self) -> Option<Result<Frame, Error>> {
+        let read = self.read().transpose();
+        if !matches!(read, Some(Ok(_))) {
+            self.done = true;
+        }
+        read
+    }
+}

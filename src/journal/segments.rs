@@ -1,0 +1,421 @@
+//! The local journal: preallocated segment files, written in place, one `fdatasync` per group.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::journal::disk::{Disk, RealDisk};
+use crate::journal::error::is_full;
+use crate::journal::frame::{self, Frame, NewFrame};
+use crate::journal::read::JournalFrames;
+use crate::journal::seam::{Head, Journal, Tips};
+use crate::journal::tail::{self, Look, Settled};
+use crate::journal::walk::{self, Chain, Segment};
+use crate::journal::{AppendError, Error, Repair};
+
+/// The next segment's room, not yet part of the log.
+const SPARE: &str = "spare";
+/// How often the free space is looked at, in bytes written.
+const FREE_CHECK_BYTES: u64 = 256 << 10;
+/// How many streams and runs are remembered before the store is asked again.
+const TIPS_KEPT: usize = 8192;
+
+/// How the log is kept. The default is right for a daemon.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Size of a segment file, in bytes. A larger group gets a larger file.
+    pub segment_bytes: u64,
+    /// How much of the journal's end an open reads and compares with the store, in bytes.
+    pub verify_bytes: u64,
+    /// Appends are refused when the file system has less than this left, in bytes: the store and blobs need room too.
+    pub keep_free_bytes: u64,
+    /// sled's page cache, in bytes.
+    pub store_cache_bytes: u64,
+    /// The disk; another one only in tests.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            segment_bytes: 16 << 20,
+            verify_bytes: 64 << 20,
+            keep_free_bytes: 16 << 20,
+            store_cache_bytes: 4 << 20,
+            disk: Arc::new(RealDisk),
+        }
+    }
+}
+
+/// The segment that is being written.
+#[derive(Debug)]
+struct Active {
+    file: File,
+    path: PathBuf,
+    end: u64,
+    allocated: u64,
+}
+
+/// A group as it was written: the frames, and each one's bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) frames: Vec<Frame>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ranges: Vec<Range<usize>>,
+}
+
+/// Why there was no room, or what failed while making it.
+enum NoWay {
+    NoRoom(String),
+    Failed(PathBuf, String),
+}
+
+/// The journal in segment files of one directory. The caller holds the data directory's lock.
+pub struct LocalJournal {
+    dir: PathBuf,
+    options: Options,
+    active: Option<Active>,
+    spare_bytes: u64,
+    chain: Chain,
+    tips: Box<dyn Tips>,
+    known_tips: HashMap<Uuid, u64>,
+    /// Streams and runs are told apart by this table, not by their ids.
+    known_runs: HashMap<Uuid, u64>,
+    failed: Option<(PathBuf, String)>,
+    buffer: Vec<u8>,
+    since_free_check: u64,
+}
+
+impl std::fmt::Debug for LocalJournal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalJournal").field("dir", &self.dir).field("chain", &self.chain).finish_non_exhaustive()
+    }
+}
+
+impl LocalJournal {
+    /// Opens the journal in `dir` by itself, reading all of it, and repairs its tail. `tips` answers for the frames
+    /// that are in it.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::NewerVersion`], or the files cannot be read or written.
+    pub fn open(dir: &Path, options: Options, tips: Box<dyn Tips>) -> Result<(LocalJournal, Option<Repair>), Error> {
+        let look = Look { from_seq: 1, verify_bytes: u64::MAX, store_mark: 0 };
+        let settled = tail::settle(walk::list(dir)?, look, options.disk.as_ref(), &mut |_, _| Ok(()))?;
+        let repaired = settled.repaired.clone();
+        Ok((LocalJournal::from_settled(dir, &settled, options, tips)?, repaired))
+    }
+
+    /// Goes on where `settled` ends, and makes durable whatever it found there.
+    pub(crate) fn from_settled(
+        dir: &Path,
+        settled: &Settled,
+        options: Options,
+        tips: Box<dyn Tips>,
+    ) -> Result<LocalJournal, Error> {
+        let created = !dir.exists();
+        fs::create_dir_all(dir).map_err(|e| Error::io("create", dir, e))?;
+        if let Some(parent) = dir.parent().filter(|_| created) {
+            options.disk.sync_dir(parent).map_err(|e| Error::io("sync", parent, e))?;
+        }
+        let active = match settled.segments.last() {
+            Some(segment) => Some(open_active(segment, settled.end, options.disk.as_ref())?),
+            None => None,
+        };
+        options.disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
+        // A spare of the last process may have a half-done size; making it anew is cheap.
+        match fs::remove_file(dir.join(SPARE)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &dir.join(SPARE), e)),
+            Ok(()) | Err(_) => {}
+        }
+        Ok(LocalJournal {
+            dir: dir.to_path_buf(),
+            options,
+            active,
+            spare_bytes: 0,
+            chain: settled.chain.clone(),
+            tips,
+            known_tips: HashMap::new(),
+            known_runs: HashMap::new(),
+            failed: None,
+            buffer: Vec::new(),
+            since_free_check: FREE_CHECK_BYTES,
+        })
+    }
+
+    /// Reserves the room for what comes next, so that a full disk is found out before it matters. No room is not an
+    /// error here: it refuses appends, and reading must go on.
+    pub(crate) fn reserve(&mut self) -> Result<(), Error> {
+        let made = self.make_room(1).and_then(|()| self.make_spare(self.options.segment_bytes));
+        match made {
+            Ok(()) | Err(NoWay::NoRoom(_)) => Ok(()),
+            Err(NoWay::Failed(path, what)) => {
+                Err(Error::Io { doing: "reserve room in", path, source: io::Error::other(what) })
+            }
+        }
+    }
+
+    /// [`Journal::append`], giving the bytes of the frames too.
+    pub(crate) fn append_written(&mut self, expected_next: u64, group: Vec<NewFrame>) -> Result<Written, AppendError> {
+        if let Some((path, what)) = self.failed.clone() {
+            return Err(AppendError::Failed { path, what });
+        }
+        if expected_next != self.chain.next_seq {
+            return Err(AppendError::HeadMoved { expected: expected_next, actual: self.chain.next_seq });
+        }
+        if group.is_empty() {
+            return Ok(Written::default());
+        }
+        check_group(&group, self.chain.next_seq)?;
+        let needed_bytes = group.iter().map(|f| frame::encoded_bytes(f) as u64).sum();
+        if let Err(no_way) = self.check_free(needed_bytes).and_then(|()| self.make_room(needed_bytes)) {
+            return Err(match no_way {
+                NoWay::NoRoom(what) => AppendError::NoRoom { path: self.dir.clone(), needed_bytes, what },
+                NoWay::Failed(path, what) => self.fail(path, what),
+            });
+        }
+        let mut written = Written { bytes: std::mem::take(&mut self.buffer), ..Written::default() };
+        let chain = match self.encode_group(group, &mut written) {
+            Ok(chain) => chain,
+            Err(e) => return Err(self.fail(self.dir.clone(), e.to_string())),
+        };
+        self.write(&written.bytes)?;
+        self.chain = chain;
+        self.since_free_check += needed_bytes;
+        self.remember(&written.frames);
+        if self.spare_bytes == 0 {
+            // Ahead of need: an error here will be met again, and answered, when the room is needed.
+            let _ = self.make_spare(self.options.segment_bytes);
+        }
+        Ok(written)
+    }
+
+    /// Gives back the buffer of a group that is dealt with.
+    pub(crate) fn recycle(&mut self, written: Written) {
+        // One large group must not cost its memory for ever.
+        if written.bytes.capacity() <= 4 << 20 {
+            self.buffer = written.bytes;
+            self.buffer.clear();
+        }
+    }
+
+    /// Trims the last segment to what is written in it and gives up the reserved room.
+    ///
+    /// # Errors
+    /// The files cannot be written or synced; nothing that was appended is lost by it.
+    pub fn close(mut self) -> Result<(), Error> {
+        if self.spare_bytes > 0 {
+            let spare = self.dir.join(SPARE);
+            fs::remove_file(&spare).map_err(|e| Error::io("remove", &spare, e))?;
+        }
+        let Some(active) = self.active.take() else { return Ok(()) };
+        if self.failed.is_some() {
+            return Ok(());
+        }
+        if active.end == 0 {
+            fs::remove_file(&active.path).map_err(|e| Error::io("remove", &active.path, e))?;
+        } else {
+            active.file.set_len(active.end).map_err(|e| Error::io("trim", &active.path, e))?;
+            self.options.disk.sync_data(&active.file).map_err(|e| Error::io("sync", &active.path, e))?;
+        }
+        self.options.disk.sync_dir(&self.dir).map_err(|e| Error::io("sync", &self.dir, e))
+    }
+
+    fn fail(&mut self, path: PathBuf, what: String) -> AppendError {
+        self.failed = Some((path.clone(), what.clone()));
+        AppendError::Failed { path, what }
+    }
+
+    fn check_free(&mut self, needed: u64) -> Result<(), NoWay> {
+        if self.since_free_check < FREE_CHECK_BYTES {
+            return Ok(());
+        }
+        let free = self.options.disk.free_bytes(&self.dir);
+        let free = free.map_err(|e| NoWay::Failed(self.dir.clone(), format!("cannot ask for the free space: {e}")))?;
+        if free < self.options.keep_free_bytes.saturating_add(needed) {
+            return Err(NoWay::NoRoom(format!(
+                "{free} bytes are free and {} are kept for the store",
+                self.options.keep_free_bytes
+            )));
+        }
+        self.since_free_check = 0;
+        Ok(())
+    }
+
+    /// Makes the active segment one that has room for `needed` bytes.
+    fn make_room(&mut self, needed: u64) -> Result<(), NoWay> {
+        if let Some(active) = &mut self.active {
+            if active.end + needed <= active.allocated {
+                return Ok(());
+            }
+            // Grown in place: one that was trimmed at a clean stop, and an empty one for an oversize group.
+            if active.end + needed <= self.options.segment_bytes || active.end == 0 {
+                let size = self.options.segment_bytes.max(active.end + needed);
+                allocate(self.options.disk.as_ref(), &active.file, &active.path, active.allocated, size)?;
+                active.allocated = size;
+                return Ok(());
+            }
+        }
+        self.rotate(needed)
+    }
+
+    fn rotate(&mut self, needed: u64) -> Result<(), NoWay> {
+        self.make_spare(self.options.segment_bytes.max(needed))?;
+        let spare = self.dir.join(SPARE);
+        let segment = Segment::at(&self.dir, self.chain.next_seq);
+        let disk = Arc::clone(&self.options.disk);
+        let failed =
+            |path: &Path, doing: &str, e: io::Error| NoWay::Failed(path.to_path_buf(), format!("{doing}: {e}"));
+        let file = OpenOptions::new().read(true).write(true).open(&spare).map_err(|e| failed(&spare, "open", e))?;
+        disk.sync_data(&file).map_err(|e| failed(&spare, "sync", e))?;
+        fs::rename(&spare, &segment.path).map_err(|e| failed(&spare, "rename", e))?;
+        disk.sync_dir(&self.dir).map_err(|e| failed(&self.dir, "sync", e))?;
+        let next = Active { file, path: segment.path, end: 0, allocated: self.spare_bytes };
+        self.spare_bytes = 0;
+        if let Some(old) = self.active.replace(next) {
+            // Only gives zeros back; whether it happens changes nothing that the log says.
+            let _ = old.file.set_len(old.end);
+        }
+        Ok(())
+    }
+
+    fn make_spare(&mut self, size: u64) -> Result<(), NoWay> {
+        if self.spare_bytes >= size {
+            return Ok(());
+        }
+        let path = self.dir.join(SPARE);
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = match opened {
+            Ok(file) => file,
+            Err(e) if is_full(&e) => return Err(NoWay::NoRoom(e.to_string())),
+            Err(e) => return Err(NoWay::Failed(path, format!("create: {e}"))),
+        };
+        allocate(self.options.disk.as_ref(), &file, &path, self.spare_bytes, size)?;
+        self.spare_bytes = size;
+        Ok(())
+    }
+
+    fn encode_group(&mut self, group: Vec<NewFrame>, written: &mut Written) -> Result<Chain, Error> {
+        let mut chain = self.chain.clone();
+        let durable_upto = self.chain.next_seq - 1;
+        let mut streams = HashMap::new();
+        let mut runs = HashMap::new();
+        for new in group {
+            let prev_in_stream = match streams.insert(new.keys.stream, new.first_seq) {
+                Some(seq) => seq,
+                None => match self.known_tips.get(&new.keys.stream) {
+                    Some(seq) => *seq,
+                    None => self.tips.last_in_stream(new.keys.stream)?,
+                },
+            };
+            let prev_in_run = match new.keys.run {
+                None => 0,
+                Some(run) => match runs.insert(run, new.first_seq).or_else(|| self.known_runs.get(&run).copied()) {
+                    Some(seq) => seq,
+                    None => self.tips.last_in_run(run)?,
+                },
+            };
+            let mut frame = Frame {
+                first_seq: new.first_seq,
+                events: new.events,
+                at_ms: new.at_ms,
+                keys: new.keys,
+                payload: new.payload,
+                prev_hash: chain.hash,
+                hash: chain.hash,
+                durable_upto,
+                prev_in_log: chain.last_first_seq,
+                prev_in_stream,
+                prev_in_run,
+            };
+            let start = written.bytes.len();
+            frame::encode(&mut frame, &mut written.bytes);
+            written.ranges.push(start..written.bytes.len());
+            chain.advance(&frame);
+            written.frames.push(frame);
+        }
+        Ok(chain)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), AppendError> {
+        let active = self.active.as_mut().expect("make_room left an active segment");
+        let disk = self.options.disk.as_ref();
+        let done = disk.write_all_at(&active.file, bytes, active.end).map_err(|e| ("write", e));
+        match done.and_then(|()| disk.sync_data(&active.file).map_err(|e| ("fdatasync", e))) {
+            Ok(()) => {
+                active.end += bytes.len() as u64;
+                Ok(())
+            }
+            Err((doing, e)) => {
+                let path = active.path.clone();
+                Err(self.fail(path, format!("{doing}: {e}")))
+            }
+        }
+    }
+
+    fn remember(&mut self, frames: &[Frame]) {
+        if self.known_tips.len() + self.known_runs.len() > TIPS_KEPT {
+            self.known_tips.clear();
+            self.known_runs.clear();
+        }
+        for frame in frames {
+            self.known_tips.insert(frame.keys.stream, frame.first_seq);
+            if let Some(run) = frame.keys.run {
+                self.known_runs.insert(run, frame.first_seq);
+            }
+        }
+    }
+}
+
+impl Journal for LocalJournal {
+    fn head(&self) -> Head {
+        self.chain.head()
+    }
+
+    fn append(&mut self, expected_next: u64, group: Vec<NewFrame>) -> Result<Vec<Frame>, AppendError> {
+        let mut written = self.append_written(expected_next, group)?;
+        let frames = std::mem::take(&mut written.frames);
+        self.recycle(written);
+        Ok(frames)
+    }
+
+    fn read_from(&self, from_seq: u64) -> Result<Box<dyn Iterator<Item = Result<Frame, Error>> + Send>, Error> {
+        Ok(Box::new(JournalFrames::open(&self.dir, from_seq)?.before(self.chain.next_seq)))
+    }
+}
+
+fn check_group(group: &[NewFrame], next_seq: u64) -> Result<(), AppendError> {
+    let mut next = next_seq;
+    for new in group {
+        if new.first_seq != next {
+            let what = format!("a frame starts at event {}, expected {next}", new.first_seq);
+            return Err(AppendError::Invalid { what });
+        }
+        frame::check_new(new).map_err(|what| AppendError::Invalid { what })?;
+        next += u64::from(new.events);
+    }
+    Ok(())
+}
+
+fn open_active(segment: &Segment, end: u64, disk: &dyn Disk) -> Result<Active, Error> {
+    let path = &segment.path;
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(|e| Error::io("open", path, e))?;
+    // Frames of a group that was never acknowledged may have survived; from here on they count, so they must be durable.
+    disk.sync_data(&file).map_err(|e| Error::io("sync", path, e))?;
+    let allocated = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
+    Ok(Active { file, path: path.clone(), end, allocated })
+}
+
+fn allocate(disk: &dyn Disk, file: &File, path: &Path, from: u64, to: u64) -> Result<(), NoWay> {
+    let Err(e) = disk.allocate(file, from, to - from) else { return Ok(()) };
+    // Part of the room may have been given; a later attempt starts from the same size.
+    let _ = file.set_len(from);
+    if is_full(&e) {
+        return Err(NoWay::NoRoom(format!("{}: {e}", path.display())));
+    }
+    Err(NoWay::Failed(path.to_path_buf(), format!("allocate: {e}")))
+}

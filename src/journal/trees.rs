@@ -1,0 +1,134 @@
+//! Every tree of the store, its keys and its values. All numbers are big endian, so that keys sort as the numbers do.
+//!
+//! | tree | key | value |
+//! | --- | --- | --- |
+//! | `frames` | first_seq u64 | the frame's bytes as in the journal, or `0x01`, length u64, chunks u32 |
+//! | `chunks` | first_seq u64, chunk u32 | a part of a frame longer than [`CHUNK_BYTES`] |
+//! | `by_stream` | stream 16 bytes, first_seq u64 | empty |
+//! | `by_run` | run 16 bytes, first_seq u64 | empty |
+//! | `by_ticket` | ticket id, `0x00`, first_seq u64 | empty |
+//! | `views` | name | upto u64, length u64, chunks u32 |
+//! | `view_chunks` | name, `0x00`, upto u64, chunk u32 | a part of the view |
+//! | `meta` | `format` | u32 |
+//! | `meta` | `head` | next_seq u64, first_seq of the last frame u64, its hash |
+
+use std::path::Path;
+
+use uuid::Uuid;
+
+use crate::journal::Hash;
+use crate::journal::sled_guard::{Trouble, guarded};
+
+/// The version of everything above.
+pub(crate) const FORMAT: u32 = 1;
+/// The longest value: longer ones cost sled a file each, or a large part of one of its segments.
+pub(crate) const CHUNK_BYTES: usize = 64 << 10;
+/// The first byte of a `frames` value that stands for chunks; a frame's own first byte is another.
+pub(crate) const CHUNKED: u8 = 1;
+pub(crate) const META_FORMAT: &[u8] = b"format";
+pub(crate) const META_HEAD: &[u8] = b"head";
+
+/// The trees, open.
+#[derive(Debug, Clone)]
+pub(crate) struct Trees {
+    pub(crate) db: sled::Db,
+    pub(crate) frames: sled::Tree,
+    pub(crate) chunks: sled::Tree,
+    pub(crate) by_stream: sled::Tree,
+    pub(crate) by_run: sled::Tree,
+    pub(crate) by_ticket: sled::Tree,
+    pub(crate) views: sled::Tree,
+    pub(crate) view_chunks: sled::Tree,
+    pub(crate) meta: sled::Tree,
+}
+
+impl Trees {
+    pub(crate) fn open(dir: &Path, db: sled::Db) -> Result<Trees, Trouble> {
+        guarded(dir, move || {
+            Ok(Trees {
+                frames: db.open_tree("frames")?,
+                chunks: db.open_tree("chunks")?,
+                by_stream: db.open_tree("by_stream")?,
+                by_run: db.open_tree("by_run")?,
+                by_ticket: db.open_tree("by_ticket")?,
+                views: db.open_tree("views")?,
+                view_chunks: db.open_tree("view_chunks")?,
+                meta: db.open_tree("meta")?,
+                db,
+            })
+        })
+    }
+}
+
+/// What the store says about itself: which frame it applied last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Applied {
+    pub(crate) next_seq: u64,
+    pub(crate) last_first_seq: u64,
+    pub(crate) hash: Hash,
+}
+
+impl Applied {
+    pub(crate) const NOTHING: Applied = Applied { next_seq: 1, last_first_seq: 0, hash: Hash::ZERO };
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(48);
+        out.extend_from_slice(&self.next_seq.to_be_bytes());
+        out.extend_from_slice(&self.last_first_seq.to_be_bytes());
+        out.extend_from_slice(self.hash.as_bytes());
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Applied> {
+        let (next_seq, rest) = bytes.split_first_chunk()?;
+        let (last_first_seq, rest) = rest.split_first_chunk()?;
+        Some(Applied {
+            next_seq: u64::from_be_bytes(*next_seq),
+            last_first_seq: u64::from_be_bytes(*last_first_seq),
+            hash: Hash::from_bytes(rest.try_into().ok()?),
+        })
+    }
+}
+
+pub(crate) fn frame_key(first_seq: u64) -> [u8; 8] {
+    first_seq.to_be_bytes()
+}
+
+pub(crate) fn chunk_key(prefix: &[u8], chunk: u32) -> Vec<u8> {
+    [prefix, &chunk.to_be_bytes()].concat()
+}
+
+/// The stand-in for `bytes` bytes in `chunks` chunks.
+pub(crate) fn chunked_value(bytes: usize, chunks: u32) -> Vec<u8> {
+    let mut out = vec![CHUNKED];
+    out.extend_from_slice(&(bytes as u64).to_be_bytes());
+    out.extend_from_slice(&chunks.to_be_bytes());
+    out
+}
+
+/// The length in bytes and the number of chunks that a stand-in tells.
+pub(crate) fn parse_chunked(value: &[u8]) -> Option<(u64, u32)> {
+    let (tag, rest) = value.split_first()?;
+    let (bytes, rest) = rest.split_first_chunk()?;
+    let chunks = u32::from_be_bytes(rest.try_into().ok()?);
+    (*tag == CHUNKED).then(|| (u64::from_be_bytes(*bytes), chunks))
+}
+
+/// What all index keys of one stream or run begin with.
+pub(crate) fn uuid_prefix(id: Uuid) -> Vec<u8> {
+    id.as_bytes().to_vec()
+}
+
+/// What all index keys of one ticket begin with.
+pub(crate) fn ticket_prefix(id: &str) -> Vec<u8> {
+    [id.as_bytes(), &[0]].concat()
+}
+
+pub(crate) fn index_key(prefix: &[u8], first_seq: u64) -> Vec<u8> {
+    [prefix, &first_seq.to_be_bytes()].concat()
+}
+
+/// The first_seq at the end of an index key that begins with a prefix of `prefix_bytes` bytes.
+pub(crate) fn index_seq(key: &[u8], prefix_bytes: usize) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(prefix_bytes..)?.try_into().ok()?))
+}

@@ -1,0 +1,173 @@
+//! Checking a journal from end to end: names the first frame that is not what was written. Reads only, never repairs,
+//! never opens sled, and may run beside a live daemon.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::journal::log::JOURNAL_DIR;
+use crate::journal::walk::{self, Damage, Segment, Step, Walk};
+use crate::journal::{DirLock, Error, Hash};
+
+/// How often and how long a live writer gets to finish what looks half written.
+const LIVE_TRIES: u32 = 40;
+const LIVE_POLL: Duration = Duration::from_millis(25);
+
+/// What a check came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Whether nothing is wrong: no bad frame, and the anchor (if one was given) is in the log.
+    pub ok: bool,
+    /// Good frames, from the beginning to the first bad one or the end.
+    pub frames: u64,
+    /// Events in them.
+    pub events: u64,
+    /// The first thing that is wrong.
+    pub first_bad: Option<Bad>,
+    /// The hash of the last good frame; [`Hash::ZERO`] for none. Note it somewhere else: it is the anchor of a later
+    /// check, and the only thing that shows a log cut at a frame's end.
+    pub head: Hash,
+}
+
+/// Something wrong with a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bad {
+    /// The first event that cannot be vouched for.
+    pub seq: u64,
+    /// What is wrong.
+    pub what: String,
+    /// The segment file.
+    pub file: PathBuf,
+    /// Where in the file, in bytes.
+    pub offset: u64,
+}
+
+/// Checks the journal at `path`: a data directory, a directory of segment files, or one segment file (whose first
+/// frame is then taken at its word about what was before it). `anchor` is the hash of a frame that must be in it.
+/// `on_progress` is called after every frame with the frames and events so far.
+///
+/// # Errors
+/// `path` is no log ([`Error::NotALog`]), was written by a newer p0, or cannot be read. What is wrong with the content
+/// is not an error: it is in the answer.
+pub fn verify(path: &Path, anchor: Option<Hash>, on_progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, Error> {
+    let target = Target::find(path)?;
+    let segments = target.segments()?;
+    let mut seen = Seen { anchor, anchor_met: anchor == Some(Hash::ZERO), frames: 0, events: 0 };
+    let first_missing = segments.first().filter(|s| !target.single && s.first_seq != 1).map(|first| Bad {
+        seq: 1,
+        what: format!("the log starts at event {}: the files before it are missing", first.first_seq),
+        file: first.path.clone(),
+        offset: 0,
+    });
+    if let Some(bad) = first_missing {
+        return Ok(seen.answer(Some(bad), Hash::ZERO));
+    }
+    let mut walk = Walk::new(segments, 0, 0, None);
+    let bad = check(&mut walk, &target, &mut seen, on_progress)?;
+    let head = walk.chain().map_or(Hash::ZERO, |c| c.hash);
+    let missed = anchor.filter(|_| bad.is_none() && !seen.anchor_met).map(|anchor| Bad {
+        seq: walk.chain().map_or(1, |c| c.next_seq),
+        what: format!("the anchor {anchor} is not in this log: it was cut or rewritten before it"),
+        file: walk.segments().last().map_or_else(|| path.to_path_buf(), |s| s.path.clone()),
+        offset: walk.position().1,
+    });
+    Ok(seen.answer(bad.or(missed), head))
+}
+
+/// Walks to the end, giving a live writer time to finish what it is writing.
+fn check(
+    walk: &mut Walk,
+    target: &Target,
+    seen: &mut Seen,
+    on_progress: &mut dyn FnMut(u64, u64),
+) -> Result<Option<Bad>, Error> {
+    let mut tries = 0;
+    loop {
+        match walk.step()? {
+            Step::Frame(frame) => {
+                tries = 0;
+                seen.frames += 1;
+                seen.events += u64::from(frame.events);
+                seen.anchor_met |= seen.anchor == Some(frame.hash);
+                on_progress(seen.frames, seen.events);
+            }
+            Step::End => return Ok(None),
+            Step::Bad(damage) => {
+                // The first look may have been at a half-written group even when its writer is gone by now.
+                let patience = if target.is_live() { LIVE_TRIES } else { 1 };
+                if tries >= patience {
+                    return Ok(Some(finding(*damage)));
+                }
+                if tries > 0 {
+                    std::thread::sleep(LIVE_POLL);
+                }
+                tries += 1;
+                walk.refresh();
+                walk.set_segments(target.segments()?);
+            }
+        }
+    }
+}
+
+fn finding(damage: Damage) -> Bad {
+    Bad { seq: damage.seq, what: damage.what, file: damage.path, offset: damage.offset }
+}
+
+#[derive(Debug)]
+struct Seen {
+    anchor: Option<Hash>,
+    anchor_met: bool,
+    frames: u64,
+    events: u64,
+}
+
+impl Seen {
+    fn answer(self, first_bad: Option<Bad>, head: Hash) -> Verified {
+        Verified { ok: first_bad.is_none(), frames: self.frames, events: self.events, first_bad, head }
+    }
+}
+
+/// What is to be checked.
+#[derive(Debug)]
+struct Target {
+    path: PathBuf,
+    /// Whose lock tells whether somebody may be writing.
+    data_dir: Option<PathBuf>,
+    single: bool,
+}
+
+impl Target {
+    fn find(path: &Path) -> Result<Target, Error> {
+        let meta = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
+        let parent = |p: &Path| p.parent().map(Path::to_path_buf);
+        if meta.is_file() {
+            return match Segment::from_path(path) {
+                Some(_) => {
+                    let data_dir = path.parent().and_then(parent);
+                    Ok(Target { path: path.to_path_buf(), data_dir, single: true })
+                }
+                None => Err(not_a_log(path, "a segment file is named by 20 digits and ends in .p0j")),
+            };
+        }
+        let inner = path.join(JOURNAL_DIR);
+        if inner.is_dir() {
+            return Ok(Target { path: inner, data_dir: Some(path.to_path_buf()), single: false });
+        }
+        // A journal that was emptied is not the same as a directory that never was one.
+        if walk::list(path)?.is_empty() && path.file_name() != Some(JOURNAL_DIR.as_ref()) {
+            return Err(not_a_log(path, "it holds no segment files and no `journal` directory"));
+        }
+        Ok(Target { path: path.to_path_buf(), data_dir: parent(path), single: false })
+    }
+
+    fn segments(&self) -> Result<Vec<Segment>, Error> {
+        if self.single { Ok(Segment::from_path(&self.path).into_iter().collect()) } else { walk::list(&self.path) }
+    }
+
+    fn is_live(&self) -> bool {
+        self.data_dir.as_deref().is_some_and(DirLock::is_held)
+    }
+}
+
+fn not_a_log(path: &Path, what: &str) -> Error {
+    Error::NotALog { path: path.to_path_buf(), what: what.to_owned() }
+}

@@ -1,0 +1,20 @@
+//! Read models: what people and programs look at. Made from events and from the state they add up to.
+//!
+//! What is never in here: a command, a rule, input or output.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `catalog` | which milestones and runs there are |
+//! | `status` | one run as a document |
+//! | `tickets` | work items as documents; which are ready for outside workers |
+//! | `timeline` | events in words, one line each |
+//! | `progress` | who is at work now |
+//! | `graph` | work items and workflows as graphs, in DOT and Mermaid |
+pub mod catalog;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod graph;
+pub mod progress;
+pub mod status;
+pub mod tickets;
+pub mod timeline;

@@ -1,0 +1,221 @@
+//! One run as the document that `p0 status --json` prints.
+use crate::model::{
+    Time,
+    aggregate::Aggregate,
+    attempt::Usage,
+    id::{CommitId, RunId, TicketId},
+    run::RunState,
+    ticket::Status,
+};
+use serde::{Deserialize, Serialize};
+
+/// How many work items stand where.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketCounts {
+    /// Nobody works on them.
+    pub open: u32,
+    /// Somebody does.
+    pub in_progress: u32,
+    /// Finished.
+    pub done: u32,
+    /// Not going on without help.
+    pub blocked: u32,
+}
+
+/// Where the time went, in seconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TimeSpent {
+    /// From the run's start to its end, or to now.
+    pub wall_s: f64,
+    /// Agents' programs, added up.
+    pub agent_s: f64,
+    /// Merging, gates and landing, added up.
+    pub integration_s: f64,
+    /// `agent_s / wall_s`: what working side by side gained.
+    pub speedup: f64,
+}
+
+/// An item that does not move, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The item.
+    pub ticket: TicketId,
+    /// In a sentence.
+    pub why: String,
+}
+
+/// The status of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunStatus {
+    /// The run.
+    pub run: RunId,
+    /// Its milestone's key.
+    pub milestone: String,
+    /// Its milestone's title.
+    pub title: String,
+    /// The workflow's name.
+    pub workflow: String,
+    /// How it stands.
+    pub state: String,
+    /// Why, where there is a reason.
+    pub reason: Option<String>,
+    /// The turn of the planner, from 1.
+    pub iteration: u32,
+    /// The stage it is in.
+    pub stage: Option<String>,
+    /// The branch it lands on.
+    pub branch: String,
+    /// The head of that branch; null until the branch is there.
+    pub commit: Option<CommitId>,
+    /// The commit it began at.
+    pub base: CommitId,
+    /// Work items of its milestone.
+    pub tickets: TicketCounts,
+    /// Attempts put on record.
+    pub attempts: u32,
+    /// Attempts that something is still to be done about.
+    pub attempts_live: u32,
+    /// Merges that had conflicts.
+    pub merge_conflicts: u32,
+    /// Attempts that changed files which are not theirs.
+    pub ownership_violations: u32,
+    /// What all attempts used.
+    pub usage: Usage,
+    /// Where the time went.
+    pub time: TimeSpent,
+    /// Items that do not move.
+    pub waiting: Vec<Waiting>,
+    /// When a pause ends by itself.
+    pub paused_until: Option<Time>,
+    /// When it began.
+    pub started_at: Time,
+    /// When it was over.
+    pub ended_at: Option<Time>,
+    /// The digest of its milestone's state.
+    pub digest: String,
+}
+
+impl RunStatus {
+    /// The status of `run` at the moment `now`; `None` when `state` does not have it.
+    pub fn of(state: &Aggregate, run: RunId, now: Time, digest: String, waiting: Vec<Waiting>) -> Option<RunStatus> {
+        let found = state.runs.get(&run)?;
+        let milestone = state.milestone.as_ref();
+        let attempts_live = state.live_attempts().filter(|a| a.run == run).count();
+        Some(RunStatus {
+            run,
+            milestone: milestone.map(|m| m.key.clone()).unwrap_or_default(),
+            title: milestone.map(|m| m.title.clone()).unwrap_or_default(),
+            workflow: found.workflow.name.clone(),
+            state: found.state.word().to_owned(),
+            reason: found.state.why().map(str::to_owned),
+            iteration: found.iteration,
+            stage: found.stage.as_ref().map(|s| s.name.0.clone()),
+            branch: found.branch.clone(),
+            commit: found.head.clone(),
+            base: found.base.clone(),
+            tickets: count(state),
+            attempts: found.counters.attempts,
+            attempts_live: u32::try_from(attempts_live).unwrap_or(u32::MAX),
+            merge_conflicts: found.counters.merge_conflicts,
+            ownership_violations: found.counters.ownership_violations,
+            usage: found.usage,
+            time: time(found.started_at, found.ended_at.unwrap_or(now), &found.spent),
+            waiting,
+            paused_until: match &found.state {
+                RunState::Paused { until, .. } => *until,
+                RunState::Running
+                | RunState::AwaitingApproval { .. }
+                | RunState::Done
+                | RunState::Stuck { .. }
+                | RunState::Failed { .. }
+                | RunState::Cancelled { .. } => None,
+            },
+            started_at: found.started_at,
+            ended_at: found.ended_at,
+            digest,
+        })
+    }
+
+    /// Whether it will not go on by itself, and nothing of it is at work any more.
+    pub fn is_at_rest(&self) -> bool {
+        match self.state.as_str() {
+            "running" => false,
+            "paused" => self.paused_until.is_none() && self.attempts_live == 0,
+            "awaiting_approval" => self.attempts_live == 0,
+            _ => true,
+        }
+    }
+}
+
+fn count(state: &Aggregate) -> TicketCounts {
+    let mut counts = TicketCounts::default();
+    for ticket in state.tickets.values() {
+        match ticket.status {
+            Status::Open => counts.open += 1,
+            Status::InProgress => counts.in_progress += 1,
+            Status::Done => counts.done += 1,
+            Status::Blocked(_) => counts.blocked += 1,
+        }
+    }
+    counts
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of a run are far below 2^52")]
+fn time(from: Time, to: Time, spent: &crate::model::run::Spent) -> TimeSpent {
+    let seconds = |ms: u64| ms as f64 / 1000.0;
+    let wall_s = seconds(u64::try_from((to - from).num_milliseconds()).unwrap_or(0));
+    let agent_s = seconds(spent.agents_ms);
+    let speedup = if wall_s > 0.0 { (agent_s / wall_s * 1000.0).round() / 1000.0 } else { 0.0 };
+    TimeSpent { wall_s, agent_s, integration_s: seconds(spent.integration_ms), speedup }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::fixture::{aggregate, at, run_id};
+
+    #[test]
+    fn the_document_has_its_fixed_names() {
+        let waiting = vec![Waiting { ticket: TicketId::new("BLOG", 3), why: "waits for BLOG-2".into() }];
+        let status = RunStatus::of(&aggregate(), run_id(), at(10), "d".into(), waiting).unwrap();
+        let json = serde_json::to_value(&status).unwrap();
+        for name in [
+            "run",
+            "milestone",
+            "workflow",
+            "state",
+            "reason",
+            "iteration",
+            "stage",
+            "branch",
+            "commit",
+            "tickets",
+            "attempts",
+            "merge_conflicts",
+            "ownership_violations",
+            "usage",
+            "time",
+            "waiting",
+            "digest",
+        ] {
+            assert!(json.get(name).is_some(), "{name}");
+        }
+        assert_eq!(json["tickets"], serde_json::json!({"open": 1, "in_progress": 1, "done": 1, "blocked": 0}));
+        assert_eq!(json["time"]["speedup"], 3.0);
+        assert_eq!(json["waiting"][0]["ticket"], "BLOG-3");
+        assert!(!status.is_at_rest());
+    }
+
+    #[test]
+    fn a_pause_is_at_rest_when_nothing_works_and_nothing_wakes_it() {
+        let mut state = aggregate();
+        let pause = |until| RunState::Paused { why: "p".into(), until };
+        std::sync::Arc::make_mut(&mut state.runs[&run_id()]).state = pause(None);
+        let of = |state: &Aggregate| RunStatus::of(state, run_id(), at(1), String::new(), vec![]).unwrap();
+        assert!(!of(&state).is_at_rest(), "an attempt is still at work");
+        state.attempts.clear();
+        assert!(of(&state).is_at_rest());
+        std::sync::Arc::make_mut(&mut state.runs[&run_id()]).state = pause(Some(at(60)));
+        assert!(!of(&state).is_at_rest());
+    }
+}

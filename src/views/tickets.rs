@@ -1,0 +1,261 @@
+//! Work items as the documents that `p0 tickets --json` and `p0 ticket show --json` print.
+use crate::model::{
+    Time,
+    aggregate::Aggregate,
+    attempt::Phase,
+    files::Files,
+    id::{AttemptId, CommitId, RunId, TicketId},
+    ticket::{Comment, Contract, Holder, Kind, Priority, Status, Ticket},
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// An attempt, in a ticket's document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptDoc {
+    /// Its id.
+    pub id: AttemptId,
+    /// Its round.
+    pub round: u32,
+    /// What became of it: a word, or null while it is under way.
+    pub outcome: Option<String>,
+    /// Its role.
+    pub role: String,
+    /// The agent that plays it.
+    pub agent: String,
+    /// Where it stands: `starting`, `running`, `exited`, `integrating`, `finished`.
+    pub phase: String,
+}
+
+/// A work item, in one row of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketDoc {
+    /// Its id.
+    pub id: TicketId,
+    /// One line.
+    pub title: String,
+    /// The rest, Markdown.
+    pub body: String,
+    /// What it is for.
+    pub kind: Kind,
+    /// `open`, `in_progress`, `done`, `blocked`.
+    pub status: String,
+    /// How much it matters.
+    pub priority: Priority,
+    /// The kind of finding, of feedback.
+    pub category: Option<String>,
+    /// The item it is a part of.
+    pub parent: Option<TicketId>,
+    /// Items that must be done before.
+    pub depends_on: Vec<TicketId>,
+    /// The files it owns.
+    pub files: Files,
+    /// The run it was made in.
+    pub run: Option<RunId>,
+    /// Its attempts, oldest first.
+    pub attempts: Vec<AttemptDoc>,
+    /// The commit it landed as.
+    pub commit: Option<CommitId>,
+    /// What was said about it, oldest first.
+    pub comments: Vec<Comment>,
+    /// Why it is blocked, if it is.
+    pub blocked_reason: Option<String>,
+    /// Why the planner put it off, if it did.
+    pub deferred: Option<String>,
+}
+
+/// A claim, without what only its holder knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimDoc {
+    /// `attempt` or `worker`.
+    pub holder: String,
+    /// The attempt's id or the worker's name.
+    pub name: String,
+    /// The fencing token.
+    pub fence: u64,
+    /// Seconds the claim lasts after a heartbeat; null for attempts, which hold it while they live.
+    pub lease_s: Option<u64>,
+}
+
+/// A work item, with everything about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketFull {
+    /// As in the list.
+    #[serde(flatten)]
+    pub row: TicketDoc,
+    /// What was agreed.
+    pub contract: Option<Contract>,
+    /// Who holds it now.
+    pub claim: Option<ClaimDoc>,
+    /// Feedback that is closed when this lands.
+    pub closes: Vec<TicketId>,
+    /// Why the last round was refused, a sentence each.
+    pub feedback: Vec<String>,
+    /// Its parts.
+    pub subtasks: Vec<TicketId>,
+    /// Why it does not move, if it does not.
+    pub waiting: Option<String>,
+}
+
+impl TicketDoc {
+    /// The document of a ticket of `state`.
+    pub fn of(state: &Aggregate, ticket: &Ticket) -> TicketDoc {
+        let attempts = ticket.attempts.iter().filter_map(|id| state.attempts.get(id)).map(|attempt| AttemptDoc {
+            id: attempt.id,
+            round: attempt.round,
+            outcome: attempt.outcome().map(|o| o.word().to_owned()),
+            role: attempt.role.0.clone(),
+            agent: attempt.agent.0.clone(),
+            phase: phase_word(&attempt.phase).to_owned(),
+        });
+        TicketDoc {
+            id: ticket.seed.id.clone(),
+            title: ticket.seed.title.clone(),
+            body: ticket.seed.body.clone(),
+            kind: ticket.seed.kind,
+            status: ticket.status.word().to_owned(),
+            priority: ticket.seed.priority,
+            category: ticket.seed.category.clone(),
+            parent: ticket.seed.parent.clone(),
+            depends_on: ticket.seed.depends_on.iter().cloned().collect(),
+            files: ticket.seed.files.clone(),
+            run: ticket.run,
+            attempts: attempts.collect(),
+            commit: ticket.commit.clone(),
+            comments: ticket.comments.iter().cloned().collect(),
+            blocked_reason: match &ticket.status {
+                Status::Blocked(on) => Some(on.to_string()),
+                Status::Open | Status::InProgress | Status::Done => None,
+            },
+            deferred: ticket.deferred.clone(),
+        }
+    }
+}
+
+impl TicketFull {
+    /// The document of a ticket of `state`; `waiting` is why it does not move.
+    pub fn of(state: &Aggregate, ticket: &Ticket, waiting: Option<String>) -> TicketFull {
+        let parts = state.tickets.values().filter(|t| t.seed.parent.as_ref() == Some(&ticket.seed.id));
+        TicketFull {
+            row: TicketDoc::of(state, ticket),
+            contract: ticket.seed.contract.clone(),
+            claim: ticket.claim.as_ref().map(|claim| match &claim.holder {
+                Holder::Attempt { attempt } => ClaimDoc {
+                    holder: "attempt".into(),
+                    name: attempt.to_string(),
+                    fence: claim.fence.0,
+                    lease_s: None,
+                },
+                Holder::Worker { name, lease_s, .. } => ClaimDoc {
+                    holder: "worker".into(),
+                    name: name.clone(),
+                    fence: claim.fence.0,
+                    lease_s: Some(*lease_s),
+                },
+            }),
+            closes: ticket.seed.closes.iter().cloned().collect(),
+            feedback: ticket.feedback.clone(),
+            subtasks: parts.map(|t| t.seed.id.clone()).collect(),
+            waiting,
+        }
+    }
+}
+
+/// Every item of a milestone, in the order of the ids.
+pub fn all(state: &Aggregate) -> Vec<TicketDoc> {
+    state.tickets.values().map(|ticket| TicketDoc::of(state, ticket)).collect()
+}
+
+/// The items that a worker could claim now, the most urgent first. What counts is what the rules say when it is
+/// claimed; this is for looking.
+pub fn ready(state: &Aggregate) -> Vec<TicketDoc> {
+    let mut found: Vec<&Ticket> =
+        state.tickets.values().map(Arc::as_ref).filter(|ticket| is_ready(state, ticket)).collect();
+    found.sort_by_key(|ticket| ticket.seed.priority);
+    found.into_iter().map(|ticket| TicketDoc::of(state, ticket)).collect()
+}
+
+fn is_ready(state: &Aggregate, ticket: &Ticket) -> bool {
+    let done = |id: &TicketId| state.tickets.get(id).is_none_or(|t| t.status == Status::Done);
+    let has_open_parts = state
+        .tickets
+        .values()
+        .any(|part| part.seed.parent.as_ref() == Some(&ticket.seed.id) && part.status != Status::Done);
+    ticket.status == Status::Open
+        && ticket.is_live_work()
+        && ticket.claim.is_none()
+        && ticket.seed.depends_on.iter().all(done)
+        && !has_open_parts
+}
+
+fn phase_word(phase: &Phase) -> &'static str {
+    match phase {
+        Phase::Starting => "starting",
+        Phase::Running { .. } => "running",
+        Phase::Exited { .. } => "exited",
+        Phase::Integrating { .. } => "integrating",
+        Phase::Finished { .. } => "finished",
+    }
+}
+
+/// Whether some worker's lease is over: the next claim ends it.
+pub fn has_lapsed_lease(state: &Aggregate, now: Time) -> bool {
+    state.tickets.values().any(|t| match t.claim.as_ref().map(|c| &c.holder) {
+        Some(Holder::Worker { expires, .. }) => *expires < now,
+        Some(Holder::Attempt { .. }) | None => false,
+    })
+}
+
+/// When a claim ends unless it is renewed.
+pub fn expires(now: Time, lease_s: u64) -> Time {
+    let lease = chrono::TimeDelta::try_seconds(i64::try_from(lease_s).unwrap_or(i64::MAX)).unwrap_or_default();
+    now.checked_add_signed(lease).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::fixture::{aggregate, ticket};
+
+    #[test]
+    fn the_documents_have_their_fixed_names() {
+        let state = aggregate();
+        let rows = serde_json::to_value(all(&state)).unwrap();
+        for name in [
+            "id",
+            "title",
+            "kind",
+            "status",
+            "priority",
+            "category",
+            "parent",
+            "depends_on",
+            "files",
+            "run",
+            "attempts",
+            "commit",
+            "comments",
+            "blocked_reason",
+        ] {
+            assert!(rows[0].get(name).is_some(), "{name}");
+        }
+        assert_eq!(rows[1]["attempts"][0]["round"], 1);
+        assert_eq!(rows[1]["attempts"][0]["outcome"], serde_json::Value::Null);
+        assert_eq!(rows[2]["depends_on"], serde_json::json!(["BLOG-2"]));
+        let full = TicketFull::of(&state, &state.tickets[&TicketId::new("BLOG", 2)], None);
+        let full = serde_json::to_value(full).unwrap();
+        assert!(full.get("contract").is_some() && full.get("claim").is_some() && full["id"] == "BLOG-2");
+    }
+
+    #[test]
+    fn ready_is_open_unclaimed_and_after_what_it_depends_on() {
+        let mut state = aggregate();
+        assert!(ready(&state).is_empty());
+        state.tickets.insert(TicketId::new("BLOG", 4), ticket(4, Status::Open, &[1]).into());
+        let mut urgent = ticket(5, Status::Open, &[]);
+        urgent.seed.priority = Priority::High;
+        state.tickets.insert(TicketId::new("BLOG", 5), urgent.into());
+        let ids: Vec<String> = ready(&state).iter().map(|t| t.id.to_string()).collect();
+        assert_eq!(ids, ["BLOG-5", "BLOG-4"]);
+    }
+}

@@ -1,0 +1,92 @@
+//! Files that must survive: write, sync, rename, sync the folder.
+use super::error::{Error, IoContext};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Replaces a file whole: a reader, or a boot after a crash, sees the old content or the new one.
+pub(super) fn write_durably(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let staged = path.with_extension("new");
+    let mut file = File::create(&staged).io("creating", &staged)?;
+    file.write_all(content).io("writing", &staged)?;
+    file.sync_all().io("syncing", &staged)?;
+    fs::rename(&staged, path).io("replacing", path)?;
+    sync_parent(path)
+}
+
+/// Writes a file that can be made again at any time: atomic, not synced, and untouched when it already says this.
+pub(super) fn write_if_changed(path: &Path, content: &[u8]) -> Result<(), Error> {
+    if fs::read(path).is_ok_and(|found| found == content) {
+        return Ok(());
+    }
+    let staged = path.with_extension("new");
+    fs::write(&staged, content).io("writing", &staged)?;
+    fs::rename(&staged, path).io("replacing", path)
+}
+
+/// Makes the names in a folder durable. A folder that is not there has no names to lose.
+pub(super) fn sync_dir(dir: &Path) -> Result<(), Error> {
+    match File::open(dir) {
+        Ok(file) => file.sync_all().io("syncing", dir),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).io("opening", dir),
+    }
+}
+
+/// Makes a name in its folder durable.
+pub(super) fn sync_parent(path: &Path) -> Result<(), Error> {
+    sync_dir(path.parent().expect("every file this room writes is inside a folder"))
+}
+
+/// Makes a folder and the ones above it.
+pub(super) fn make_dir(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).io("creating", path)
+}
+
+/// Removes a file, a link or a folder with all that is in it, whatever permissions were set inside; links are not
+/// followed. Nothing there is fine.
+pub(super) fn remove_any(path: &Path) -> Result<(), Error> {
+    let meta = match fs::symlink_metadata(path) {
+        Ok(meta) => meta,
+        Err(error) if is_gone(&error) => return Ok(()),
+        Err(error) => return Err(error).io("looking at", path),
+    };
+    if !meta.is_dir() {
+        return fs::remove_file(path).io("removing", path);
+    }
+    if fs::remove_dir_all(path).is_ok() {
+        return Ok(());
+    }
+    // Tools leave read-only folders behind (module caches); their owner may open them.
+    open_up(path)?;
+    fs::remove_dir_all(path).io("removing", path)
+}
+
+fn open_up(dir: &Path) -> Result<(), Error> {
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).io("opening up", dir)?;
+    for entry in fs::read_dir(dir).io("reading", dir)? {
+        let entry = entry.io("reading", dir)?;
+        if entry.file_type().io("looking at", dir)?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the error says that there is no such file, or that a part of its path is not a folder.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// A repository-relative byte path below a folder.
+pub(super) fn below(root: &Path, path: &[u8]) -> PathBuf {
+    root.join(OsStr::from_bytes(path))
+}
+
+/// A path for reports: `/` between parts, bytes that are no UTF-8 replaced.
+pub(super) fn shown(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}

@@ -1,0 +1,54 @@
+//! Git: the engine's own repository, its worktrees, and landings.
+//!
+//! What it is for: everything p0 does with git. [`PersonRepo`] is the repository of the person, read but for objects,
+//! `refs/heads/p0/…` and `refs/p0/…`; [`Workshop`] is the engine's own bare repository beside it, with the pool of
+//! worktrees agents and gates work in.
+//!
+//! What is never in it: decisions. Who owns a file, whether a conflict goes back to its agent, when a worktree may go:
+//! the kernel rules, this room reports what it saw. It reads no clock and no environment, starts no process, runs no
+//! hook, and removes no content without a proof that it is kept elsewhere. Every call may be made again after a
+//! `kill -9` at any instruction and then gives the same answer.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `person` | finding and reading the person's repository |
+//! | `workshop` | the layout of the engine's repository, making and opening it, runs |
+//! | `pool` | worktrees: taking, adopting, releasing, pruning |
+//! | `slot` | what is on disk for one worktree of the pool |
+//! | `populate` | moving a worktree to a commit, touching only what differs |
+//! | `scan` | the content of a working directory against a tree |
+//! | `cache` | the engine's stat cache of a worktree (a git index the agent cannot reach) |
+//! | `harvest` | an attempt's result as one commit and a report |
+//! | `globs` | which paths are generated |
+//! | `merge` | in-memory merge, landing commits, diffs between commits |
+//! | `land` | landing and parking in the person's repository |
+//! | `objects` | writing and copying objects durably |
+//! | `tree` | trees as flat lists and back |
+//! | `handle`, `disk` | opening repositories with the engine's configuration; durable files |
+mod cache;
+mod disk;
+mod error;
+mod globs;
+mod handle;
+mod harvest;
+mod land;
+mod merge;
+mod objects;
+mod person;
+mod pool;
+mod populate;
+mod scan;
+mod slot;
+mod tree;
+mod workshop;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::Error;
+pub use harvest::{Change, ChangeKind, Harvest, HarvestOptions};
+pub use land::Landing;
+pub use merge::{DiffStat, Merge};
+pub use person::{Identity, PersonRepo};
+pub use pool::Safe;
+pub use workshop::Workshop;

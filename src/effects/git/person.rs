@@ -1,0 +1,146 @@
+//! The person's repository. Read only: landings and parked work enter it through `land`, nothing else does.
+use super::error::{Error, GitContext, IoContext};
+use super::handle;
+use git2::{Config, ErrorCode, Repository, StatusOptions};
+use std::path::{Path, PathBuf};
+
+/// Who signs a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// `user.name`.
+    pub name: String,
+    /// `user.email`.
+    pub email: String,
+}
+
+impl Identity {
+    /// The identity of commits when the person has configured none.
+    pub fn fallback() -> Identity {
+        Identity { name: "p0".into(), email: "p0@localhost".into() }
+    }
+}
+
+/// A repository that belongs to a person: where it is, and what can be read from it.
+#[derive(Debug, Clone)]
+pub struct PersonRepo {
+    root: PathBuf,
+    common_dir: PathBuf,
+    bare: bool,
+}
+
+impl PersonRepo {
+    /// Finds the repository `path` is in. Refuses one without a commit and one with sha256 objects.
+    pub fn discover(path: &Path) -> Result<PersonRepo, Error> {
+        let no_ceilings: [&Path; 0] = [];
+        let git_dir = Repository::discover_path(path, no_ceilings).map_err(|source| handle::opening(source, path))?;
+        refuse_sha256(&git_dir)?;
+        let repo = Repository::open(&git_dir).map_err(|source| handle::opening(source, &git_dir))?;
+        let bare = repo.is_bare();
+        let root = repo.workdir().unwrap_or_else(|| repo.path());
+        let found = PersonRepo {
+            root: root.canonicalize().io("looking at", root)?,
+            common_dir: repo.commondir().canonicalize().io("looking at", repo.commondir())?,
+            bare,
+        };
+        match repo.head() {
+            Ok(_) => Ok(found),
+            Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => {
+                Err(Error::NoCommits { path: found.root })
+            }
+            Err(error) => Err(error).git("reading HEAD", &found.root),
+        }
+    }
+
+    /// The root of the working tree, or the bare repository itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The git directory all worktrees of the repository share.
+    pub fn git_dir(&self) -> &Path {
+        &self.common_dir
+    }
+
+    /// Whether there is no working tree.
+    pub fn is_bare(&self) -> bool {
+        self.bare
+    }
+
+    /// The commit that is checked out, also when HEAD is detached.
+    pub fn head_commit(&self) -> Result<String, Error> {
+        self.resolve("HEAD")
+    }
+
+    /// The commit a branch, tag, id or revision expression names.
+    pub fn resolve(&self, rev: &str) -> Result<String, Error> {
+        let unknown = |_| Error::UnknownRevision { rev: rev.into(), path: self.root.clone() };
+        let repo = self.open()?;
+        let commit = repo.revparse_single(rev).map_err(unknown)?.peel_to_commit().map_err(unknown)?;
+        Ok(commit.id().to_string())
+    }
+
+    /// Who the person is to git, or [`Identity::fallback`].
+    pub fn identity(&self) -> Result<Identity, Error> {
+        let config = self.open()?.config().git("reading the configuration", &self.root)?;
+        let get = |key| config.get_string(key).ok().filter(|value| !value.trim().is_empty());
+        Ok(match (get("user.name"), get("user.email")) {
+            (Some(name), Some(email)) => Identity { name, email },
+            _ => Identity::fallback(),
+        })
+    }
+
+    /// Whether the working tree or the index differs from HEAD, untracked files included. A bare one never does.
+    pub fn is_dirty(&self) -> Result<bool, Error> {
+        if self.bare {
+            return Ok(false);
+        }
+        let mut options = StatusOptions::new();
+        options.include_untracked(true).include_ignored(false).update_index(false);
+        let repo = self.open()?;
+        let statuses = repo.statuses(Some(&mut options)).git("reading the status", &self.root)?;
+        Ok(!statuses.is_empty())
+    }
+
+    /// A file's content in a commit; none when the commit has no such file.
+    pub fn read_file(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, Error> {
+        let repo = self.open()?;
+        let tree = handle::tree_of(&repo, handle::commit_id(commit, &self.root)?)?;
+        let tree = repo.find_tree(tree).git("reading a tree", &self.root)?;
+        match tree.get_path(Path::new(path)) {
+            Ok(entry) => Ok(repo.find_blob(entry.id()).ok().map(|blob| blob.content().to_vec())),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(error).git(format!("reading {path} of {commit}"), &self.root),
+        }
+    }
+
+    /// The commit a local branch points to; none when there is no such branch.
+    pub fn branch_head(&self, branch: &str) -> Result<Option<String>, Error> {
+        let repo = self.open()?;
+        match repo.find_reference(&format!("refs/heads/{branch}")) {
+            Ok(found) => {
+                let commit = found.peel_to_commit().git(format!("reading branch {branch}"), &self.root)?;
+                Ok(Some(commit.id().to_string()))
+            }
+            Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => Ok(None),
+            Err(error) => Err(error).git(format!("reading branch {branch}"), &self.root),
+        }
+    }
+
+    /// A handle with the person's own configuration, for reading.
+    fn open(&self) -> Result<Repository, Error> {
+        Repository::open(&self.root).map_err(|source| handle::opening(source, &self.root))
+    }
+}
+
+/// libgit2 would refuse as well, with words that help nobody.
+fn refuse_sha256(git_dir: &Path) -> Result<(), Error> {
+    let common = match std::fs::read_to_string(git_dir.join("commondir")) {
+        Ok(relative) => git_dir.join(relative.trim_end()),
+        Err(_) => git_dir.to_path_buf(),
+    };
+    let config = Config::open(&common.join("config")).git("reading the configuration", git_dir)?;
+    match config.get_string("extensions.objectformat") {
+        Ok(format) if !format.eq_ignore_ascii_case("sha1") => Err(Error::Sha256 { path: git_dir.into() }),
+        _ => Ok(()),
+    }
+}

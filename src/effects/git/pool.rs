@@ -1,0 +1,239 @@
+//! The pool of worktrees: taken by a holder, kept warm, given back on proof that nothing is lost.
+use super::disk;
+use super::error::{Error, GitContext};
+use super::globs;
+use super::handle;
+use super::land;
+use super::populate::Mover;
+use super::scan::{Scan, Scanner};
+use super::slot::{Record, Slot};
+use super::tree;
+use super::workshop::Workshop;
+use git2::Repository;
+use std::path::PathBuf;
+use std::sync::PoisonError;
+
+/// Why a worktree may be given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Safe<'a> {
+    /// Its content is that of this commit, which is kept: harvested by this holder, parked, or in a `p0/…` branch.
+    Commit(&'a str),
+    /// Its content is that of the commit it was taken for, or it was taken with [`Workshop::checkout_fresh`].
+    NothingChanged,
+}
+
+/// The most paths an error lists.
+const LISTED: usize = 10;
+
+impl Workshop {
+    /// A worktree for `holder` at `commit`: HEAD detached there, clean, nothing of an earlier holder in it. The same
+    /// holder gets the same worktree again, untouched.
+    pub fn checkout(&self, holder: &str, commit: &str) -> Result<PathBuf, Error> {
+        if let Some((slot, mut record)) = self.find(holder)?
+            && record.ready
+            && slot.has_tree()
+        {
+            if record.commit != commit {
+                return Err(Error::HeldElsewhere {
+                    holder: holder.into(),
+                    path: slot.tree,
+                    has: record.commit,
+                    wanted: commit.into(),
+                });
+            }
+            if record.scratch {
+                record.scratch = false;
+                slot.write(&record)?;
+            }
+            return Ok(slot.tree);
+        }
+        self.prepare(holder, commit, false, false)
+    }
+
+    /// A worktree for `holder` that is always reset to the content of `commit`: for gates and readers, whose leavings
+    /// are worth nothing. With `keep_ignored`, files git ignores stay (build caches).
+    pub fn checkout_fresh(&self, holder: &str, commit: &str, keep_ignored: bool) -> Result<PathBuf, Error> {
+        self.prepare(holder, commit, true, keep_ignored)
+    }
+
+    /// The worktree `holder` has; none when it has none or it never was ready.
+    pub fn worktree(&self, holder: &str) -> Result<Option<PathBuf>, Error> {
+        Ok(self.find(holder)?.filter(|(_, record)| record.ready).map(|(slot, _)| slot.tree))
+    }
+
+    /// Who has a worktree now, sorted.
+    pub fn holders(&self) -> Result<Vec<String>, Error> {
+        let mut out = Vec::new();
+        for slot in Slot::all(&self.project)? {
+            out.extend(slot.record()?.map(|record| record.holder));
+        }
+        out.sort();
+        Ok(out)
+    }
+
+    /// Gives the worktree back to the pool. Refused unless the proof holds: content that is kept nowhere else is never
+    /// removed. Without a worktree there is nothing to do, and a working directory that is gone holds nothing.
+    pub fn release(&self, holder: &str, safe: Safe<'_>) -> Result<(), Error> {
+        let Some((slot, record)) = self.find(holder)? else { return Ok(()) };
+        // Not ready: nobody ever worked in it.
+        if record.ready && !(record.scratch && safe == Safe::NothingChanged) {
+            let repo = self.repo()?;
+            let proof = match safe {
+                Safe::NothingChanged => record.commit.as_str(),
+                Safe::Commit(commit) => {
+                    self.check_kept(&repo, &slot, holder, commit)?;
+                    commit
+                }
+            };
+            if slot.has_tree() {
+                self.check_content(&repo, &slot, &record, proof)?;
+            }
+        }
+        slot.clear()?;
+        self.tidy_agent_refs()
+    }
+
+    /// Removes free worktrees until at most `max` worktrees are left. Held ones always stay.
+    pub fn prune_pool(&self, max: usize) -> Result<(), Error> {
+        let _choosing = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = Slot::all(&self.project)?;
+        let mut excess = slots.len().saturating_sub(max);
+        for slot in slots.iter().rev() {
+            if excess == 0 {
+                break;
+            }
+            if slot.record()?.is_none() {
+                slot.remove()?;
+                excess -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The slot a holder has.
+    pub(super) fn find(&self, holder: &str) -> Result<Option<(Slot, Record)>, Error> {
+        handle::check_name("holder", holder)?;
+        for slot in Slot::all(&self.project)? {
+            if let Some(record) = slot.record()?.filter(|record| record.holder == holder) {
+                return Ok(Some((slot, record)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The slot a holder has, prepared.
+    pub(super) fn find_ready(&self, holder: &str) -> Result<(Slot, Record), Error> {
+        let found = self.find(holder)?;
+        let missing = || Error::NoWorktree { holder: holder.into(), project: self.project.clone() };
+        let (slot, record) = found.ok_or_else(missing)?;
+        if !record.ready {
+            return Err(Error::NotReady { holder: holder.into(), path: slot.tree });
+        }
+        Ok((slot, record))
+    }
+
+    /// Takes a slot and moves it. The record stands before the first file is touched and says `ready` after the last.
+    fn prepare(&self, holder: &str, commit: &str, scratch: bool, keep_ignored: bool) -> Result<PathBuf, Error> {
+        let repo = self.repo()?;
+        let target = handle::tree_of(&repo, handle::commit_id(commit, repo.path())?)?;
+        let target = tree::flatten(&repo, target)?;
+        let mut record =
+            Record { holder: holder.into(), commit: commit.into(), ready: false, scratch, generated: Vec::new() };
+        let slot = self.choose(&record)?;
+        if !slot.has_tree() {
+            disk::remove_any(&slot.tree)?;
+        }
+        disk::make_dir(&slot.tree)?;
+        let rules = self.rules(&slot.tree)?;
+        let mover = Mover {
+            root: &slot.tree,
+            target: &target,
+            cache: &slot.cache(),
+            objects: &repo,
+            keep_ignored: keep_ignored.then_some(&rules),
+        };
+        let entries = mover.run()?;
+        slot.save_cache(&entries)?;
+        slot.attach(commit)?;
+        record.ready = true;
+        slot.write(&record)?;
+        Ok(slot.tree)
+    }
+
+    /// The holder's slot, else a free one, else a new one; its record is written.
+    fn choose(&self, record: &Record) -> Result<Slot, Error> {
+        let _choosing = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = None;
+        for slot in Slot::all(&self.project)? {
+            match slot.record()? {
+                Some(found) if found.holder == record.holder => {
+                    slot.write(record)?;
+                    return Ok(slot);
+                }
+                None if free.is_none() => free = Some(slot),
+                _ => {}
+            }
+        }
+        let slot = match free {
+            Some(slot) => slot,
+            None => self.new_slot()?,
+        };
+        slot.write(record)?;
+        Ok(slot)
+    }
+
+    fn new_slot(&self) -> Result<Slot, Error> {
+        let slots = (1..).map(|number| Slot::new(&self.project, &format!("w{number}")));
+        let slot = slots.into_iter().find(|slot| !slot.own.exists()).expect("numbers do not run out");
+        disk::make_dir(&slot.own)?;
+        disk::sync_parent(&slot.own)?;
+        Ok(slot)
+    }
+
+    fn check_kept(&self, repo: &Repository, slot: &Slot, holder: &str, commit: &str) -> Result<(), Error> {
+        let id = handle::commit_id(commit, repo.path())?;
+        if land::read_ref(repo, &format!("refs/p0/attempts/{holder}"))? == Some(id) {
+            return Ok(());
+        }
+        let person = self.person_repo()?;
+        if land::read_ref(&person, &format!("refs/p0/parked/{holder}"))? == Some(id) {
+            return Ok(());
+        }
+        let branches = person.references_glob("refs/heads/p0/*").git("listing branches", person.path())?;
+        for branch in branches.flatten() {
+            if let Some(head) = branch.target()
+                && land::contains(&person, head, id)?
+            {
+                return Ok(());
+            }
+        }
+        let why = format!("no attempt, parked ref or p0 branch keeps {commit}");
+        Err(Error::WorkNotSafe { holder: holder.into(), path: slot.tree.clone(), why, paths: Vec::new() })
+    }
+
+    fn check_content(&self, repo: &Repository, slot: &Slot, record: &Record, proof: &str) -> Result<(), Error> {
+        let tree = handle::tree_of(repo, handle::commit_id(proof, repo.path())?)?;
+        let base = tree::flatten(repo, tree)?;
+        let rules = self.rules(&slot.tree)?;
+        let Scan { edits, refused, repositories, .. } =
+            Scanner::new(&slot.tree, &base, &slot.cache(), &rules, None).run()?;
+        let generated = globs::compile(&record.generated)?;
+        let submodules = repositories.into_iter().filter(|path| base.iter().any(|entry| entry.path == *path));
+        let unsafe_paths: Vec<String> = edits
+            .into_keys()
+            .filter(|path| !globs::matches(&generated, path))
+            .chain(refused)
+            .chain(submodules)
+            .map(|path| disk::shown(&path))
+            .collect();
+        if unsafe_paths.is_empty() {
+            return Ok(());
+        }
+        Err(Error::WorkNotSafe {
+            holder: record.holder.clone(),
+            path: slot.tree.clone(),
+            why: format!("{} path(s) differ from {proof}", unsafe_paths.len()),
+            paths: unsafe_paths.into_iter().take(LISTED).collect(),
+        })
+    }
+}

@@ -1,0 +1,231 @@
+//! The content of a working directory against a tree: nothing of the agent's git state (its index, HEAD, branches,
+//! configuration) is asked.
+use super::cache::{self, Cache};
+use super::disk;
+use super::error::{Error, GitContext, IoContext};
+use super::objects::Sink;
+use super::tree::{Edits, Entry, GITLINK, Leaf, SYMLINK};
+use git2::{ObjectType, Oid, Repository};
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+/// What differs between a working directory and a tree, and what git cannot hold.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    /// Differing paths with what stands there now.
+    pub(super) edits: Edits,
+    /// The targets of the links among them.
+    pub(super) links: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Folders that are repositories of their own, and submodule folders with files but no repository.
+    pub(super) repositories: Vec<Vec<u8>>,
+    /// Paths whose content cannot be taken: unreadable, or named like git's own folder. They stand as in the tree.
+    pub(super) refused: Vec<Vec<u8>>,
+}
+
+/// Compares one working directory with one tree.
+pub(super) struct Scanner<'a, 'r> {
+    root: &'a Path,
+    base: &'a [Entry],
+    cache: &'a Cache,
+    rules: &'a Repository,
+    sink: Option<&'a mut Sink<'r>>,
+    seen: Vec<bool>,
+    out: Scan,
+}
+
+impl<'a, 'r> Scanner<'a, 'r> {
+    /// A scanner of `root` against the sorted entries of `base`. `rules` says what is ignored; changed content goes
+    /// into `sink`, or is only hashed.
+    pub(super) fn new(
+        root: &'a Path,
+        base: &'a [Entry],
+        cache: &'a Cache,
+        rules: &'a Repository,
+        sink: Option<&'a mut Sink<'r>>,
+    ) -> Scanner<'a, 'r> {
+        Scanner { root, base, cache, rules, sink, seen: vec![false; base.len()], out: Scan::default() }
+    }
+
+    /// Walks the directory.
+    pub(super) fn run(mut self) -> Result<Scan, Error> {
+        self.folder(&mut Vec::new(), false)?;
+        for (entry, seen) in self.base.iter().zip(&self.seen) {
+            if !seen {
+                self.out.edits.insert(entry.path.clone(), None);
+            }
+        }
+        Ok(self.out)
+    }
+
+    /// One folder. `prefix` is empty or ends in `/`; in an ignored one only what the tree holds counts.
+    fn folder(&mut self, prefix: &mut Vec<u8>, ignored: bool) -> Result<(), Error> {
+        let here = disk::below(self.root, prefix);
+        let list = match fs::read_dir(&here) {
+            Ok(list) => list,
+            Err(error) if disk::is_gone(&error) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                self.refuse_below(prefix);
+                return Ok(());
+            }
+            Err(error) => return Err(error).io("reading", &here),
+        };
+        for entry in list {
+            let name = entry.io("reading", &here)?.file_name().into_vec();
+            if name == b".git" {
+                if !prefix.is_empty() && !ignored {
+                    self.out.repositories.push(prefix[..prefix.len() - 1].to_vec());
+                }
+                continue;
+            }
+            let length = prefix.len();
+            prefix.extend_from_slice(&name);
+            self.one(prefix, &name, ignored)?;
+            prefix.truncate(length);
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, path: &mut Vec<u8>, name: &[u8], ignored: bool) -> Result<(), Error> {
+        let full = disk::below(self.root, path);
+        let meta = match fs::symlink_metadata(&full) {
+            Ok(meta) => meta,
+            Err(error) if disk::is_gone(&error) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                self.refuse(path);
+                return Ok(());
+            }
+            Err(error) => return Err(error).io("looking at", &full),
+        };
+        let tracked = self.base.binary_search_by(|entry| entry.path.as_slice().cmp(path)).ok();
+        if meta.is_dir() {
+            return match tracked.filter(|at| self.base[*at].leaf.mode == GITLINK) {
+                Some(at) => self.submodule(at, &full),
+                None => self.subfolder(path, name, ignored),
+            };
+        }
+        if tracked.is_none() && (ignored || self.is_ignored(path)?) {
+            return Ok(());
+        }
+        if tracked.is_none() && is_gits_own(name) {
+            self.refuse(path);
+            return Ok(());
+        }
+        if let Some(mode) = cache::mode_on_disk(&meta) {
+            self.leaf(path, tracked, &full, &meta, mode)?;
+        }
+        Ok(())
+    }
+
+    fn subfolder(&mut self, path: &mut Vec<u8>, name: &[u8], ignored: bool) -> Result<(), Error> {
+        path.push(b'/');
+        let first = self.base.partition_point(|entry| entry.path.as_slice() < path.as_slice());
+        let holds_tracked = self.base.get(first).is_some_and(|entry| entry.path.starts_with(path));
+        let ignored = ignored || self.is_ignored(path)?;
+        let result = match () {
+            () if ignored && !holds_tracked => Ok(()),
+            () if is_gits_own(name) && !holds_tracked => {
+                self.refuse(&path[..path.len() - 1]);
+                Ok(())
+            }
+            () => self.folder(path, ignored),
+        };
+        path.pop();
+        result
+    }
+
+    fn leaf(
+        &mut self,
+        path: &[u8],
+        tracked: Option<usize>,
+        full: &Path,
+        meta: &Metadata,
+        mode: u32,
+    ) -> Result<(), Error> {
+        let base = tracked.map(|at| self.base[at].leaf);
+        if let Some(at) = tracked {
+            self.seen[at] = true;
+        }
+        if let Some(id) = self.cache.content(path, meta)
+            && base == Some(Leaf { mode, id })
+        {
+            return Ok(());
+        }
+        let content = if mode == SYMLINK {
+            fs::read_link(full).map(|target| target.into_os_string().into_vec())
+        } else {
+            fs::read(full)
+        };
+        let content = match content {
+            Ok(content) => content,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                self.out.refused.push(path.to_vec());
+                return Ok(());
+            }
+            Err(error) => return Err(error).io("reading", full),
+        };
+        let id = Oid::hash_object(ObjectType::Blob, &content).git("hashing a file", full)?;
+        let leaf = Leaf { mode, id };
+        if base == Some(leaf) {
+            return Ok(());
+        }
+        if let Some(sink) = &mut self.sink {
+            sink.put(ObjectType::Blob, &content)?;
+        }
+        if mode == SYMLINK {
+            self.out.links.insert(path.to_vec(), content);
+        }
+        self.out.edits.insert(path.to_vec(), Some(leaf));
+        Ok(())
+    }
+
+    /// A folder where the tree has a submodule: empty is how worktrees begin, a repository in it counts by its HEAD.
+    fn submodule(&mut self, at: usize, full: &Path) -> Result<(), Error> {
+        self.seen[at] = true;
+        let entry = &self.base[at];
+        let mut list = fs::read_dir(full).io("reading", full)?;
+        if list.next().is_none() {
+            return Ok(());
+        }
+        let head = Repository::open(full)
+            .ok()
+            .filter(|_| full.join(".git").exists())
+            .and_then(|repo| repo.head().ok()?.target());
+        match head {
+            Some(id) if id == entry.leaf.id => {}
+            Some(id) => {
+                self.out.edits.insert(entry.path.clone(), Some(Leaf { mode: GITLINK, id }));
+            }
+            None => self.out.repositories.push(entry.path.clone()),
+        }
+        Ok(())
+    }
+
+    fn is_ignored(&self, path: &[u8]) -> Result<bool, Error> {
+        let path = Path::new(std::ffi::OsStr::from_bytes(path));
+        self.rules.is_path_ignored(path).git(format!("asking whether {} is ignored", path.display()), self.root)
+    }
+
+    fn refuse(&mut self, path: &[u8]) {
+        self.out.refused.push(path.to_vec());
+        if let Ok(at) = self.base.binary_search_by(|entry| entry.path.as_slice().cmp(path)) {
+            self.seen[at] = true;
+        }
+    }
+
+    fn refuse_below(&mut self, prefix: &[u8]) {
+        self.out.refused.push(prefix.strip_suffix(b"/").unwrap_or(prefix).to_vec());
+        for (at, entry) in self.base.iter().enumerate() {
+            if entry.path.starts_with(prefix) {
+                self.seen[at] = true;
+            }
+        }
+    }
+}
+
+/// Names other file systems take for `.git`; a tree with one is an attack on whoever checks it out there.
+fn is_gits_own(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b".git") || name.eq_ignore_ascii_case(b"git~1")
+}

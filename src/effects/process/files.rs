@@ -1,0 +1,208 @@
+//! The attempt's directory: the names in it, and writes that are there after a power cut.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use super::error::{Error, io_error};
+use super::spec::{AgentSpec, ExitRecord, Ready};
+
+/// Room kept for the exit record, so that a full disk does not swallow it. Larger than any record: the longest `why`
+/// is one sentence with one path.
+const EXIT_ROOM_BYTES: u64 = 8192;
+
+/// The directory of one attempt, and the paths in it.
+#[derive(Clone, Debug)]
+pub struct AttemptDir {
+    dir: PathBuf,
+}
+
+impl AttemptDir {
+    /// Names the directory; touches nothing.
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_path_buf() }
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What to run.
+    pub fn spec(&self) -> PathBuf {
+        self.dir.join("spec.json")
+    }
+
+    /// What the program reads on its stdin.
+    pub fn stdin(&self) -> PathBuf {
+        self.dir.join("stdin")
+    }
+
+    /// What was kept of the program's stdout.
+    pub fn stdout(&self) -> PathBuf {
+        self.dir.join("stdout")
+    }
+
+    /// What was kept of the program's stderr.
+    pub fn stderr(&self) -> PathBuf {
+        self.dir.join("stderr")
+    }
+
+    /// The supervisor's own complaints; empty when all is well.
+    pub fn supervisor_log(&self) -> PathBuf {
+        self.dir.join("supervisor.log")
+    }
+
+    pub(super) fn ready(&self) -> PathBuf {
+        self.dir.join("ready.json")
+    }
+
+    pub(super) fn began(&self) -> PathBuf {
+        self.dir.join("began")
+    }
+
+    pub(super) fn exit(&self) -> PathBuf {
+        self.dir.join("exit.json")
+    }
+
+    fn exit_draft(&self) -> PathBuf {
+        self.dir.join("exit.json.tmp")
+    }
+
+    /// Held by the supervisor while it lives, so that two never share a directory.
+    pub(super) fn lock(&self) -> PathBuf {
+        self.dir.join("lock")
+    }
+
+    /// Makes the directory, readable by its owner only.
+    pub(super) fn make(&self) -> Result<(), Error> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.dir)
+            .map_err(io_error("make the attempt's directory", &self.dir))
+    }
+
+    /// Whether the program was started, or was about to be.
+    pub(super) fn has_begun(&self) -> Result<bool, Error> {
+        let path = self.began();
+        path.try_exists().map_err(io_error("look for the marker", &path))
+    }
+
+    pub(super) fn read_spec(&self) -> Result<AgentSpec, Error> {
+        let path = self.spec();
+        read_json(&path)?.ok_or_else(|| Error::Io {
+            doing: "read the specification",
+            path,
+            source: io::Error::from(io::ErrorKind::NotFound),
+        })
+    }
+
+    pub(super) fn read_ready(&self) -> Result<Option<Ready>, Error> {
+        read_json(&self.ready())
+    }
+
+    pub(super) fn read_exit(&self) -> Result<Option<ExitRecord>, Error> {
+        read_json(&self.exit())
+    }
+
+    /// Writes `ready.json`. It need not survive a power cut: no process does either.
+    pub(super) fn write_ready(&self, ready: &Ready) -> Result<(), Error> {
+        let (path, draft) = (self.ready(), self.dir.join("ready.json.tmp"));
+        write_private(&draft, &to_json(ready))?;
+        fs::rename(&draft, &path).map_err(io_error("put the supervisor's identity in place", &path))
+    }
+
+    /// Leaves the durable mark "from here on the program may have run".
+    pub(super) fn mark_begun(&self) -> Result<(), Error> {
+        let path = self.began();
+        let made = create_private(&path)
+            .and_then(|file| file.sync_all().map_err(io_error("make the marker durable", &path)))
+            .and_then(|()| self.sync());
+        if made.is_err() {
+            // Nothing has run: without the marker the attempt can be started again.
+            let _ = fs::remove_file(&path);
+        }
+        made
+    }
+
+    /// Makes the names in the directory durable.
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(io_error("make the directory durable", &self.dir))
+    }
+
+    /// Sets room aside for the exit record before anything runs.
+    pub(super) fn reserve_exit(&self) -> Result<ExitSlot, Error> {
+        let draft = self.exit_draft();
+        let file = create_private(&draft)?;
+        match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, EXIT_ROOM_BYTES) {
+            // Some file systems cannot reserve; they are used without the precaution.
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(ExitSlot { place: self.clone(), file }),
+            Err(errno) => Err(io_error("set room aside for the exit record", &draft)(errno)),
+        }
+    }
+}
+
+/// Room on disk for the exit record, taken before the program starts.
+#[derive(Debug)]
+pub(super) struct ExitSlot {
+    place: AttemptDir,
+    file: File,
+}
+
+impl ExitSlot {
+    /// Writes the record durably and gives it its name; whoever sees `exit.json` sees all of it.
+    pub(super) fn write(self, record: &ExitRecord) -> Result<(), Error> {
+        let (draft, path) = (self.place.exit_draft(), self.place.exit());
+        let bytes = to_json(record);
+        self.file
+            .write_all_at(&bytes, 0)
+            .and_then(|()| self.file.set_len(bytes.len() as u64))
+            .and_then(|()| self.file.sync_all())
+            .map_err(io_error("write the exit record", &draft))?;
+        fs::rename(&draft, &path).map_err(io_error("put the exit record in place", &path))?;
+        self.place.sync()
+    }
+}
+
+/// Makes or empties a file that only its owner may read.
+pub(super) fn create_private(path: &Path) -> Result<File, Error> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(io_error("create the file", path))
+}
+
+/// Writes a whole file that only its owner may read.
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    create_private(path)?.write_all(bytes).map_err(io_error("write the file", path))
+}
+
+/// Removes a file that may be absent.
+pub(super) fn remove_if_there(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove the stale file", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Serialises one of this room's records.
+pub(super) fn to_json<T: serde::Serialize>(record: &T) -> Vec<u8> {
+    serde_json::to_vec_pretty(record).expect("records hold only strings, numbers and string-keyed maps")
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|source| Error::Unreadable { path: path.to_path_buf(), source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error("read the record", path)(error)),
+    }
+}

@@ -1,0 +1,62 @@
+//! Child processes under a small supervisor that outlives the engine.
+//!
+//! What it is for: starting a program (an agent, a gate) so that it never runs unrecorded, cannot outgrow its limits,
+//! leaves nothing alive behind, and is found again after the engine has died. Every attempt has a directory; the
+//! directory, not the engine's memory, says what happened to it.
+//!
+//! ```text
+//!  engine                       supervisor  (p0 __agent DIR)               program
+//!  prepare ── spec, stdin ──▶
+//!  launch ── spawn ───────────▶ own session, subreaper, ready.json
+//!  (attempt.spawned durable)
+//!  Go::go ── "go\n" ──────────▶ began (fsync) ── spawn ─────────────────▶ own process group
+//!  wait / look / stop           spool, limits, TERM → grace → KILL
+//!                               exit.json (fsync, rename) ◀── the whole tree has ended
+//! ```
+//!
+//! What is never in it: a decision about what to do next, a meaning given to an agent's words beyond "message or log",
+//! a write to the log or the store, or a process signalled on the strength of its pid alone.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `spec` | what to run and what came of it: [`AgentSpec`], [`ExitRecord`], [`Ending`] |
+//! | `files` | the attempt's directory: names, durable writes |
+//! | `linux` | `/proc`: identity of a process, its tree, its mark |
+//! | `signals` | signal handlers of the supervisor (`unsafe`, isolated) |
+//! | `wake` | waiting on a descriptor in the engine (`unsafe`, isolated) |
+//! | `supervisor`, `watch`, `pump` | the supervisor: before the program, beside it, its output |
+//! | `launch`, `look`, `stop` | the engine's side: start, find again and wait, end |
+//! | `spool`, `follow` | reading the output of a running or ended program |
+//! | `dialect` | lines of an agent of kind `command` |
+//! | `playbook`, `scene`, `fill` | the built-in agent that plays recorded work |
+
+mod dialect;
+mod error;
+mod files;
+mod fill;
+mod follow;
+mod launch;
+mod linux;
+mod look;
+mod playbook;
+mod pump;
+mod scene;
+mod signals;
+mod spec;
+mod spool;
+mod stop;
+mod supervisor;
+mod wake;
+mod watch;
+
+pub use dialect::{Line, parse_line};
+pub use error::Error;
+pub use files::AttemptDir;
+pub use follow::{Follow, follow};
+pub use launch::{Go, Launched, launch, prepare, run_to_end};
+pub use look::{Found, Running, look, wait};
+pub use playbook::playbook_main;
+pub use spec::{AgentSpec, Ending, ExitRecord, MARK};
+pub use spool::{Cursor, LINE_LIMIT, SpoolLine, read_lines};
+pub use stop::{kill_now, stop, sweep_orphans};
+pub use supervisor::supervisor_main;

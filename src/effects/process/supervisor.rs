@@ -1,0 +1,202 @@
+//! The supervisor before its program runs: `p0 __agent DIR`. A small process without a runtime; what it does beside
+//! the running program is in `watch`.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::FlockOperation;
+
+use super::error::{Error, io_error};
+use super::files::{AttemptDir, create_private};
+use super::linux::{Member, Stat, Tree, boot_id, now, own_pid};
+use super::pump::Pump;
+use super::signals::Bell;
+use super::spec::{AgentSpec, ExitRecord, MARK, Ready};
+use super::watch::{Running, Watch};
+
+/// What the engine hears once `ready.json` is in place.
+pub(super) const READY_WORD: &[u8] = b"ready\n";
+/// What the engine says when the program may run.
+pub(super) const GO_WORD: &[u8] = b"go\n";
+/// How long an earlier supervisor of the same directory may take to leave.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Supervises the program of the attempt in `dir`, from before its start until nothing of it is alive. To be called
+/// first thing in `main`, before any thread or runtime exists. Answers the exit code of this process.
+pub fn supervisor_main(dir: &Path) -> i32 {
+    match catch_unwind(AssertUnwindSafe(|| supervise(dir))) {
+        Ok(Ok(())) => 0,
+        Ok(Err(error)) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            1
+        }
+        Err(_) => {
+            // An invariant broke. No record, so the attempt counts as lost, but nothing of it stays alive.
+            let nonce = AttemptDir::new(dir).read_spec().map(|spec| spec.nonce).unwrap_or_default();
+            Tree::new(own_member(), &nonce).kill(Duration::from_secs(5));
+            70
+        }
+    }
+}
+
+fn supervise(dir: &Path) -> Result<(), Error> {
+    let place = AttemptDir::new(dir);
+    let bell = Bell::install().map_err(io_error("catch signals for", dir))?;
+    // Fails only for a group leader, that is when a person starts it from a shell.
+    let _ = rustix::process::setsid();
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(io_error("become the reaper of the processes of", dir))?;
+    let Some(_lock) = take_lock(&place)? else { return Ok(()) };
+    let spec = place.read_spec()?;
+    announce(&place, &spec)?;
+    if !hear_go(&bell).map_err(io_error("wait for the go of", dir))? {
+        return Ok(());
+    }
+    let slot = place.reserve_exit()?;
+    place.mark_begun()?;
+    let record = match start(&place, &spec) {
+        Ok(running) => Watch::new(&spec, &bell, running).run(),
+        Err(why) => ExitRecord::not_started(why),
+    };
+    slot.write(&record)
+}
+
+/// Takes the directory for this process. `None` = the engine that started us is gone already.
+fn take_lock(place: &AttemptDir) -> Result<Option<File>, Error> {
+    let path = place.lock();
+    let file = create_private(&path)?;
+    let since = now();
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) if since.elapsed() < LOCK_PATIENCE => {}
+            Err(errno) => return Err(io_error("take the lock, is another supervisor alive here?", &path)(errno)),
+        }
+        let mut fds = [PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::HUP)];
+        let pause = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+        if matches!(rustix::event::poll(&mut fds, Some(&pause)), Ok(1)) && fds[0].revents().contains(PollFlags::HUP) {
+            return Ok(None);
+        }
+    }
+}
+
+/// Says who we are: in `ready.json` for whoever looks later, and on stdout for the engine that waits.
+fn announce(place: &AttemptDir, spec: &AgentSpec) -> Result<(), Error> {
+    let (Some(me), Some(boot_id)) = (own_member(), boot_id()) else {
+        return Err(io_error("learn this process's identity, is /proc mounted?", place.path())(io::Error::other(
+            "no answer from /proc",
+        )));
+    };
+    let nonce = spec.nonce.clone();
+    place.write_ready(&Ready { pid: me.pid, start_ticks: me.start_ticks, boot_id, nonce })?;
+    // An engine that died meanwhile shows as the end of stdin; nobody else needs this word.
+    let _ = rustix::io::write(rustix::stdio::stdout(), READY_WORD);
+    Ok(())
+}
+
+/// Waits for the go. False = it will not come: the engine is gone, or somebody asked us to stop.
+fn hear_go(bell: &Bell) -> io::Result<bool> {
+    let mut heard = Vec::new();
+    while heard.len() < GO_WORD.len() {
+        let stdin = rustix::stdio::stdin();
+        let mut fds = [PollFd::new(bell, PollFlags::IN), PollFd::from_borrowed_fd(stdin, PollFlags::IN)];
+        match rustix::event::poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let spoken = !fds[1].revents().is_empty();
+        bell.hush();
+        if bell.stop_wanted() {
+            return Ok(false);
+        }
+        if spoken {
+            let mut word = [0; GO_WORD.len()];
+            match rustix::io::read(stdin, &mut word) {
+                Ok(0) => return Ok(false),
+                Ok(count) => heard.extend_from_slice(word.get(..count).expect("read answers at most the length")),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+    Ok(heard == GO_WORD)
+}
+
+/// Starts the program; an answer in words when that is not possible.
+fn start(place: &AttemptDir, spec: &AgentSpec) -> Result<Running, String> {
+    let Some((program, arguments)) = spec.argv.split_first() else {
+        return Err("the command is empty; name a program".to_owned());
+    };
+    if !spec.cwd.is_dir() {
+        return Err(format!("the working directory {} is not there", spec.cwd.display()));
+    }
+    let said = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+    let stdin = File::open(place.stdin()).map_err(said("the input file cannot be opened"))?;
+    let (out_reader, out_writer) = io::pipe().map_err(said("no pipe for stdout"))?;
+    let (err_reader, err_writer) = io::pipe().map_err(said("no pipe for stderr"))?;
+    let out_file = create_private(&place.stdout()).map_err(|error| error.to_string())?;
+    let err_file = create_private(&place.stderr()).map_err(|error| error.to_string())?;
+    let out = Pump::new(out_reader, out_file, spec.stdout_limit).map_err(said("the pipe of stdout"))?;
+    let err = Pump::new(err_reader, err_file, spec.stderr_limit).map_err(said("the pipe of stderr"))?;
+
+    #[expect(clippy::disallowed_methods, reason = "the supervisor is where programs of an attempt are started")]
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(&spec.env)
+        .env(MARK, &spec.nonce)
+        .current_dir(&spec.cwd)
+        .process_group(0)
+        .stdin(Stdio::from(stdin))
+        .stdout(Stdio::from(out_writer))
+        .stderr(Stdio::from(err_writer));
+    let child = command.spawn().map_err(|error| explain(program, &error))?;
+    let pid = i32::try_from(child.id()).expect("a Linux pid fits 22 bits");
+    // `command` holds our copies of the write ends; dropping it leaves only the program's.
+    drop(command);
+    Ok(Running { pid, out, err, started: now(), started_at_ms: wall_clock_ms() })
+}
+
+fn explain(program: &str, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!(
+                "the program {program} was not found; install it, or give its full path (a script: is its interpreter there?)"
+            )
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("the program {program} may not be executed; make it executable (chmod +x)")
+        }
+        _ => format!("the program {program} cannot be started: {error}"),
+    }
+}
+
+/// This process as others will verify it.
+pub(super) fn own_member() -> Option<Member> {
+    let pid = own_pid();
+    Stat::of(pid).map(|stat| Member { pid, start_ticks: stat.start_ticks })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the supervisor runs without the engine and its clock; the record says when"
+)]
+fn wall_clock_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Reads what a supervisor complained about before it gave up; for the engine's error messages.
+pub(super) fn last_words(place: &AttemptDir) -> String {
+    let mut words = String::new();
+    if let Ok(file) = File::open(place.supervisor_log()) {
+        let _ = file.take(2000).read_to_string(&mut words);
+    }
+    if words.trim().is_empty() { "it said nothing".to_owned() } else { words.trim().to_owned() }
+}

@@ -1,0 +1,242 @@
+//! What the surface holds of the engine: submit a command, look at what is durable, follow the log.
+use super::{
+    fold, replay,
+    shared::Shared,
+    turn::{Ask, Submit},
+};
+use crate::{
+    kernel,
+    model::{
+        actor::Actor,
+        aggregate::Aggregate,
+        command::Action,
+        id::{AttemptId, BlobId, MilestoneId, RunId, TicketId},
+        record::{FramePayload, Record},
+        rejection::Rejection,
+        reply::Reply,
+    },
+    views::catalog::Catalog,
+};
+use std::{path::PathBuf, sync::Arc};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SubmitError {
+    /// By the rules.
+    #[error("{0}")]
+    Rejected(Rejection),
+    /// There is no room for it in the log; nothing was written.
+    #[error("the log has no room: {0}; free some space and try again")]
+    NoRoom(String),
+    /// The engine has stopped.
+    #[error("the engine has stopped: {0}")]
+    Stopped(String),
+}
+
+/// The answer to an accepted command, given when it is durable.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// What the caller is told.
+    pub reply: Reply,
+    /// The sequence number of the last event it led to (or of the log's head, if to none).
+    pub seq: u64,
+}
+
+/// A door for one attempt: a socket that takes only what its role may do. The surface provides it.
+pub trait AttemptDoor: Send + Sync {
+    /// Opens the attempt's socket; `token_hash` is BLAKE3 (hexadecimal) of the token it will show.
+    ///
+    /// # Errors
+    /// The socket cannot be made.
+    fn open(&self, attempt: AttemptId, token_hash: &str) -> std::io::Result<PathBuf>;
+    /// Closes it.
+    fn close(&self, attempt: AttemptId);
+}
+
+/// Why the log could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the log cannot be read: {0}")]
+pub struct ReadError(pub String);
+
+/// The surface's hold on a running engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) shared: Arc<Shared>,
+    pub(super) asks: mpsc::Sender<Ask>,
+}
+
+impl Handle {
+    /// Submits a command to a milestone's stream and waits until it is durable.
+    ///
+    /// # Errors
+    /// It was refused, there is no room, or the engine has stopped.
+    pub async fn submit(&self, milestone: MilestoneId, actor: Actor, action: Action) -> Result<Accepted, SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        let stopped = || SubmitError::Stopped(self.shared.why_stopped());
+        let submit = Submit { milestone, actor, action, answer };
+        self.asks.send(Ask::Submit(submit)).await.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?
+    }
+
+    /// The durable state of a milestone; brought back from the store when it is at rest.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn aggregate(&self, milestone: MilestoneId) -> Result<Option<Arc<Aggregate>>, ReadError> {
+        match self.shared.published(milestone) {
+            Some(state) => Ok(Some(state)),
+            None => Ok(self.shared.load(milestone)?.map(Arc::new)),
+        }
+    }
+
+    /// What there is.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.shared.catalog()
+    }
+
+    /// Events after `since`, in order, about `max` at the most (whole frames); none only at the head.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn records(&self, since: u64, max: usize) -> Result<Vec<Record>, ReadError> {
+        let head = *self.shared.head.borrow();
+        let mut found = Vec::new();
+        if since >= head {
+            return Ok(found);
+        }
+        let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
+        for frame in self.shared.store.frames_from(since + 1).map_err(|e| read(&e))? {
+            let frame = frame.map_err(|e| read(&e))?;
+            if frame.first_seq > head || found.len() >= max {
+                break;
+            }
+            // A frame that this version cannot read is shown as such, so that the rest of the log still is.
+            let records = fold::records(&frame).unwrap_or_else(|bad| vec![unreadable(&frame, &bad.to_string())]);
+            found.extend(records.into_iter().filter(|r| r.seq > since));
+        }
+        Ok(found)
+    }
+
+    /// The sequence number of the last durable event, and word of every later one.
+    pub fn head(&self) -> watch::Receiver<u64> {
+        self.shared.head.subscribe()
+    }
+
+    /// Keeps bytes as a blob, durable when this returns.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn put_blob(&self, bytes: &[u8]) -> Result<BlobId, ReadError> {
+        self.shared.put_blob(bytes)
+    }
+
+    /// The bytes of a blob, checked against its hash.
+    ///
+    /// # Errors
+    /// It is missing or damaged.
+    pub fn blob(&self, id: &BlobId) -> Result<Vec<u8>, ReadError> {
+        let hash: crate::journal::Hash =
+            id.hash.parse().map_err(|_| ReadError(format!("'{}' is not a blob's hash", id.hash)))?;
+        self.shared.blobs.get(&hash).map_err(|e| ReadError(e.to_string()))
+    }
+
+    /// The folder with an attempt's spool: `stdout`, `stderr`, `stdin`. It is gone when the attempt is over; its
+    /// transcript is then the blob of `attempt.exited`.
+    pub fn attempt_dir(&self, attempt: AttemptId) -> PathBuf {
+        self.shared.data_dir.join("attempts").join(attempt.to_string())
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> &std::path::Path {
+        &self.shared.data_dir
+    }
+
+    /// Why a ticket does not move, by the rules; `None` = it is done.
+    pub fn why_waiting(&self, state: &Aggregate, ticket: &TicketId) -> Option<String> {
+        kernel::schedule::why_waiting(state, ticket).map(|why| why.to_string())
+    }
+
+    /// The tickets that can be claimed now, the most important first.
+    pub fn ready(&self, state: &Aggregate) -> Vec<TicketId> {
+        kernel::schedule::ready(state)
+    }
+
+    /// The digest of a milestone's state: what `p0 replay` prints for the same log.
+    pub fn digest(&self, state: &Aggregate) -> String {
+        kernel::digest(state)
+    }
+
+    /// Re-decides a run's milestone from the log, frame by frame.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn replay(&self, run: RunId, until: Option<Until>) -> Result<Replayed, ReadError> {
+        replay::replay(self.frames(run)?, until)
+    }
+
+    /// The frames of a run's milestone, in order: what a replay needs, and what `replay-fixtures/` keeps.
+    ///
+    /// # Errors
+    /// There is no such run.
+    pub fn frames(
+        &self,
+        run: RunId,
+    ) -> Result<impl Iterator<Item = Result<FramePayload, ReadError>> + use<>, ReadError> {
+        let catalog = self.catalog();
+        let row = catalog.run(run).ok_or_else(|| ReadError(format!("there is no run {run}")))?;
+        let frames = self.shared.store.frames_of_stream(row.milestone.0);
+        let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
+        Ok(frames.map(move |frame| fold::read(&frame.map_err(|e| read(&e))?).map_err(|e| read(&e))))
+    }
+}
+
+/// What stands for a frame that cannot be read.
+fn unreadable(frame: &crate::journal::Frame, why: &str) -> Record {
+    Record {
+        seq: frame.last_seq(),
+        at: chrono::DateTime::from_timestamp_millis(frame.at_ms).unwrap_or_default(),
+        run: frame.keys.run.map(RunId),
+        ticket: None,
+        attempt: None,
+        actor: Actor::Engine,
+        kind: "unreadable".into(),
+        v: 0,
+        data: serde_json::json!({ "why": why }),
+    }
+}
+
+/// How far to replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Up to and with this event.
+    Seq(u64),
+    /// Up to and with the last event not after this moment.
+    At(crate::model::Time),
+}
+
+/// What a replay found.
+#[derive(Debug, Clone)]
+pub struct Replayed {
+    /// The milestone's events up to `until`, in order.
+    pub records: Vec<Record>,
+    /// The last sequence number taken in.
+    pub until: u64,
+    /// Where the rules of today decide otherwise, if they do.
+    pub divergence: Option<Divergence>,
+    /// The digest of `state`.
+    pub digest: String,
+    /// The state there.
+    pub state: Arc<Aggregate>,
+}
+
+/// A frame that would be decided otherwise today.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Divergence {
+    /// The first event that differs.
+    pub seq: u64,
+    /// What the log says; null where the rules of today add an event.
+    pub recorded: serde_json::Value,
+    /// What the rules of today say; null where they add none.
+    pub decided: serde_json::Value,
+}

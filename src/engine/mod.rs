@@ -1,0 +1,16 @@
+//! Wiring and order: turn, boot, effects, shutdown, handle. No rules in here: those are the kernel's.
+//!
+//! - [`start`]: opening and stopping an engine;
+//! - [`handle`]: what the surface holds of it;
+//! - `turn`: the one place that decides, commits, publishes, answers and hands over effects, in this order;
+//! - [`replay`]: a run lived again, every decision taken anew; `fold`: states from frames;
+//! - `world`: carries effects out, and reports back with commands.
+pub mod handle;
+pub mod replay;
+pub mod start;
+
+mod boot;
+mod fold;
+mod shared;
+mod turn;
+mod world;

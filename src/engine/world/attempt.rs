@@ -1,0 +1,126 @@
+//! Watching an attempt: "go", its lines as they come, its end.
+use super::{RETRY_FIRST, RETRY_MOST, World, blocking, gate::tail, said};
+use crate::{
+    effects::process::{self, AttemptDir, Cursor, ExitRecord, Found, SpoolLine},
+    model::{
+        command::Action,
+        id::{AttemptId, MilestoneId},
+    },
+};
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError},
+};
+
+/// Bytes of stderr that go into the log, from its end.
+const STDERR_TAIL: usize = 1000;
+
+impl World {
+    pub(super) async fn watch(self: &Arc<Self>, stream: MilestoneId, id: AttemptId) {
+        let Some(attempt) = self.state(stream).and_then(|s| s.attempts.get(&id).cloned()) else { return };
+        let dir = self.attempt_dir(id);
+        let go = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        match go {
+            Some(go) if attempt.stopping.is_none() && !self.is_stopping() => {
+                if let Err(e) = go.go() {
+                    tracing::warn!("attempt {id} could not be let go: {e}");
+                }
+            }
+            // Dropped: the program never runs.
+            Some(_) => {}
+            // Adopted: it was let go by an earlier engine, or never will be.
+            None => tracing::info!("adopting attempt {id}"),
+        }
+        let files = AttemptDir::new(&dir);
+        let mut heard = said::Heard::default();
+        let mut lines = process::follow(&files.stdout(), Cursor::default());
+        loop {
+            match lines.next().await {
+                Ok(Some(batch)) => self.take(stream, id, attempt.line, &mut heard, &batch).await,
+                Ok(None) => break,
+                Err(e) => {
+                    tracing::warn!("reading the output of attempt {id}: {e}");
+                    break;
+                }
+            }
+        }
+        let action = match process::wait(&dir).await {
+            Ok(Found::Ended(record)) => {
+                let report = self.finish(&dir, &record, heard).await;
+                Action::AttemptExited { attempt: id, report: Box::new(report) }
+            }
+            Ok(Found::Lost { why }) => Action::AttemptLost { attempt: id, why },
+            Ok(Found::NeverRan) => Action::AttemptNeverRan { attempt: id },
+            unclear @ (Ok(Found::Waiting(_) | Found::Running(_)) | Err(_)) => {
+                let why = unclear.map_or_else(|e| e.to_string(), |_| "its supervisor does not end".into());
+                if !self.kill(id, &dir).await {
+                    return;
+                }
+                Action::AttemptLost { attempt: id, why }
+            }
+        };
+        self.report(stream, action).await;
+    }
+
+    /// Kills what may be alive of an attempt whose end cannot be read: "lost" means that nothing works on. Says whether
+    /// it is so; not, when the engine stops first.
+    async fn kill(&self, id: AttemptId, dir: &Path) -> bool {
+        let mut pause = RETRY_FIRST;
+        loop {
+            let at = dir.to_owned();
+            match blocking(move || process::kill_now(&at)).await {
+                Ok(()) => return true,
+                Err(why) => tracing::warn!("killing what is left of attempt {id}: {why}; trying again"),
+            }
+            if !self.pause(pause).await {
+                return false;
+            }
+            pause = (pause * 2).min(RETRY_MOST);
+        }
+    }
+
+    /// Reports the messages of these lines that are taken at once. Lines known before a crash are not sent again.
+    async fn take(&self, stream: MilestoneId, id: AttemptId, known: u64, heard: &mut said::Heard, lines: &[SpoolLine]) {
+        for line in lines {
+            if let Some(message) = heard.take(line)
+                && line.number > known
+            {
+                self.report(stream, Action::AttemptSaid { attempt: id, line: line.number, message }).await;
+            }
+        }
+    }
+
+    async fn finish(
+        self: &Arc<Self>,
+        dir: &Path,
+        record: &ExitRecord,
+        heard: said::Heard,
+    ) -> crate::model::attempt::ExitReport {
+        let files = AttemptDir::new(dir);
+        let world = self.clone();
+        let kept = blocking(move || {
+            let stderr = std::fs::read(files.stderr()).unwrap_or_default();
+            let transcript = if std::fs::metadata(files.stdout()).is_ok_and(|m| m.len() > 0) {
+                Some(world.handle.shared.blobs.put_file(&files.stdout()).map_err(|e| e.to_string())?)
+            } else {
+                None
+            };
+            Ok::<_, String>((transcript, tail(&stderr, STDERR_TAIL)))
+        });
+        let (transcript, stderr) = match kept.await {
+            Ok(kept) => kept,
+            Err(why) => {
+                tracing::warn!("keeping the output of an attempt: {why}");
+                (None, String::new())
+            }
+        };
+        let transcript = transcript.map(|b| crate::model::id::BlobId { hash: b.hash.to_string(), size: b.size });
+        said::report(record, heard, transcript, stderr)
+    }
+
+    pub(super) async fn stop_attempt(&self, id: AttemptId) {
+        if let Err(e) = process::stop(&self.attempt_dir(id)).await {
+            tracing::warn!("stopping attempt {id}: {e}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Gates: the configured commands, run by the engine on the exact commit that would land.
+use super::{World, git::PATIENCE};
+use crate::{
+    effects::process::{self, AgentSpec, AttemptDir, Ending, ExitRecord},
+    model::{
+        command::{Action, GateReport},
+        id::{AttemptId, CommitId, MilestoneId, RunId},
+        settings::Limits,
+    },
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError},
+};
+
+/// Bytes of a gate's output that go into the log, from its end.
+const TAIL: usize = 2000;
+
+impl World {
+    pub(super) async fn gate(self: &Arc<Self>, stream: MilestoneId, id: AttemptId, candidate: &CommitId) {
+        let Some(state) = self.state(stream) else { return };
+        let Some(run) = state.attempts.get(&id).and_then(|a| state.runs.get(&a.run)).cloned() else { return };
+        let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
+        let holder = gate_holder(run.id);
+        let commit = candidate.0.clone();
+        let work = move |world: &World| {
+            let workshop = world.workshop(&project).map_err(|e| e.to_string())?;
+            workshop.checkout_fresh(&holder, &commit, true).map_err(|e| e.to_string())
+        };
+        let what = "making the gates' checkout";
+        let Some(path) = self.persevere(stream, run.id, what, Some(PATIENCE), work).await else { return };
+        let mut gates = Vec::new();
+        for (n, command) in run.settings.gates.iter().enumerate() {
+            let dir = self.attempt_dir(id).join(format!("gate-{}", n + 1));
+            let Some(report) = self.one_gate(id, &dir, &path, command, &run.settings.limits).await else {
+                return;
+            };
+            let passed = report.passed;
+            gates.push(report);
+            if !passed {
+                break;
+            }
+        }
+        self.report(stream, Action::Gated { attempt: id, candidate: candidate.clone(), gates }).await;
+    }
+
+    /// One gate command; `None` when the engine is stopping and the outcome would be its own doing.
+    async fn one_gate(
+        &self,
+        id: AttemptId,
+        dir: &Path,
+        cwd: &Path,
+        command: &[String],
+        limits: &Limits,
+    ) -> Option<GateReport> {
+        // What an earlier engine left running is ended first; its outcome was never reported.
+        if let Err(e) = process::stop(dir).await {
+            tracing::debug!("no earlier gate to end: {e}");
+        }
+        if let Err(e) = std::fs::remove_dir_all(dir)
+            && e.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!("{}: {e}", dir.display());
+        }
+        self.note_gate(id, Some(dir.to_owned()));
+        let spec = AgentSpec {
+            argv: command.to_vec(),
+            cwd: cwd.to_owned(),
+            env: self.options.environment.gates.iter().cloned().collect(),
+            wall_limit_ms: limits.gate_timeout_s.saturating_mul(1000),
+            idle_limit_ms: None,
+            grace_ms: limits.grace_ms.min(1000),
+            stdout_limit: limits.output_bytes,
+            stderr_limit: limits.output_bytes,
+            nonce: uuid::Uuid::new_v4().simple().to_string(),
+        };
+        let ended = process::run_to_end(&self.options.supervisor, dir, &spec, b"").await;
+        self.note_gate(id, None);
+        if self.is_stopping() && !matches!(&ended, Ok(ExitRecord { ending: Ending::Exited { .. }, .. })) {
+            return None;
+        }
+        Some(self.report_of(dir, command, ended))
+    }
+
+    fn report_of(&self, dir: &Path, command: &[String], ended: Result<ExitRecord, process::Error>) -> GateReport {
+        let files = AttemptDir::new(dir);
+        let mut text = std::fs::read(files.stdout()).unwrap_or_default();
+        text.extend(std::fs::read(files.stderr()).unwrap_or_default());
+        let (passed, how, wall_ms) = match &ended {
+            Ok(record) => {
+                let passed = matches!(record.ending, Ending::Exited { code: 0 });
+                (passed, super::said::ending(&record.ending).to_string(), record.wall_ms)
+            }
+            Err(e) => (false, format!("could not be run: {e}"), 0),
+        };
+        let output = if text.is_empty() { None } else { self.handle.put_blob(&text).ok() };
+        GateReport { gate: command.to_vec(), passed, how, tail: tail(&text, TAIL), output, wall_ms }
+    }
+
+    fn note_gate(&self, id: AttemptId, dir: Option<PathBuf>) {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        match dir {
+            Some(dir) => gates.insert(id, dir),
+            None => gates.remove(&id),
+        };
+    }
+}
+
+/// The gates of a run keep one worktree as long as the run is at work, so that what git ignores there (build caches)
+/// serves the next commit; tracked and untracked files are put back before every gate.
+pub(super) fn gate_holder(run: RunId) -> String {
+    format!("gate-{run}")
+}
+
+/// The last bytes of an output, as text, from a line's beginning where that is near.
+pub(super) fn tail(bytes: &[u8], most: usize) -> String {
+    let from = bytes.len().saturating_sub(most);
+    let text = String::from_utf8_lossy(&bytes[from..]).into_owned();
+    match text.split_once('\n') {
+        Some((_, rest)) if from > 0 && !rest.is_empty() => rest.to_owned(),
+        Some(_) | None => text,
+    }
+}

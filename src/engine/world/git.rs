@@ -1,0 +1,294 @@
+//! Effects on repositories: branches, harvests, merges, landings, parking.
+use super::{RETRY_FIRST, RETRY_MOST, World, blocking, gate::gate_holder, room};
+use crate::{
+    effects::{
+        clock,
+        git::{self, HarvestOptions, Landing, Merge, Safe, Workshop},
+    },
+    model::{
+        aggregate::Aggregate,
+        attempt::{self, Attempt, ChangeKind, Outcome, PathChange},
+        command::{Action, LandingReport, MergeReport},
+        id::{AttemptId, CommitId, MilestoneId, RunId},
+        workflow::Rights,
+    },
+};
+use std::{sync::Arc, time::Duration};
+
+/// How long something outside may fail before the run is given up.
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a disk may be full before the engine stops.
+const ROOM_PATIENCE: Duration = Duration::from_secs(2);
+/// Free worktrees that are kept warm.
+const WARM: usize = 8;
+
+impl World {
+    fn workshop_of(&self, state: &Aggregate) -> Result<Arc<Workshop>, String> {
+        let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
+        self.workshop(&project).map_err(|e| e.to_string())
+    }
+
+    pub(super) async fn open_run(self: &Arc<Self>, stream: MilestoneId, id: RunId) {
+        let Some(state) = self.state(stream) else { return };
+        let Some(run) = state.runs.get(&id).cloned() else { return };
+        let world = self.clone();
+        let opened = blocking(move || {
+            let workshop = world.workshop_of(&state)?;
+            workshop.open_run(&id.to_string(), &run.base.0).map_err(|e| e.to_string())
+        });
+        let action = match opened.await {
+            Ok(head) => Action::RunOpened { run: id, head: CommitId(head) },
+            Err(why) => Action::RunBroken { run: id, why },
+        };
+        self.report(stream, action).await;
+    }
+
+    /// Tries work on repositories again and again. With patience that has an end, it then gives up on the run, with the
+    /// reason. `None` too when the engine stops: nothing is reported then, and the next start begins it again.
+    pub(super) async fn persevere<T: Send + 'static>(
+        self: &Arc<Self>,
+        stream: MilestoneId,
+        run: RunId,
+        what: &str,
+        patience: Option<Duration>,
+        work: impl Fn(&World) -> Result<T, String> + Send + Sync + Clone + 'static,
+    ) -> Option<T> {
+        let began = clock::monotonic();
+        let mut pause = RETRY_FIRST;
+        loop {
+            let (world, work) = (self.clone(), work.clone());
+            let why = match blocking(move || work(&world)).await {
+                Ok(done) => return Some(done),
+                Err(why) => why,
+            };
+            if room::is_full(&why) && began.elapsed() >= ROOM_PATIENCE {
+                self.handle.shared.fail(format!("{what}: {why}"));
+                return None;
+            }
+            if patience.is_some_and(|most| began.elapsed() >= most) {
+                tracing::error!("{what}: {why}");
+                self.report(stream, Action::RunBroken { run, why: format!("{what}: {why}") }).await;
+                return None;
+            }
+            let until = if patience.is_some() { "for two minutes" } else { "until it works" };
+            tracing::warn!(
+                "{what}: {why}; trying again {until}, nothing is lost: put the repository back in order, or stop p0, \
+                 and it goes on from here at the next start"
+            );
+            if !self.pause(pause).await {
+                return None;
+            }
+            pause = (pause * 2).min(RETRY_MOST);
+        }
+    }
+
+    pub(super) async fn harvest(self: &Arc<Self>, stream: MilestoneId, id: AttemptId) {
+        let Some(state) = self.state(stream) else { return };
+        let Some(attempt) = state.attempts.get(&id).cloned() else { return };
+        let run = attempt.run;
+        let work = move |world: &World| world.harvest_now(&state, &attempt);
+        // Never given up, and never reported when it was not taken: what is not harvested would be lost.
+        let what = format!("collecting the work of attempt {id}");
+        let Some(harvest) = self.persevere(stream, run, &what, None, work).await else { return };
+        self.report(stream, Action::AttemptHarvested { attempt: id, harvest: Box::new(harvest) }).await;
+    }
+
+    fn harvest_now(&self, state: &Aggregate, attempt: &Attempt) -> Result<attempt::Harvest, String> {
+        let workshop = self.workshop_of(state)?;
+        let holder = attempt.id.to_string();
+        if workshop.worktree(&holder).map_err(|e| e.to_string())?.is_none() {
+            return Ok(empty_harvest());
+        }
+        let identity = workshop.person().identity().map_err(|e| e.to_string())?;
+        let generated: &[String] = state.runs.get(&attempt.run).map_or(&[], |r| &r.settings.generated);
+        let message = message(state, attempt);
+        let options =
+            HarvestOptions { generated, message: &message, author: &identity, when_s: attempt.started_at.timestamp() };
+        let found = workshop.harvest(&holder, &attempt.base.0, &options).map_err(|e| e.to_string())?;
+        let patch = if found.patch.is_empty() {
+            None
+        } else {
+            Some(self.handle.put_blob(&found.patch).map_err(|e| e.to_string())?)
+        };
+        let changes = found.changes.into_iter().map(change).chain(found.refused.into_iter().map(|path| PathChange {
+            path,
+            kind: ChangeKind::TypeChanged,
+            symlink_escapes: true,
+        }));
+        Ok(attempt::Harvest {
+            commit: found.commit.map(CommitId),
+            tree: found.tree,
+            changes: changes.collect(),
+            dropped: found.dropped,
+            conflict_markers: found.conflict_markers,
+            untracked_repos: found.untracked_repos,
+            patch,
+        })
+    }
+
+    pub(super) async fn merge(self: &Arc<Self>, stream: MilestoneId, id: AttemptId, onto: &CommitId) {
+        let Some(state) = self.state(stream) else { return };
+        let Some(attempt) = state.attempts.get(&id).cloned() else { return };
+        let (run, head) = (attempt.run, onto.clone());
+        let work = move |world: &World| world.merge_now(&state, &attempt, &head);
+        let Some(merge) = self.persevere(stream, run, "merging", Some(PATIENCE), work).await else { return };
+        self.report(stream, Action::Merged { attempt: id, onto: onto.clone(), merge }).await;
+    }
+
+    fn merge_now(&self, state: &Aggregate, attempt: &Attempt, onto: &CommitId) -> Result<MergeReport, String> {
+        let Some(commit) = &attempt.commit else { return Err("the attempt has no commit".into()) };
+        let workshop = self.workshop_of(state)?;
+        let merged = workshop.merge(&onto.0, &attempt.base.0, &commit.0).map_err(|e| e.to_string())?;
+        Ok(match merged {
+            Merge::Conflict { paths } => MergeReport::Conflict { paths },
+            Merge::Clean { tree } => {
+                let identity = workshop.person().identity().map_err(|e| e.to_string())?;
+                let message = landing_message(state, attempt);
+                // The attempt's own time: the same commit again after a crash.
+                let when = attempt.started_at.timestamp();
+                let candidate =
+                    workshop.landing_commit(&tree, &onto.0, &message, &identity, when).map_err(|e| e.to_string())?;
+                MergeReport::Clean { candidate: CommitId(candidate) }
+            }
+        })
+    }
+
+    pub(super) async fn land(
+        self: &Arc<Self>,
+        stream: MilestoneId,
+        id: AttemptId,
+        onto: &CommitId,
+        candidate: &CommitId,
+    ) {
+        let Some(state) = self.state(stream) else { return };
+        let Some(attempt) = state.attempts.get(&id).cloned() else { return };
+        let started = clock::monotonic();
+        let (run, new, parent) = (attempt.run, candidate.0.clone(), onto.0.clone());
+        let work = move |world: &World| {
+            let branch = state.runs.get(&attempt.run).map(|r| r.branch.clone()).unwrap_or_default();
+            let workshop = world.workshop_of(&state)?;
+            workshop.land(&branch, &new, &parent).map_err(|e| e.to_string())
+        };
+        let Some(landed) = self.persevere(stream, run, "landing", Some(PATIENCE), work).await else { return };
+        let landing = match landed {
+            Landing::Landed | Landing::Already => LandingReport::Landed,
+            Landing::Moved { found } => LandingReport::Moved { found: CommitId(found.unwrap_or_default()) },
+        };
+        let wall_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or_default();
+        let action = Action::Landed { attempt: id, candidate: candidate.clone(), landing, wall_ms };
+        self.report(stream, action).await;
+    }
+
+    /// Parks what did not land, gives the worktree back, and removes the attempt's spool, whose content is a blob.
+    pub(super) async fn release(self: &Arc<Self>, stream: MilestoneId, id: AttemptId) {
+        let Some(state) = self.state(stream) else { return };
+        let Some(attempt) = state.attempts.get(&id).cloned() else { return };
+        let run = attempt.run;
+        let mut pause = Duration::from_secs(1);
+        loop {
+            let (world, state, attempt) = (self.clone(), state.clone(), attempt.clone());
+            match blocking(move || world.release_now(&state, &attempt)).await {
+                Ok(parked) => {
+                    if let Some(door) = &self.options.door {
+                        door.close(id);
+                    }
+                    self.report(stream, Action::AttemptReleased { attempt: id, parked }).await;
+                    self.close_gates(stream, run).await;
+                    return;
+                }
+                Err(why) => tracing::warn!("giving back the worktree of attempt {id}: {why}; trying again"),
+            }
+            if !self.pause(pause).await {
+                return;
+            }
+            pause = (pause * 2).min(RETRY_MOST);
+        }
+    }
+
+    /// The last attempt of a run that is over gives back the gates' worktree too, and the pin on the run's base.
+    async fn close_gates(self: &Arc<Self>, stream: MilestoneId, run: RunId) {
+        let Ok(Some(state)) = self.handle.aggregate(stream) else { return };
+        let over = state.runs.get(&run).is_some_and(|r| r.state.is_over());
+        if !over || state.live_attempts().any(|a| a.run == run) {
+            return;
+        }
+        let world = self.clone();
+        let released = blocking(move || {
+            let workshop = world.workshop_of(&state)?;
+            workshop.release(&gate_holder(run), Safe::NothingChanged).map_err(|e| e.to_string())?;
+            workshop.close_run(&run.to_string()).map_err(|e| e.to_string())
+        });
+        if let Err(why) = released.await {
+            tracing::warn!("giving back what run {run} held: {why}");
+        }
+    }
+
+    fn release_now(&self, state: &Aggregate, attempt: &Attempt) -> Result<Option<String>, String> {
+        let workshop = self.workshop_of(state)?;
+        let holder = attempt.id.to_string();
+        let mut parked = None;
+        let executor = attempt.rights == Rights::Executor;
+        if let Some(commit) = attempt.commit.as_ref().filter(|_| executor)
+            && attempt.outcome() != Some(&Outcome::Accepted)
+        {
+            parked = Some(workshop.park(&holder, &commit.0).map_err(|e| e.to_string())?);
+        }
+        let safe = match &attempt.commit {
+            Some(commit) if executor => Safe::Commit(&commit.0),
+            // A reader's worktree is scratch, and a program that never ran changed nothing.
+            Some(_) | None => Safe::NothingChanged,
+        };
+        workshop.release(&holder, safe).map_err(|e| e.to_string())?;
+        workshop.prune_pool(WARM).map_err(|e| e.to_string())?;
+        let dir = self.attempt_dir(attempt.id);
+        match std::fs::remove_dir_all(&dir) {
+            Ok(()) => Ok(parked),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(parked),
+            Err(e) => Err(format!("{}: {e}", dir.display())),
+        }
+    }
+}
+
+fn empty_harvest() -> attempt::Harvest {
+    attempt::Harvest {
+        commit: None,
+        tree: String::new(),
+        changes: Vec::new(),
+        dropped: Vec::new(),
+        conflict_markers: Vec::new(),
+        untracked_repos: Vec::new(),
+        patch: None,
+    }
+}
+
+fn change(change: git::Change) -> PathChange {
+    let kind = match change.kind {
+        git::ChangeKind::Added => ChangeKind::Added,
+        git::ChangeKind::Modified => ChangeKind::Modified,
+        git::ChangeKind::Deleted => ChangeKind::Deleted,
+        git::ChangeKind::TypeChanged => ChangeKind::TypeChanged,
+    };
+    PathChange { path: change.path, kind, symlink_escapes: change.symlink_escapes }
+}
+
+/// The subject of an attempt's commit: the ticket's id and title.
+fn message(state: &Aggregate, attempt: &Attempt) -> String {
+    match attempt.ticket.as_ref().and_then(|id| state.tickets.get(id)) {
+        Some(ticket) => format!("{}: {}\n", ticket.seed.id, ticket.seed.title),
+        None => format!("{} (attempt {})\n", attempt.role, attempt.id),
+    }
+}
+
+/// Only landing commits carry the trailers, so that a commit and its record find each other.
+fn landing_message(state: &Aggregate, attempt: &Attempt) -> String {
+    let mut text = message(state, attempt);
+    if let Some(ticket) = attempt.ticket.as_ref().and_then(|id| state.tickets.get(id)) {
+        let body = ticket.seed.body.trim();
+        if !body.is_empty() {
+            text.push_str(&format!("\n{body}\n"));
+        }
+        text.push_str(&format!("\nP0-Run: {}\nP0-Ticket: {}\n", attempt.run, ticket.seed.id));
+    }
+    text.push_str(&format!("P0-Attempt: {}\n", attempt.id));
+    text
+}

@@ -1,0 +1,267 @@
+//! Carries effects out. Every effect ends with a command that reports what was seen; state is never touched from here.
+//!
+//! The same effect may be begun again after a crash: each hand looks at the world first, and reports what is already
+//! done, adopts what still runs, and does what never happened.
+mod attempt;
+mod gate;
+mod git;
+mod input;
+mod room;
+mod said;
+mod spawn;
+mod stop;
+
+use super::{
+    handle::{Handle, SubmitError},
+    start::Options,
+    turn::{Ask, Order},
+};
+use crate::{
+    effects::{
+        clock,
+        git::{PersonRepo, Workshop},
+        process::Go,
+    },
+    kernel::outstanding,
+    model::{
+        actor::Actor,
+        aggregate::Aggregate,
+        command::Action,
+        effect::{Effect, Timer},
+        id::{AttemptId, MilestoneId},
+    },
+};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::mpsc,
+    task::{self, AbortHandle, JoinError, JoinSet},
+};
+
+/// How long to wait before something that failed for an outside reason is tried again, at first and at the most.
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+const RETRY_MOST: Duration = Duration::from_secs(30);
+
+/// The engine's hands.
+pub(super) struct World {
+    handle: Handle,
+    options: Options,
+    workshops: Mutex<HashMap<PathBuf, Arc<Workshop>>>,
+    /// Supervisors that wait for "go": dropping one means that its program never runs.
+    waiting: Mutex<HashMap<AttemptId, Go>>,
+    stopping: tokio::sync::watch::Sender<bool>,
+    /// Effects at work, apart from timers, to be waited for at the end.
+    at_work: Arc<tokio::sync::watch::Sender<usize>>,
+    gates: Mutex<HashMap<AttemptId, PathBuf>>,
+}
+
+/// What an effect needs to know of the milestone it belongs to.
+type State = Arc<Aggregate>;
+
+impl World {
+    pub(super) fn new(handle: Handle, options: Options) -> World {
+        World {
+            handle,
+            options,
+            workshops: Mutex::default(),
+            waiting: Mutex::default(),
+            stopping: tokio::sync::watch::Sender::new(false),
+            at_work: Arc::new(tokio::sync::watch::Sender::new(0)),
+            gates: Mutex::default(),
+        }
+    }
+
+    /// Begins and drops effects as ordered, until the engine ends.
+    pub(super) async fn conduct(self: Arc<Self>, mut orders: mpsc::UnboundedReceiver<Order>) {
+        let mut tasks = JoinSet::new();
+        let mut timers: HashMap<(MilestoneId, Effect), AbortHandle> = HashMap::new();
+        let mut names: HashMap<task::Id, (MilestoneId, Effect)> = HashMap::new();
+        loop {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    None => return,
+                    Some(order @ (Order::Begin(..) | Order::Again(..))) => {
+                        let (stream, effect, pause) = match order {
+                            Order::Again(stream, effect, pause) => (stream, effect, Some(pause)),
+                            Order::Begin(stream, effect) | Order::Drop(stream, effect) => (stream, effect, None),
+                        };
+                        tracing::debug!(effect = effect.name(), ?effect, ?pause, "begin");
+                        let world = self.clone();
+                        let task = tasks.spawn(world.begin(stream, effect.clone(), pause));
+                        names.insert(task.id(), (stream, effect.clone()));
+                        if matches!(effect, Effect::Wait { .. }) {
+                            timers.insert((stream, effect), task);
+                        }
+                    }
+                    Some(Order::Drop(stream, effect)) => {
+                        if let Some(timer) = timers.remove(&(stream, effect)) {
+                            timer.abort();
+                        }
+                    }
+                },
+                Some(ended) = tasks.join_next_with_id(), if !tasks.is_empty() => {
+                    let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+                    let name = names.remove(&id);
+                    if let (Err(e), Some((stream, effect))) = (ended, name) && e.is_panic() {
+                        tracing::error!(effect = effect.name(), "an effect panicked: {e}");
+                        let _ = self.handle.asks.send(Ask::EffectOver(stream, effect)).await;
+                    }
+                    timers.retain(|_, timer| !timer.is_finished());
+                }
+            }
+        }
+    }
+
+    /// Performs an effect, after a pause if it came to nothing before. An engine that stops begins nothing once more,
+    /// except listening to programs, whose ends it waits for.
+    async fn begin(self: Arc<Self>, stream: MilestoneId, effect: Effect, pause: Option<Duration>) {
+        if let Some(pause) = pause
+            && !self.pause(pause).await
+        {
+            if !matches!(effect, Effect::WatchAttempt { .. }) {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+        }
+        // What the state stopped asking for during the pause is over.
+        if pause.is_some() && !self.state(stream).is_some_and(|state| outstanding(&state).contains(&effect)) {
+            let _ = self.handle.asks.send(Ask::EffectOver(stream, effect)).await;
+            return;
+        }
+        self.perform(stream, effect).await;
+    }
+
+    async fn perform(self: Arc<Self>, stream: MilestoneId, effect: Effect) {
+        let counted = !matches!(effect, Effect::Wait { .. });
+        let _at_work = counted.then(|| AtWork::new(self.at_work.clone()));
+        match &effect {
+            Effect::OpenRun { run } => self.open_run(stream, *run).await,
+            Effect::SpawnAttempt { attempt } => {
+                // Begun again at the next start; nothing new begins while the engine stops.
+                if self.is_stopping() {
+                    return;
+                }
+                self.spawn(stream, *attempt).await;
+            }
+            Effect::WatchAttempt { attempt } => self.watch(stream, *attempt).await,
+            Effect::StopAttempt { attempt } => self.stop_attempt(*attempt).await,
+            Effect::HarvestAttempt { attempt } => self.harvest(stream, *attempt).await,
+            Effect::ReleaseAttempt { attempt } => self.release(stream, *attempt).await,
+            Effect::Merge { attempt, onto } => self.merge(stream, *attempt, onto).await,
+            Effect::Gate { attempt, candidate } => {
+                if self.is_stopping() {
+                    return;
+                }
+                self.gate(stream, *attempt, candidate).await;
+            }
+            Effect::Land { attempt, onto, candidate } => self.land(stream, *attempt, onto, candidate).await,
+            Effect::Wait { timer } => {
+                tokio::time::sleep(remaining(timer)).await;
+                self.report(stream, Action::TimerFired { timer: timer.clone() }).await;
+            }
+        }
+        // The engine is gone when this cannot be delivered.
+        let _ = self.handle.asks.send(Ask::EffectOver(stream, effect)).await;
+    }
+
+    /// Reports to the engine. While the log has no room the report waits: nothing that was seen is lost.
+    async fn report(&self, stream: MilestoneId, action: Action) {
+        if let Some(why) = room::lacking(&action) {
+            // A full disk is no fault of the run: the engine stops, and the effect, which is still wanted, is begun
+            // again once there is room.
+            self.handle.shared.fail(why);
+        }
+        if self.handle.shared.failed.borrow().is_some() {
+            return;
+        }
+        let mut pause = RETRY_FIRST;
+        loop {
+            match self.handle.submit(stream, Actor::Engine, action.clone()).await {
+                Ok(_) => return,
+                Err(SubmitError::NoRoom(why)) => {
+                    tracing::warn!("a report waits for room in the log: {why}");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_MOST);
+                }
+                Err(SubmitError::Rejected(rejection)) => {
+                    tracing::warn!("a report was refused: {rejection}");
+                    return;
+                }
+                Err(SubmitError::Stopped(_)) => return,
+            }
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Sleeps, or less when the engine begins to stop. Says whether it goes on.
+    async fn pause(&self, pause: Duration) -> bool {
+        let mut stopping = self.stopping.subscribe();
+        tokio::time::timeout(pause, stopping.wait_for(|stopping| *stopping)).await.is_err()
+    }
+
+    /// The state an effect works from: durable, since effects come after the commit.
+    fn state(&self, stream: MilestoneId) -> Option<State> {
+        self.handle.aggregate(stream).ok().flatten()
+    }
+
+    fn attempt_dir(&self, attempt: AttemptId) -> PathBuf {
+        self.handle.attempt_dir(attempt)
+    }
+
+    /// The engine's repository of a project; opened once.
+    fn workshop(&self, project: &str) -> Result<Arc<Workshop>, crate::effects::git::Error> {
+        let mut open = self.workshops.lock().unwrap_or_else(PoisonError::into_inner);
+        let root = PathBuf::from(project);
+        if let Some(workshop) = open.get(&root) {
+            return Ok(workshop.clone());
+        }
+        let person = PersonRepo::discover(&root)?;
+        let repos = self.options.data_dir.join("repos");
+        let workshop = Arc::new(Workshop::open(&repos, &person)?);
+        open.insert(root, workshop.clone());
+        Ok(workshop)
+    }
+}
+
+/// How long a timer still has. Leases are granted again in full when they are armed.
+fn remaining(timer: &Timer) -> Duration {
+    match timer {
+        Timer::Lease { lease_s, .. } => Duration::from_secs(*lease_s),
+        Timer::AgentLimit { until, .. } | Timer::Pause { until, .. } => {
+            (*until - clock::now()).to_std().unwrap_or(Duration::ZERO)
+        }
+    }
+}
+
+/// Counts an effect as at work while it lives.
+struct AtWork(Arc<tokio::sync::watch::Sender<usize>>);
+
+impl AtWork {
+    fn new(count: Arc<tokio::sync::watch::Sender<usize>>) -> AtWork {
+        count.send_modify(|n| *n += 1);
+        AtWork(count)
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.send_modify(|n| *n = n.saturating_sub(1));
+    }
+}
+
+/// Runs blocking work (git, files) on the blocking pool; a panic there is an error like any other.
+async fn blocking<T: Send + 'static, E: std::fmt::Display>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, String> {
+    match task::spawn_blocking(move || work().map_err(|e| e.to_string())).await {
+        Ok(result) => result,
+        Err(e) => Err(e.to_string()),
+    }
+}

@@ -1,0 +1,26 @@
+//! Reports that say nothing but that a disk is full.
+use crate::model::{attempt::Ending, command::Action};
+
+/// Why there was no room, if this report is about nothing else.
+pub(super) fn lacking(action: &Action) -> Option<String> {
+    let why = match action {
+        Action::RunBroken { why, .. } | Action::AttemptLost { why, .. } => why,
+        Action::AttemptExited { report, .. } => match &report.ending {
+            Ending::NotStarted { why } | Ending::Lost { why } => why,
+            Ending::Exited { .. }
+            | Ending::Signaled { .. }
+            | Ending::TimedOut { .. }
+            | Ending::Idle { .. }
+            | Ending::Stopped
+            | Ending::NeverRan => return None,
+        },
+        _ => return None,
+    };
+    is_full(why).then(|| why.clone())
+}
+
+/// Whether an error is about nothing but room.
+pub(super) fn is_full(why: &str) -> bool {
+    // The libraries below give errors as text; these are the system's words for ENOSPC and EDQUOT.
+    ["No space left on device", "Disk quota exceeded"].iter().any(|words| why.contains(words))
+}

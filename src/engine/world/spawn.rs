@@ -1,0 +1,189 @@
+//! Starting an attempt: worktree, input, token, supervisor. The program itself waits for "go".
+use super::{World, blocking, input, said};
+use crate::{
+    effects::process::{self, AgentSpec, Found},
+    model::{
+        aggregate::Aggregate,
+        attempt::Attempt,
+        command::Action,
+        id::{AttemptId, BlobId, MilestoneId},
+        run::Run,
+        settings::AgentKind,
+        workflow::Rights,
+    },
+};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError},
+};
+
+/// What a launched supervisor is known by.
+struct Prepared {
+    spec: AgentSpec,
+    input: BlobId,
+    token_hash: String,
+    stdin: Vec<u8>,
+}
+
+impl World {
+    pub(super) async fn spawn(self: &Arc<Self>, stream: MilestoneId, id: AttemptId) {
+        let action = match self.try_spawn(stream, id).await {
+            Ok(Some(spawned)) => spawned,
+            Ok(None) => return,
+            Err(why) => Action::AttemptExited { attempt: id, report: Box::new(said::not_started(why)) },
+        };
+        self.report(stream, action).await;
+    }
+
+    async fn try_spawn(self: &Arc<Self>, stream: MilestoneId, id: AttemptId) -> Result<Option<Action>, String> {
+        let Some(state) = self.state(stream) else { return Ok(None) };
+        let Some(attempt) = state.attempts.get(&id).cloned() else { return Ok(None) };
+        let dir = self.attempt_dir(id);
+        self.clear_earlier(&dir).await?;
+        let world = self.clone();
+        let prepared = blocking(move || world.prepare(&state, &attempt)).await?;
+        process::prepare(&dir, &prepared.spec, &prepared.stdin).map_err(|e| e.to_string())?;
+        let launched = process::launch(&self.options.supervisor, &dir).await.map_err(|e| e.to_string())?;
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, launched.go);
+        Ok(Some(Action::AttemptSpawned {
+            attempt: id,
+            pid: u32::try_from(launched.pid).unwrap_or_default(),
+            start_ticks: launched.start_ticks,
+            nonce: launched.nonce,
+            token_hash: prepared.token_hash,
+            input: Some(prepared.input),
+        }))
+    }
+
+    /// A supervisor of an earlier engine whose start was never put on record has not been told "go": it ends by
+    /// itself, and nothing ran.
+    async fn clear_earlier(&self, dir: &Path) -> Result<(), String> {
+        let at = dir.to_owned();
+        let found = blocking(move || process::look(&at)).await;
+        if let Ok(Found::Running(_) | Found::Waiting(_) | Found::Lost { .. }) = found
+            && let Err(e) = process::stop(dir).await
+        {
+            tracing::warn!("ending an earlier supervisor: {e}");
+        }
+        match std::fs::remove_dir_all(dir) {
+            Ok(()) => Ok(()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(format!("{}: {e}", dir.display())),
+        }
+    }
+
+    fn prepare(&self, state: &Aggregate, attempt: &Attempt) -> Result<Prepared, String> {
+        let run = state.runs.get(&attempt.run).ok_or("the attempt has no run")?;
+        let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
+        let project = Path::new(&project);
+        let worktree = self.worktree(state, attempt)?;
+        let spec =
+            state.milestone.as_ref().map(|m| self.handle.blob(&m.spec)).transpose().map_err(|e| e.to_string())?;
+        let template = std::fs::read_to_string(project.join(".p0/roles").join(format!("{}.md", attempt.role))).ok();
+        let source = input::Source {
+            state,
+            run,
+            attempt,
+            spec: String::from_utf8_lossy(&spec.unwrap_or_default()).into_owned(),
+            template,
+        };
+        let mut stdin = serde_json::to_vec(&input::input(&source)).map_err(|e| e.to_string())?;
+        stdin.push(b'\n');
+        let input = self.handle.put_blob(&stdin).map_err(|e| e.to_string())?;
+        let token = uuid::Uuid::new_v4().simple().to_string();
+        let token_hash = blake3::hash(token.as_bytes()).to_hex().to_string();
+        let socket = self.door(attempt.id, &token_hash);
+        let spec = self.agent_spec(run, attempt, project, worktree, socket, &token)?;
+        Ok(Prepared { spec, input, token_hash, stdin })
+    }
+
+    /// An executor keeps its worktree until its work is safe; a reader's is scratch.
+    fn worktree(&self, state: &Aggregate, attempt: &Attempt) -> Result<PathBuf, String> {
+        let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
+        let workshop = self.workshop(&project).map_err(|e| e.to_string())?;
+        let holder = attempt.id.to_string();
+        let tree = match attempt.rights {
+            Rights::Executor => workshop.checkout(&holder, &attempt.base.0),
+            Rights::Planner | Rights::Verifier | Rights::Specialist => {
+                workshop.checkout_fresh(&holder, &attempt.base.0, false)
+            }
+        };
+        tree.map_err(|e| e.to_string())
+    }
+
+    fn door(&self, id: AttemptId, token_hash: &str) -> Option<PathBuf> {
+        let door = self.options.door.as_ref()?;
+        match door.open(id, token_hash) {
+            Ok(socket) => Some(socket),
+            Err(e) => {
+                tracing::warn!("attempt {id} gets no socket of its own: {e}");
+                None
+            }
+        }
+    }
+
+    fn agent_spec(
+        &self,
+        run: &Run,
+        attempt: &Attempt,
+        project: &Path,
+        worktree: PathBuf,
+        socket: Option<PathBuf>,
+        token: &str,
+    ) -> Result<AgentSpec, String> {
+        let agent = run
+            .settings
+            .agents
+            .get(&attempt.agent)
+            .ok_or_else(|| format!("agent '{}' is not in the run's configuration", attempt.agent))?;
+        let role = run.settings.roles.get(&attempt.role);
+        let argv = match agent.kind {
+            AgentKind::Command => program(&agent.command, project, &worktree),
+            AgentKind::Playbook => {
+                let mut argv = vec![self.options.supervisor.display().to_string(), "__playbook".to_owned()];
+                argv.extend(agent.command.iter().cloned());
+                argv
+            }
+        };
+        let mut env: BTreeMap<String, String> = self.options.environment.agents.iter().cloned().collect();
+        if !agent.env_names.is_empty() {
+            env.extend((self.options.agent_env)(project, &attempt.agent)?);
+        }
+        let text = |path: &Path| path.display().to_string();
+        let own = [
+            ("P0_ROLE", attempt.role.0.clone()),
+            ("P0_RUN", attempt.run.to_string()),
+            ("P0_TICKET", attempt.ticket.as_ref().map(ToString::to_string).unwrap_or_default()),
+            ("P0_ATTEMPT", attempt.id.to_string()),
+            ("P0_WORKTREE", text(&worktree)),
+            ("P0_SOCKET", socket.as_deref().map(text).unwrap_or_default()),
+            ("P0_TOKEN", token.to_owned()),
+        ];
+        env.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        Ok(AgentSpec {
+            argv,
+            cwd: worktree,
+            env,
+            wall_limit_ms: role.map_or(1_800_000, |r| r.timeout_s.saturating_mul(1000)),
+            idle_limit_ms: role.and_then(|r| r.idle_s).map(|s| s.saturating_mul(1000)),
+            grace_ms: run.settings.limits.grace_ms,
+            stdout_limit: run.settings.limits.output_bytes,
+            stderr_limit: run.settings.limits.output_bytes.min(1024 * 1024),
+            nonce: uuid::Uuid::new_v4().simple().to_string(),
+        })
+    }
+}
+
+/// The command with its program and script found: a program written with a `/` is relative to the project, and so is
+/// an argument that names a file there which the worktree does not have (an agent script that is not committed).
+fn program(command: &[String], project: &Path, worktree: &Path) -> Vec<String> {
+    let found = |(i, part): (usize, &String)| {
+        let path = Path::new(part);
+        let in_project = project.join(path);
+        let names_file = !part.starts_with('-') && path.is_relative() && in_project.is_file();
+        let moves = if i == 0 { part.contains('/') } else { !worktree.join(path).exists() };
+        if names_file && moves { in_project.display().to_string() } else { part.clone() }
+    };
+    command.iter().enumerate().map(found).collect()
+}

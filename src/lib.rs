@@ -1,0 +1,19 @@
+//! p0 turns a written spec into landed commits by running many coding agents side by side, and can prove afterwards
+//! what happened. Read `ARCHITECTURE.md` first: it names the rooms below and what each of them never does.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::disallowed_methods,
+        reason = "a test may stop at the first surprise and may make its own world"
+    )
+)]
+
+pub mod demo;
+pub mod effects;
+pub mod engine;
+pub mod journal;
+pub mod kernel;
+pub mod model;
+pub mod surface;
+pub mod views;

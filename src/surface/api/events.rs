@@ -1,0 +1,260 @@
+//! The log as a stream: server-sent events (`Accept: text/event-stream`), else one envelope per line. Following is
+//! gapless: read from N to the head, wait for word of a later one, read on from where the reading ended.
+use super::{
+    app::App,
+    names::{self, Point},
+    reply::{Asked, Failure},
+};
+use crate::{
+    engine::handle::{Handle, ReadError},
+    model::{
+        event::Event,
+        id::{RunId, TicketId},
+        record::Record,
+    },
+    surface::error::{Kind, Problem},
+};
+use axum::{
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::stream;
+use serde::Deserialize;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Events read at once.
+const PAGE: usize = 512;
+/// A silent stream says something so often, so that both ends notice a broken connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Which events.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Which {
+    since: Option<String>,
+    until: Option<String>,
+    run: Option<String>,
+    ticket: Option<String>,
+    actor: Option<String>,
+    kind: Option<String>,
+    follow: Option<String>,
+}
+
+/// Which events, resolved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Filter {
+    /// Those of this run.
+    pub(crate) run: Option<RunId>,
+    /// Those about this ticket.
+    pub(crate) ticket: Option<TicketId>,
+    /// Those whose actor begins so.
+    pub(crate) actor: Option<String>,
+    /// Those whose kind begins so.
+    pub(crate) kind: Option<String>,
+}
+
+impl Filter {
+    fn lets(&self, record: &Record) -> bool {
+        self.run.is_none_or(|run| record.run == Some(run))
+            && self.ticket.as_ref().is_none_or(|ticket| record.ticket.as_ref() == Some(ticket))
+            && self.kind.as_ref().is_none_or(|kind| record.kind.starts_with(kind.as_str()))
+            && self.actor.as_ref().is_none_or(|actor| record.actor.to_string().starts_with(actor.as_str()))
+    }
+}
+
+/// What to stream.
+pub(crate) struct Wanted {
+    /// Which events.
+    pub(crate) filter: Filter,
+    /// After this one.
+    pub(crate) since: u64,
+    /// Up to and with this.
+    pub(crate) until: Option<Point>,
+    /// Whether to go on at the head.
+    pub(crate) follow: bool,
+    /// Server-sent events, or lines.
+    pub(crate) sse: bool,
+}
+
+/// `GET /events`.
+pub(crate) async fn events(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Asked(which): Asked<Which>,
+) -> Result<Response, Failure> {
+    let mut wanted = read_wish(&app.handle, &which, &headers)?;
+    wanted.filter.run = which.run.as_deref().map(|name| names::run(&app.handle, name)).transpose()?.map(|row| row.id);
+    wanted.filter.ticket = match which.ticket.as_deref() {
+        Some(name) => Some(names::ticket(&app.handle, name)?.id),
+        None => None,
+    };
+    Ok(stream_of(app.handle.clone(), app.closing.subscribe(), wanted))
+}
+
+/// Reads what does not name a run or ticket.
+pub(crate) fn read_wish(handle: &Handle, which: &Which, headers: &HeaderMap) -> Result<Wanted, Failure> {
+    let sse =
+        headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("text/event-stream"));
+    let last_seen = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    let since = match (last_seen, which.since.as_deref().map(names::point).transpose()?) {
+        (Some(seq), _) | (None, Some(Point::Seq(seq))) => seq,
+        (None, Some(Point::At(at))) => last_before(handle, at)?,
+        (None, None) => 0,
+    };
+    if let Some(kind) = &which.kind
+        && !Event::KINDS.iter().any(|known| known.starts_with(kind.as_str()))
+    {
+        let problem = Problem::new(Kind::Usage, format!("no kind of event begins with '{kind}'"));
+        return Err(Failure(problem.hint(format!("there are: {}", Event::KINDS.join(", ")))));
+    }
+    Ok(Wanted {
+        filter: Filter { run: None, ticket: None, actor: which.actor.clone(), kind: which.kind.clone() },
+        since,
+        until: which.until.as_deref().map(names::point).transpose()?,
+        follow: which.follow.as_deref().map_or(sse, |word| !matches!(word, "false" | "0")),
+        sse,
+    })
+}
+
+/// The last event before a moment. The log is in the order of time, so halving finds it.
+fn last_before(handle: &Handle, at: crate::model::Time) -> Result<u64, ReadError> {
+    let (mut low, mut high) = (0, *handle.head().borrow());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match handle.records(middle, 1)?.first() {
+            Some(record) if record.at < at => low = middle + 1,
+            Some(_) | None => high = middle,
+        }
+    }
+    Ok(low)
+}
+
+struct Reader {
+    handle: Handle,
+    head: watch::Receiver<u64>,
+    closing: watch::Receiver<bool>,
+    wanted: Wanted,
+    over: bool,
+}
+
+/// The stream as an answer.
+pub(crate) fn stream_of(handle: Handle, closing: watch::Receiver<bool>, wanted: Wanted) -> Response {
+    let kind = if wanted.sse { "text/event-stream" } else { "application/x-ndjson" };
+    let head = handle.head();
+    let reader = Reader { handle, head, closing, wanted, over: false };
+    let pieces = stream::unfold(reader, |mut reader| async move {
+        match reader.next_piece().await {
+            Ok(Some(piece)) => Some((Ok(piece), reader)),
+            Ok(None) => None,
+            Err(e) => {
+                reader.over = true;
+                Some((Err(e), reader))
+            }
+        }
+    });
+    let mut response = Body::from_stream(pieces).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl Reader {
+    /// The next bytes to send; `None` at the end.
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, ReadError> {
+        while !self.over {
+            let page = self.handle.records(self.wanted.since, PAGE)?;
+            if page.is_empty() {
+                if !self.wanted.follow || !self.wait().await {
+                    return Ok(None);
+                }
+                if self.head_is_quiet() {
+                    return Ok(Some(Bytes::from_static(if self.wanted.sse { b": \n\n" } else { b"\n" })));
+                }
+                continue;
+            }
+            let mut out = Vec::new();
+            for record in page {
+                if self.is_past(&record) {
+                    self.over = true;
+                    break;
+                }
+                self.wanted.since = record.seq;
+                if self.wanted.filter.lets(&record) {
+                    write(&mut out, &record, self.wanted.sse);
+                }
+            }
+            if !out.is_empty() {
+                return Ok(Some(out.into()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_past(&self, record: &Record) -> bool {
+        match self.wanted.until {
+            None => false,
+            Some(Point::Seq(seq)) => record.seq > seq,
+            Some(Point::At(at)) => record.at > at,
+        }
+    }
+
+    fn head_is_quiet(&self) -> bool {
+        *self.head.borrow() <= self.wanted.since
+    }
+
+    /// Waits for a later event, or long enough for a sign of life; false when no more is served.
+    async fn wait(&mut self) -> bool {
+        if matches!(self.wanted.until, Some(Point::Seq(seq)) if self.wanted.since >= seq) {
+            return false;
+        }
+        let since = self.wanted.since;
+        tokio::select! {
+            changed = self.head.wait_for(|head| *head > since) => changed.is_ok(),
+            Ok(_) = self.closing.wait_for(|closing| *closing) => false,
+            () = tokio::time::sleep(KEEP_ALIVE) => true,
+        }
+    }
+}
+
+fn write(out: &mut Vec<u8>, record: &Record, sse: bool) {
+    let Ok(json) = serde_json::to_string(record) else { return };
+    if sse {
+        out.extend_from_slice(format!("id: {}\nevent: {}\ndata: {json}\n\n", record.seq, record.kind).as_bytes());
+    } else {
+        out.extend_from_slice(json.as_bytes());
+        out.push(b'\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{actor::Actor, record::Draft};
+
+    #[test]
+    fn filters_take_the_beginning_of_kinds_and_actors() {
+        let record = Record::new(
+            3,
+            &Draft {
+                at: chrono::DateTime::UNIX_EPOCH,
+                run: None,
+                ticket: Some(TicketId::new("BLOG", 1)),
+                attempt: None,
+                actor: Actor::Person("ada".into()),
+                event: Event::TicketCommented { text: "a\nb".into() },
+            },
+        );
+        let lets = |filter: Filter| filter.lets(&record);
+        assert!(lets(Filter::default()));
+        assert!(lets(Filter { kind: Some("ticket.".into()), actor: Some("person".into()), ..Filter::default() }));
+        assert!(!lets(Filter { kind: Some("run.".into()), ..Filter::default() }));
+        assert!(!lets(Filter { ticket: Some(TicketId::new("BLOG", 2)), ..Filter::default() }));
+        let mut out = Vec::new();
+        write(&mut out, &record, true);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("id: 3\nevent: ticket.commented\ndata: {\"seq\":3,"), "{text}");
+        assert_eq!(text.matches('\n').count(), 4, "a comment's line break must not end the event");
+    }
+}

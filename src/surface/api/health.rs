@@ -1,0 +1,60 @@
+//! Signs of life, and a few numbers for Prometheus.
+use super::app::App;
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, fmt::Write};
+
+/// This process is alive, and who it is.
+pub(crate) async fn healthz(State(app): State<App>) -> Json<Value> {
+    Json(json!({
+        "status": "ok",
+        "holder": app.holder,
+        "pid": std::process::id(),
+        "version": env!("CARGO_PKG_VERSION"),
+    }))
+}
+
+/// It takes commands.
+pub(crate) async fn readyz(State(app): State<App>) -> Json<Value> {
+    Json(json!({ "status": "ready", "head": *app.handle.head().borrow() }))
+}
+
+/// Gauges.
+pub(crate) async fn metrics(State(app): State<App>) -> Response {
+    let catalog = app.handle.catalog();
+    let mut states: BTreeMap<&str, u64> =
+        ["running", "awaiting_approval", "paused", "done", "stuck", "failed", "cancelled"].map(|s| (s, 0)).into();
+    for run in &catalog.runs {
+        *states.entry(run.state).or_default() += 1;
+    }
+    let live: usize = catalog
+        .runs
+        .iter()
+        .filter(|run| run.ended_at.is_none())
+        .filter_map(|run| app.handle.aggregate(run.milestone).ok().flatten())
+        .map(|state| state.live_attempts().count())
+        .sum();
+    let mut out = String::new();
+    let mut gauge = |name: &str, help: &str, values: &[(String, String)]| {
+        let mut text = format!("# HELP {name} {help}\n# TYPE {name} gauge\n");
+        for (labels, value) in values {
+            writeln!(text, "{name}{labels} {value}").expect("writing to a String cannot fail");
+        }
+        out.push_str(&text);
+    };
+    let one = |value: String| vec![(String::new(), value)];
+    let version = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+    gauge("p0_build_info", "The version that serves.", &[(version, "1".into())]);
+    gauge("p0_uptime_seconds", "Since it serves.", &one(app.since.elapsed().as_secs().to_string()));
+    gauge("p0_log_head", "The last durable event.", &one(app.handle.head().borrow().to_string()));
+    gauge("p0_attempts_live", "Attempts that something is still to be done about.", &one(live.to_string()));
+    gauge("p0_milestones", "Milestones on record.", &one(catalog.milestones.len().to_string()));
+    let runs: Vec<_> = states.iter().map(|(s, n)| (format!("{{state=\"{s}\"}}"), n.to_string())).collect();
+    gauge("p0_runs", "Runs by state.", &runs);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], out).into_response()
+}

@@ -1,0 +1,221 @@
+//! Runs: list, status, steering, replay, graph.
+use super::{
+    app::App,
+    names::{self, Point},
+    reply::{Answer, Asked, Failure, Input, blocking},
+};
+use crate::{
+    effects::clock,
+    engine::handle::{Divergence, Handle, Until},
+    model::{
+        Time,
+        aggregate::Aggregate,
+        command::Action,
+        id::{CommitId, RunId},
+        record::Record,
+    },
+    surface::error::{Kind, Problem},
+    views::{
+        catalog::RunRow,
+        graph::{self, Language},
+        status::{RunStatus, Waiting},
+    },
+};
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A run, in one row.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Row {
+    /// Its id.
+    pub(crate) run: RunId,
+    /// Its milestone's key.
+    pub(crate) milestone: String,
+    /// Its milestone's title.
+    pub(crate) title: String,
+    /// The repository's root.
+    pub(crate) project: String,
+    /// The workflow's name.
+    pub(crate) workflow: String,
+    /// How it stands.
+    pub(crate) state: String,
+    /// Why.
+    pub(crate) reason: Option<String>,
+    /// Its branch.
+    pub(crate) branch: String,
+    /// The head of its branch, or its base.
+    pub(crate) commit: CommitId,
+    /// When it began.
+    pub(crate) started_at: Time,
+    /// When it was over.
+    pub(crate) ended_at: Option<Time>,
+}
+
+/// Every run, the oldest first.
+pub(crate) async fn list(State(app): State<App>) -> Json<Vec<Row>> {
+    let catalog = app.handle.catalog();
+    let rows = catalog.runs.iter().map(|run| {
+        let milestone = catalog.milestones.get(&run.milestone);
+        Row {
+            run: run.id,
+            milestone: milestone.map(|m| m.key.clone()).unwrap_or_default(),
+            title: milestone.map(|m| m.title.clone()).unwrap_or_default(),
+            project: milestone.map(|m| m.project.clone()).unwrap_or_default(),
+            workflow: run.workflow.clone(),
+            state: run.state.to_owned(),
+            reason: run.reason.clone(),
+            branch: run.branch.clone(),
+            commit: run.head.clone(),
+            started_at: run.started_at,
+            ended_at: run.ended_at,
+        }
+    });
+    Json(rows.collect())
+}
+
+/// The status of a run.
+pub(crate) async fn status(State(app): State<App>, Path(name): Path<String>) -> Answer<RunStatus> {
+    let row = names::run(&app.handle, &name)?;
+    Ok(Json(status_of(&app.handle, &row)?))
+}
+
+/// The status document of a run.
+pub(crate) fn status_of(handle: &Handle, row: &RunRow) -> Result<RunStatus, Failure> {
+    let state = names::state(handle, row.milestone)?;
+    let digest = handle.digest(&state);
+    let waiting = waiting(handle, &state);
+    RunStatus::of(&state, row.id, clock::now(), digest, waiting)
+        .ok_or_else(|| Failure(Problem::new(Kind::Store, format!("the state of run {} is missing", row.id))))
+}
+
+fn waiting(handle: &Handle, state: &Aggregate) -> Vec<Waiting> {
+    let unfinished = state.tickets.values().filter(|ticket| ticket.is_unsettled());
+    unfinished
+        .filter_map(|ticket| {
+            let why = handle.why_waiting(state, &ticket.seed.id)?;
+            Some(Waiting { ticket: ticket.seed.id.clone(), why })
+        })
+        .collect()
+}
+
+/// Why a run is steered.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Steer {
+    /// In words.
+    #[serde(default)]
+    pub(crate) why: Option<String>,
+}
+
+/// Starts nothing new.
+pub(crate) async fn pause(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Input(steer): Input<Steer>,
+) -> Answer<RunStatus> {
+    let why = steer.why.unwrap_or_else(|| format!("paused by {}", app.user));
+    steer_run(&app, &name, |run| Action::PauseRun { run, why }).await
+}
+
+/// Goes on.
+pub(crate) async fn resume(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Input(_): Input<Steer>,
+) -> Answer<RunStatus> {
+    steer_run(&app, &name, |run| Action::ResumeRun { run }).await
+}
+
+/// Ends it.
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Input(steer): Input<Steer>,
+) -> Answer<RunStatus> {
+    let why = steer.why.unwrap_or_else(|| format!("cancelled by {}", app.user));
+    steer_run(&app, &name, |run| Action::CancelRun { run, why }).await
+}
+
+async fn steer_run(app: &App, name: &str, action: impl FnOnce(RunId) -> Action) -> Answer<RunStatus> {
+    let row = names::run(&app.handle, name)?;
+    app.handle.submit(row.milestone, app.person(), action(row.id)).await?;
+    Ok(Json(status_of(&app.handle, &row)?))
+}
+
+/// How far to replay, and how much to tell.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ReplayQuery {
+    until: Option<String>,
+    records: Option<String>,
+}
+
+/// What a replay found, as `p0 replay --json` prints it.
+#[derive(Debug, Serialize)]
+pub(crate) struct ReplayDoc {
+    run: RunId,
+    events: usize,
+    until: u64,
+    verified: bool,
+    divergence: Option<Divergence>,
+    digest: String,
+    state: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records: Option<Vec<Record>>,
+}
+
+/// Re-decides a run from the log.
+pub(crate) async fn replay(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Asked(query): Asked<ReplayQuery>,
+) -> Answer<ReplayDoc> {
+    let row = names::run(&app.handle, &name)?;
+    let until = match query.until.as_deref().map(names::point).transpose()? {
+        None => None,
+        Some(Point::Seq(seq)) => Some(Until::Seq(seq)),
+        Some(Point::At(at)) => Some(Until::At(at)),
+    };
+    let doc = blocking(move || {
+        let replayed = app.handle.replay(row.id, until)?;
+        let state = serde_json::to_value(&*replayed.state).map_err(|e| Problem::general(&e))?;
+        Ok(ReplayDoc {
+            run: row.id,
+            events: replayed.records.len(),
+            until: replayed.until,
+            verified: replayed.divergence.is_none(),
+            divergence: replayed.divergence,
+            digest: replayed.digest,
+            state,
+            records: query.records.is_some().then_some(replayed.records),
+        })
+    });
+    Ok(Json(doc.await?))
+}
+
+/// In which language.
+#[derive(Debug, Deserialize)]
+pub(crate) struct GraphQuery {
+    format: Option<String>,
+}
+
+/// The tickets of a run and what they depend on.
+pub(crate) async fn graph(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Asked(query): Asked<GraphQuery>,
+) -> Answer<Value> {
+    let language = match query.format.as_deref() {
+        None | Some("dot") => Language::Dot,
+        Some("mermaid") => Language::Mermaid,
+        Some(other) => {
+            let text = format!("there is no graph format '{other}'; there are: dot, mermaid");
+            return Err(Failure(Problem::new(Kind::Usage, text)));
+        }
+    };
+    let row = names::run(&app.handle, &name)?;
+    let state = names::state(&app.handle, row.milestone)?;
+    Ok(Json(serde_json::json!({ "graph": graph::of_tickets(&state, language) })))
+}

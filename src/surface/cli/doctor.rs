@@ -1,0 +1,249 @@
+//! `p0 doctor`.
+use super::{
+    args::Outcome,
+    context::Context,
+    ui::{self, Colour, To},
+};
+use crate::{
+    model::config::Config,
+    surface::{
+        api::reply::blocking,
+        client::Client,
+        config::{
+            env,
+            files::{self, Configs},
+        },
+        error::{Kind, Problem},
+        project, session, socket, verify,
+    },
+};
+use serde::Serialize;
+use std::path::Path;
+
+/// Free space below this is worth a word, in bytes.
+const ROOM_BYTES: u64 = 1024 * 1024 * 1024;
+/// A journal larger than this is not read whole just to look around, in bytes.
+const QUICK_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Look whether everything p0 needs is there, and say what to do where it is not
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// One JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One check.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    verdict: Verdict,
+    text: String,
+    hint: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &'static str, text: impl Into<String>) -> Check {
+        Check { name, verdict: Verdict::Ok, text: text.into(), hint: None }
+    }
+
+    fn of(name: &'static str, verdict: Verdict, problem: Problem) -> Check {
+        Check { name, verdict, text: problem.detail, hint: problem.hint }
+    }
+
+    fn warn(name: &'static str, text: impl Into<String>, hint: &str) -> Check {
+        Check { name, verdict: Verdict::Warn, text: text.into(), hint: Some(hint.to_owned()) }
+    }
+}
+
+/// Looks.
+pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
+    let data_dir = context.data_dir()?;
+    let mut checks = vec![data(&data_dir), room(&data_dir), holder(&data_dir).await, journal(&data_dir).await];
+    checks.extend([git(), shell(), supervisor()]);
+    checks.extend(repository(&context.project()?));
+    if args.json {
+        ui::json(&checks)?;
+    } else {
+        checks.iter().for_each(print);
+    }
+    Ok(u8::from(checks.iter().any(|check| check.verdict == Verdict::Fail)))
+}
+
+fn print(check: &Check) {
+    let (word, colour) = match check.verdict {
+        Verdict::Ok => ("ok  ", Colour::Green),
+        Verdict::Warn => ("warn", Colour::Yellow),
+        Verdict::Fail => ("FAIL", Colour::Red),
+    };
+    ui::line(&format!("{} {:<14} {}", ui::paint(To::Out, colour, word), check.name, check.text));
+    if let Some(hint) = &check.hint {
+        ui::line(&format!("                    {hint}"));
+    }
+}
+
+fn data(dir: &Path) -> Check {
+    let name = "data directory";
+    let (mut place, shown) = (dir, dir.display());
+    while !place.exists() {
+        match place.parent() {
+            Some(parent) => place = parent,
+            None => break,
+        }
+    }
+    if rustix::fs::access(place, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_err() {
+        let problem = Problem::new(Kind::General, format!("{shown}: {} is not writable", place.display()));
+        return Check::of(name, Verdict::Fail, problem.hint("mend its rights, or name another with --data-dir"));
+    }
+    Check::ok(name, if place == dir { shown.to_string() } else { format!("{shown} (made at the first run)") })
+}
+
+fn room(dir: &Path) -> Check {
+    let place = dir.ancestors().find(|place| place.exists()).unwrap_or(Path::new("/"));
+    match rustix::fs::statvfs(place) {
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let text = format!("{} MiB free", free / (1024 * 1024));
+            if free < ROOM_BYTES {
+                Check::warn("disk", text, "worktrees and logs need room; free some")
+            } else {
+                Check::ok("disk", text)
+            }
+        }
+        Err(e) => Check::warn("disk", format!("cannot be asked: {e}"), "look with `df`"),
+    }
+}
+
+async fn holder(dir: &Path) -> Check {
+    let client = Client::Socket(dir.to_path_buf());
+    match client.get::<serde_json::Value>("/healthz").await {
+        Ok(who) => {
+            let text = format!("{} (pid {}, version {})", who["holder"].as_str().unwrap_or("?"), who["pid"], {
+                who["version"].as_str().unwrap_or("?")
+            });
+            if who["version"] == env!("CARGO_PKG_VERSION") {
+                Check::ok("holder", text)
+            } else {
+                Check::warn("holder", text, "it is of another version than this p0; restart it")
+            }
+        }
+        Err(_) if dir.join(socket::MAIN).exists() => {
+            Check::ok("holder", "nobody (the socket file is a stale one and is ignored)")
+        }
+        Err(_) => Check::ok("holder", "nobody; commands open the log themselves"),
+    }
+}
+
+async fn journal(dir: &Path) -> Check {
+    let path = dir.join("journal");
+    let size: u64 = std::fs::read_dir(&path)
+        .map(|entries| entries.flatten().filter_map(|e| e.metadata().ok()).map(|m| m.len()).sum())
+        .unwrap_or(0);
+    if size > QUICK_BYTES {
+        return Check::ok("journal", format!("{} MiB; check it with `p0 audit verify`", size / (1024 * 1024)));
+    }
+    let dir = dir.to_path_buf();
+    match blocking(move || verify::check(if path.exists() { &path } else { &dir }, None)).await {
+        Ok(found) if found.ok => {
+            Check::ok("journal", format!("{} events in {} frames, all as written", found.events, found.frames))
+        }
+        Ok(found) => {
+            let what = found.first_bad.map(|bad| format!("from event {}: {}", bad.seq, bad.what)).unwrap_or_default();
+            let problem = Problem::new(Kind::Store, what);
+            Check::of(
+                "journal",
+                Verdict::Fail,
+                problem.hint("keep a copy of the directory, then see `p0 audit verify`"),
+            )
+        }
+        Err(problem) => Check::of("journal", Verdict::Warn, problem),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "one question to git, answered at once; it is no agent and no gate")]
+fn git() -> Check {
+    match std::process::Command::new("git").arg("--version").output() {
+        Ok(out) if out.status.success() => Check::ok("git", String::from_utf8_lossy(&out.stdout).trim().to_owned()),
+        Ok(_) | Err(_) => Check::warn("git", "not on PATH", "p0 works without it, your agents and gates may not"),
+    }
+}
+
+fn shell() -> Check {
+    match env::find_program("sh", Path::new("/")) {
+        Ok(path) => Check::ok("sh", path.display().to_string()),
+        Err(e) => Check::warn("sh", e.to_string(), "the demo and many agents need a shell"),
+    }
+}
+
+fn supervisor() -> Check {
+    match session::sibling("p0") {
+        Ok(path) if path.is_file() => Check::ok("supervisor", path.display().to_string()),
+        Ok(path) => {
+            let problem = Problem::new(Kind::General, format!("there is no {}", path.display()));
+            Check::of("supervisor", Verdict::Fail, problem.hint("install p0 and p0d into one folder"))
+        }
+        Err(problem) => Check::of("supervisor", Verdict::Fail, problem),
+    }
+}
+
+fn repository(path: &Path) -> Vec<Check> {
+    let project = match project::look(path, None) {
+        Ok(project) => project,
+        Err(problem) => return vec![Check::of("repository", Verdict::Warn, problem)],
+    };
+    let mut checks = vec![Check::ok("repository", format!("{} at {}", project.root.display(), project.head.short()))];
+    let config = match Configs::default().load(&project.root) {
+        Ok(config) => config,
+        Err(problem) => {
+            checks.push(Check::of("configuration", Verdict::Fail, problem));
+            return checks;
+        }
+    };
+    let resolved = files::workflow(None, None, &config).and_then(|workflow| {
+        files::settings(&config, &workflow, &project, &crate::model::config::Overrides::default())
+    });
+    checks.push(match resolved {
+        Ok(settings) => {
+            let text = format!("{} roles, {} gates", settings.roles.len(), settings.gates.len());
+            if settings.gates.is_empty() {
+                Check::warn("configuration", text, "without [gates] nothing but the agents' word says that it works")
+            } else {
+                Check::ok("configuration", text)
+            }
+        }
+        Err(problem) if config.agents.is_empty() => Check::of("configuration", Verdict::Warn, problem),
+        Err(problem) => Check::of("configuration", Verdict::Fail, problem),
+    });
+    checks.push(agents(&config, &project.root));
+    checks
+}
+
+fn agents(config: &Config, root: &Path) -> Check {
+    let mut all_found = true;
+    let mut said = Vec::new();
+    for (name, agent) in &config.agents {
+        let where_it_is = match agent.command.first().map(|program| env::find_program(program, root)) {
+            Some(Ok(path)) => path.display().to_string(),
+            Some(Err(e)) => {
+                all_found = false;
+                e.to_string()
+            }
+            None => agent.kind.clone(),
+        };
+        said.push(format!("{name} ({where_it_is})"));
+    }
+    match (said.is_empty(), all_found) {
+        (true, _) => Check::warn("agents", "none configured", "`p0 init` lists those on PATH"),
+        (false, true) => Check::ok("agents", said.join(", ")),
+        (false, false) => Check::warn("agents", said.join(", "), "a run refuses to start without its agents' programs"),
+    }
+}

@@ -1,0 +1,179 @@
+//! `p0 init`.
+use super::{args::Outcome, context::Context, ui};
+use crate::surface::{
+    config::{env, files::CONFIG_FILE},
+    error::{Kind, Problem},
+    project,
+};
+use std::{fmt::Write as _, io::Write as _, path::Path};
+
+/// Write a commented .p0/ for this repository: agents found on PATH, gates guessed
+///
+/// Never overwrites: exit code 6 when there is a configuration already.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+/// Agents whose command line takes a prompt and works without asking. The command is an example, to be checked.
+const KNOWN_AGENTS: &[(&str, &[&str])] = &[
+    ("claude", &["claude", "--print", "--output-format", "text"]),
+    ("codex", &["codex", "exec", "-"]),
+    ("opencode", &["opencode", "run"]),
+    ("gemini", &["gemini"]),
+];
+
+/// The file that shows what a repository is built with, and the gate that fits.
+const KNOWN_GATES: &[(&str, &[&str])] = &[
+    ("Cargo.toml", &["cargo", "test"]),
+    ("package.json", &["npm", "test"]),
+    ("pyproject.toml", &["python3", "-m", "pytest"]),
+    ("pytest.ini", &["python3", "-m", "pytest"]),
+    ("setup.py", &["python3", "-m", "pytest"]),
+    ("go.mod", &["go", "test", "./..."]),
+];
+
+const ROLES_README: &str = "Role prompts: ROLE.md here takes the place of p0's own template for that role (planner, executor,\n\
+     verifier, or a specialist of config.toml). The milestone, the ticket and its files follow it.\n";
+const WORKFLOWS_README: &str = "The place of this repository's own workflows. This version of p0 does not read them yet.\n\
+     Built in: ralph (plan, execute, judge; look at it with `p0 graph ralph`).\n";
+
+/// Writes it.
+pub(super) fn run(_: &Args, context: &Context) -> Outcome {
+    let root = project::root(&context.project()?)?;
+    let path = root.join(CONFIG_FILE);
+    let text = config_text(&root);
+    match std::fs::read_to_string(&path) {
+        Ok(present) if present == text => ui::note(&format!("{} is up to date", path.display())),
+        Ok(_) => {
+            return Err(Problem::new(
+                Kind::Refused,
+                format!("{} is there already; nothing was written", path.display()),
+            )
+            .hint("change it by hand, or move it away and run `p0 init` again"));
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(_) => {
+            return Err(Problem::new(Kind::Refused, format!("{} is there and is not text", path.display())));
+        }
+    }
+    let notes =
+        [("config.toml", text.as_str()), ("roles/README", ROLES_README), ("workflows/README", WORKFLOWS_README)];
+    for (name, text) in notes {
+        write_new(&root.join(".p0").join(name), text)?;
+    }
+    ui::line(&path.display().to_string());
+    ui::note("next: name your agent in it, commit your work, then `p0 run SPEC.md`; `p0 doctor` checks all of it");
+    Ok(0)
+}
+
+fn write_new(path: &Path, text: &str) -> Result<(), Problem> {
+    let failed = |e: &std::io::Error| Problem::io("writing", path, e);
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).map_err(|e| failed(&e))?;
+    }
+    match std::fs::File::create_new(path) {
+        Ok(mut file) => file.write_all(text.as_bytes()).map_err(|e| failed(&e)),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(failed(&e)),
+    }
+}
+
+fn config_text(root: &Path) -> String {
+    let mut text = String::from(
+        "# p0: how agents work on this repository. Everything is optional but one agent.\n\
+         # The workflow when neither the command line nor the spec names one.\n\
+         workflow = \"ralph\"\n\n\
+         # An agent of kind \"command\" is any program: it reads one JSON object from stdin and writes JSON lines to\n\
+         # stdout, in a worktree of its own. With one agent here, it plays every role.\n\
+         # [agents.mine]\n\
+         # kind = \"command\"\n\
+         # command = [\"python3\", \"agent.py\"]\n\
+         # env = { KEY = \"value\" }          # beside the allow-listed environment; values are never recorded\n",
+    );
+    write_agents(&mut text, root).expect("writing to a String cannot fail");
+    text.push_str(
+        "\n# Who plays which role, where it is not the only agent.\n\
+         # [roles.executor]\n\
+         # agent = \"mine\"\n\
+         # timeout_s = 1800\n\n\
+         # Read-only roles that look at every landing; any number.\n\
+         # [specialists.security]\n\
+         # agent = \"mine\"\n\
+         # prompt = \"Look for vulnerabilities.\"\n\n",
+    );
+    write_gates(&mut text, root).expect("writing to a String cannot fail");
+    text.push_str(
+        "\n# [files]\n\
+         # generated = [\"Cargo.lock\", \"target/\"]   # nobody's: dropped from attempts (good defaults when left out)\n\n\
+         # [limits]\n\
+         # max_parallel = 4\n\
+         # max_iterations = 10\n\
+         # rounds = 3\n\n\
+         # [budget]\n\
+         # usd = 20.0\n\
+         # tokens = 2000000\n",
+    );
+    text
+}
+
+fn write_agents(text: &mut String, root: &Path) -> std::fmt::Result {
+    for (name, command) in KNOWN_AGENTS {
+        if env::find_program(command[0], root).is_ok() {
+            writeln!(text, "\n# Found on PATH; check its arguments:")?;
+            writeln!(text, "# [agents.{name}]\n# kind = \"command\"\n# command = {}", array(command))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_gates(text: &mut String, root: &Path) -> std::fmt::Result {
+    let mut gates: Vec<&[&str]> = Vec::new();
+    for (file, gate) in KNOWN_GATES {
+        if root.join(file).is_file() && !gates.contains(gate) {
+            gates.push(gate);
+        }
+    }
+    let makefile = std::fs::read_to_string(root.join("Makefile")).unwrap_or_default();
+    if gates.is_empty() && makefile.lines().any(|line| line.starts_with("test:")) {
+        gates.push(&["make", "test"]);
+    }
+    writeln!(text, "# Commands that p0 runs on the exact commit to land; all must exit with 0.")?;
+    if gates.is_empty() {
+        return writeln!(text, "# [gates]\n# commands = [[\"make\", \"test\"]]");
+    }
+    let list: Vec<String> = gates.iter().map(|gate| array(gate)).collect();
+    writeln!(text, "[gates]\ncommands = [{}]", list.join(", "))
+}
+
+fn array(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::config::Config;
+
+    #[test]
+    fn what_is_written_is_a_configuration_with_the_guessed_gate() {
+        let dir = tempfile::tempdir().unwrap();
+        let parse = |root: &Path| Config::parse(&config_text(root), Path::new("c")).unwrap();
+        assert!(parse(dir.path()).gates.commands.is_empty());
+        std::fs::write(dir.path().join("Makefile"), "all:\n\ntest:\n\ttrue\n").unwrap();
+        assert_eq!(parse(dir.path()).gates.commands, [["make", "test"]]);
+        std::fs::write(dir.path().join("Cargo.toml"), "").unwrap();
+        assert_eq!(parse(dir.path()).gates.commands, [["cargo", "test"]]);
+    }
+
+    #[test]
+    fn nothing_is_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        git2::Repository::init(dir.path()).unwrap();
+        let context = Context { data_dir: None, repo: Some(dir.path().to_path_buf()) };
+        assert_eq!(run(&Args {}, &context).unwrap(), 0);
+        assert_eq!(run(&Args {}, &context).unwrap(), 0, "the same text again is no change");
+        std::fs::write(dir.path().join(CONFIG_FILE), "workflow = \"mine\"").unwrap();
+        assert_eq!(run(&Args {}, &context).unwrap_err().kind, Kind::Refused);
+        assert_eq!(std::fs::read_to_string(dir.path().join(CONFIG_FILE)).unwrap(), "workflow = \"mine\"");
+    }
+}

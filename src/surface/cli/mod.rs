@@ -1,0 +1,31 @@
+//! The command line. One file per command; the doc comment of its arguments is its help.
+//!
+//! A command resolves what it was given, makes requests through `surface::client`, and prints documents. It knows no
+//! rule and holds no state. `ui` alone prints; `context` knows where the engine and the repository are.
+mod args;
+mod audit;
+mod completions;
+mod context;
+mod demo;
+mod detach;
+mod doctor;
+mod fixture;
+mod follow;
+mod graph;
+mod init;
+mod logs;
+mod ready;
+mod replay;
+mod run;
+mod runs;
+mod schemas;
+mod screen;
+mod signals;
+mod status;
+mod steer;
+mod ticket;
+mod tickets;
+pub(crate) mod ui;
+
+pub use args::main;
+pub(crate) use signals::Signals;

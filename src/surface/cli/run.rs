@@ -1,0 +1,330 @@
+//! `p0 run`.
+use super::{
+    args::Outcome,
+    context::Context,
+    detach,
+    follow::{self, End},
+    screen::Screen,
+    signals::Signals,
+    ui::{self, To},
+};
+use crate::{
+    engine::start::Stop,
+    model::{
+        config::Overrides,
+        spec::{BadSpec, MAX_BYTES, Spec},
+    },
+    surface::{
+        api::start::{Begun, How, Wanted},
+        client::Client,
+        config::files::{self, Configs},
+        error::{Kind, Problem},
+        project,
+        session::{self, Holding, Purpose, Session},
+    },
+    views::status::RunStatus,
+};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// How long agents get to finish after the first Ctrl-C.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How often this process tries to go on with a run whose holder went away.
+const TAKEOVERS: u32 = 5;
+
+/// Run a spec: its agents work side by side until it is done, stuck or stopped
+///
+/// An unfinished run of the same spec goes on; a finished one is shown. Without p0d this process does the work and
+/// serves the socket; with it (or with another `p0 run`) the run is handed over and followed. Ctrl-C stops cleanly,
+/// a second Ctrl-C at once; the same command goes on later.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The spec: a Markdown file, or - for standard input [default: SPEC.md of the repository]
+    spec: Option<PathBuf>,
+    /// The workflow
+    #[arg(long, value_name = "NAME")]
+    workflow: Option<String>,
+    /// Who plays a role, beside the configuration
+    #[arg(long, value_name = "ROLE=NAME", value_parser = role_and_agent)]
+    agent: Vec<(String, String)>,
+    /// The revision to begin at
+    #[arg(long, value_name = "REF")]
+    base: Option<String>,
+    /// Attempts at work at the same time
+    #[arg(long, value_name = "N")]
+    max_parallel: Option<u32>,
+    /// Turns of the planner
+    #[arg(long, value_name = "N")]
+    max_iterations: Option<u32>,
+    /// What may be spent, in US dollars
+    #[arg(long, value_name = "X")]
+    budget_usd: Option<f64>,
+    /// What may be spent, in tokens
+    #[arg(long, value_name = "N")]
+    budget_tokens: Option<u64>,
+    /// Hand the run to p0d (started when it does not run), print its id and return
+    #[arg(long)]
+    detach: bool,
+    /// End with the run's status as one line of JSON; progress goes to stderr
+    #[arg(long)]
+    json: bool,
+}
+
+fn role_and_agent(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((role, agent)) if !role.is_empty() && !agent.is_empty() => Ok((role.to_owned(), agent.to_owned())),
+        Some(_) | None => Err("write ROLE=NAME, for example executor=claude".to_owned()),
+    }
+}
+
+/// Runs it.
+pub(super) async fn run(args: Args, context: &Context) -> Outcome {
+    let data_dir = context.data_dir()?;
+    let project = context.project()?;
+    let wanted = Wanted {
+        spec: read_spec(args.spec.as_deref(), &project)?,
+        project,
+        workflow: args.workflow.clone(),
+        overrides: Overrides {
+            agents: args.agent.clone(),
+            max_parallel: args.max_parallel,
+            max_iterations: args.max_iterations,
+            budget_usd: args.budget_usd,
+            budget_tokens: args.budget_tokens,
+        },
+        base: args.base.clone(),
+    };
+    if let Some(door) = session::door_client()? {
+        // An attempt starts no run; its door says so and puts the try on record.
+        return door.post::<Begun>("/api/v1/runs", &wanted).await.map(|_| 0);
+    }
+    // What is wrong with the input is said before anything is started for it.
+    check(&wanted)?;
+    if args.detach {
+        return detach::run(&data_dir, &wanted, args.json).await;
+    }
+    let spec = args.spec.as_deref().map_or_else(String::new, |spec| format!(" {}", spec.display()));
+    let manner = Manner { json: args.json, again: format!("p0 run{spec}") };
+    carry_through(&data_dir, &wanted, &manner).await
+}
+
+/// How a run is shown.
+pub(super) struct Manner {
+    /// End with the status as one line of JSON; progress goes to stderr.
+    pub(super) json: bool,
+    /// The command that goes on with it.
+    pub(super) again: String,
+}
+
+/// Starts a run, or attaches to it, and stays until it is at rest; the answer is its exit code.
+pub(super) async fn carry_through(data_dir: &Path, wanted: &Wanted, manner: &Manner) -> Outcome {
+    let mut signals = Signals::catch()?;
+    for _ in 0..TAKEOVERS {
+        let session = tokio::select! {
+            session = Session::open(data_dir, Purpose::Work("p0 run")) => session?,
+            () = signals.next() => return Ok(13),
+        };
+        match carry_out(session, wanted, manner, &mut signals).await? {
+            Some(code) => return Ok(code),
+            None => ui::note("the process that did the work went away; going on here"),
+        }
+    }
+    Err(Problem::new(Kind::General, "whoever holds the data directory keeps going away")
+        .hint("start `p0d` and look at its log; the same command goes on with the run"))
+}
+
+fn check(wanted: &Wanted) -> Result<(), Problem> {
+    let spec = Spec::parse(wanted.spec.as_bytes())?;
+    let project = project::look(&wanted.project, wanted.base.as_deref())?;
+    let configs = Configs::default();
+    let config = configs.load(&project.root)?;
+    if config.agents.is_empty() {
+        // The daemon may have a configuration for repositories without one; it will say.
+        return Ok(());
+    }
+    let workflow = files::workflow(wanted.workflow.as_deref(), spec.workflow.as_deref(), &config)?;
+    files::settings(&config, &workflow, &project, &wanted.overrides).map(|_| ())
+}
+
+fn read_spec(path: Option<&Path>, project: &Path) -> Result<String, Problem> {
+    let unreadable = |path: &Path, e: &std::io::Error| {
+        let kind = if e.kind() == std::io::ErrorKind::NotFound { Kind::NotFound } else { Kind::Config };
+        Problem::new(kind, format!("reading the spec {}: {e}", path.display()))
+            .hint("name a Markdown file, or - for standard input")
+    };
+    let mut bytes = Vec::new();
+    let limit = MAX_BYTES as u64 + 1;
+    let size = match path {
+        Some(path) if path == Path::new("-") => {
+            std::io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
+            bytes.len() as u64
+        }
+        path => {
+            let own = path.is_none().then(|| project::root(project)).transpose()?.map(|root| root.join("SPEC.md"));
+            let path = path.or(own.as_deref()).unwrap_or(Path::new("SPEC.md"));
+            if own.as_ref().is_some_and(|own| !own.exists()) {
+                return Err(Problem::new(Kind::Usage, "no spec was named, and the repository has no SPEC.md")
+                    .hint("name a Markdown file, or - for standard input"));
+            }
+            let file = std::fs::File::open(path).map_err(|e| unreadable(path, &e))?;
+            let meta = file.metadata().map_err(|e| unreadable(path, &e))?;
+            if meta.is_dir() {
+                return Err(Problem::new(
+                    Kind::Config,
+                    format!("{} is a folder; name a Markdown file", path.display()),
+                ));
+            }
+            file.take(limit).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
+            meta.len().max(bytes.len() as u64)
+        }
+    };
+    if bytes.len() > MAX_BYTES {
+        return Err(BadSpec::TooLarge { bytes: size }.into());
+    }
+    Ok(Spec::parse(&bytes)?.text)
+}
+
+/// One try with one engine; `None` = its holder went away.
+async fn carry_out(
+    mut session: Session,
+    wanted: &Wanted,
+    manner: &Manner,
+    signals: &mut Signals,
+) -> Result<Option<u8>, Problem> {
+    let client = session.client.clone();
+    let begun: Begun = match client.post("/api/v1/runs", wanted).await {
+        Ok(begun) => begun,
+        Err(problem) => {
+            if let Some(holding) = session.holding.take() {
+                holding.end(Stop::Drain(DRAIN)).await;
+            }
+            return Err(problem);
+        }
+    };
+    let to = if manner.json { To::Err } else { To::Out };
+    let told = if begun.how == How::Started { 0 } else { begun.seq };
+    let mut screen = Screen::new(to, told);
+    announce(&begun, wanted, session.holding.is_some(), &mut screen);
+    let end = loop {
+        let end = follow::run(&client, session.holding.as_ref(), &begun, &mut screen, signals).await;
+        screen.wipe();
+        let (End::AtRest(_), Some(holding)) = (&end, &session.holding) else { break end };
+        let stopped_early = follow::others(holding, &client, begun.run, &mut screen, signals).await;
+        let status: RunStatus = status_of(&client, &begun).await?;
+        // Somebody may have resumed it meanwhile: it is followed again.
+        if stopped_early || status.is_at_rest() {
+            let Some(holding) = session.holding.take() else { break end };
+            stop(holding, signals, stopped_early).await;
+            return finish(&status, manner.json);
+        }
+    };
+    match (end, session.holding) {
+        (End::AtRest(status), _) => finish(&status, manner.json),
+        (End::Lost(_), None) => Ok(None),
+        (End::Lost(problem), Some(holding)) => {
+            holding.end(Stop::Drain(DRAIN)).await;
+            Err(problem)
+        }
+        (End::EngineFailed(why), holding) => {
+            if let Some(holding) = holding {
+                holding.end(Stop::Now).await;
+            }
+            Err(Problem::new(Kind::Store, format!("the engine stopped: {why}"))
+                .hint("nothing acknowledged is lost; once the cause is gone, the same command goes on"))
+        }
+        (End::Interrupted, holding) => interrupted(holding, &client, &begun, manner, signals).await,
+    }
+}
+
+fn announce(begun: &Begun, wanted: &Wanted, holds: bool, screen: &mut Screen) {
+    match begun.how {
+        How::Started => {}
+        How::Attached => screen.say(&format!("run {} of this spec is unfinished; going on with it", begun.run)),
+        How::AlreadyDone => screen.say(&format!("run {} of this spec is done already", begun.run)),
+    }
+    for text in [begun.of_the_earlier(), begun.left_out(wanted)].into_iter().flatten() {
+        screen.say(&text);
+    }
+    if !holds && begun.how != How::AlreadyDone {
+        screen.say(&format!("{} does the work; this only follows it", begun.holder));
+    }
+}
+
+async fn status_of(client: &Client, begun: &Begun) -> Result<RunStatus, Problem> {
+    client.get(&format!("/api/v1/runs/{}", begun.run)).await
+}
+
+fn finish(status: &RunStatus, json: bool) -> Result<Option<u8>, Problem> {
+    if json {
+        ui::json(status)?;
+    } else {
+        super::status::print(status);
+    }
+    Ok(Some(super::status::exit_code(&status.state)))
+}
+
+async fn interrupted(
+    holding: Option<Holding>,
+    client: &Client,
+    begun: &Begun,
+    manner: &Manner,
+    signals: &mut Signals,
+) -> Result<Option<u8>, Problem> {
+    let status = status_of(client, begun).await;
+    match holding {
+        Some(holding) => {
+            ui::note(&format!("stopping: agents get {} s to finish (Ctrl-C again: at once)", DRAIN.as_secs()));
+            stop(holding, signals, true).await;
+            ui::note(&format!("stopped; go on with: {}", manner.again));
+        }
+        None => ui::note(&format!(
+            "no longer following; {} goes on with the run; look with `p0 status {run}`, end it with `p0 cancel {run}`",
+            begun.holder,
+            run = begun.run
+        )),
+    }
+    if manner.json {
+        ui::json(&status?)?;
+    }
+    Ok(Some(13))
+}
+
+/// Stops the engine; a second signal kills the agents and ends this process at once. What they did until then is
+/// collected by the next engine.
+async fn stop(holding: Holding, signals: &mut Signals, early: bool) {
+    let patience = if early { DRAIN } else { Duration::from_secs(10) };
+    let killer = holding.engine.killer();
+    tokio::select! {
+        () = holding.end(Stop::Drain(patience)) => {}
+        () = signals.next() => {
+            killer.kill();
+            ui::note("stopped at once; whatever was at work is taken up again by the next `p0 run`");
+            std::process::exit(13);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_spec_is_refused_before_it_is_read_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("spec");
+        let say = |path: &Path| read_spec(Some(path), dir.path()).unwrap_err();
+        assert_eq!(say(&file).kind, Kind::NotFound);
+        assert_eq!(say(dir.path()).kind, Kind::Config);
+        std::fs::write(&file, b"a\xff").unwrap();
+        assert!(say(&file).detail.contains("not text"));
+        let huge = std::fs::File::create(&file).unwrap();
+        huge.set_len(50 * 1024 * 1024).unwrap();
+        let problem = say(&file);
+        assert!(problem.detail.contains("52428800 bytes"), "{problem}");
+        std::fs::write(&file, "# A blog").unwrap();
+        assert_eq!(read_spec(Some(&file), dir.path()).unwrap(), "# A blog");
+    }
+}

@@ -1,0 +1,80 @@
+//! `p0 ticket status`.
+use super::{say::say, show};
+use crate::{
+    model::{
+        command::WantedStatus,
+        protocol::{Message, OwnStatus},
+    },
+    surface::{
+        api::edit::NewStatus,
+        cli::{args::Outcome, context::Context, ui},
+        client::{Client, quoted},
+        error::{Kind, Problem},
+    },
+    views::tickets::TicketFull,
+};
+
+/// Set the status of a work item
+#[derive(Debug, clap::Args)]
+pub(in crate::surface::cli) struct Args {
+    /// The ticket
+    ticket: String,
+    /// The status
+    #[arg(value_enum)]
+    status: Word,
+    /// Why
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    reason: String,
+    /// The claim's token, of a worker
+    #[arg(long, value_name = "T")]
+    token: Option<String>,
+    /// One JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// A status, on the command line.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+#[clap(rename_all = "snake_case")]
+enum Word {
+    Open,
+    #[value(alias = "in-progress")]
+    InProgress,
+    Done,
+    Blocked,
+}
+
+/// Sets it.
+pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
+    let path = format!("/api/v1/tickets/{}/status", quoted(&args.ticket));
+    let work = |client: Client| async move {
+        if client.is_door() {
+            let status = match args.status {
+                Word::InProgress => OwnStatus::InProgress,
+                Word::Done => OwnStatus::Done,
+                Word::Blocked => OwnStatus::Blocked,
+                Word::Open => {
+                    return Err(Problem::new(Kind::Refused, "an attempt cannot give its ticket back")
+                        .hint("say in_progress, done or blocked"));
+                }
+            };
+            let message = Message::Status { status, reason: args.reason.clone() };
+            return say(&client, Some(&args.ticket), &message, args.json).await;
+        }
+        let status = match args.status {
+            Word::Open => WantedStatus::Open,
+            Word::InProgress => WantedStatus::InProgress,
+            Word::Done => WantedStatus::Done,
+            Word::Blocked => WantedStatus::Blocked,
+        };
+        let new = NewStatus { status, reason: args.reason.clone(), token: args.token.clone() };
+        let ticket: TicketFull = client.post(&path, &new).await?;
+        if args.json {
+            ui::json(&ticket)?
+        } else {
+            show::print(&ticket)
+        }
+        Ok(0)
+    };
+    context.ask(work).await
+}

@@ -1,0 +1,178 @@
+//! Reading `.p0/config.toml`, choosing the workflow, and resolving both into the settings of a run.
+use super::env;
+use crate::{
+    model::{
+        config::{Config, Overrides},
+        id::AgentName,
+        settings::{AgentKind, AgentSettings, Settings},
+        workflow::{Workflow, builtin, check},
+    },
+    surface::{
+        error::{Kind, Problem},
+        project::Project,
+    },
+};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// The largest configuration that is read, in bytes.
+const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
+
+/// Where the settings of a repository stand, relative to its root.
+pub const CONFIG_FILE: &str = ".p0/config.toml";
+
+/// Where configurations come from.
+#[derive(Debug, Clone, Default)]
+pub struct Configs {
+    /// The file for repositories without one of their own (`p0d --config`).
+    pub fallback: Option<PathBuf>,
+}
+
+impl Configs {
+    /// The configuration of the repository at `root`; the defaults where it has none.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not of the form.
+    pub fn load(&self, root: &Path) -> Result<Config, Problem> {
+        let own = root.join(CONFIG_FILE);
+        let path = if own.exists() { own } else { self.fallback.clone().unwrap_or(own) };
+        let size = match path.metadata() {
+            Ok(meta) => meta.len(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Config::default()),
+            Err(e) => return Err(unreadable(&path, &e)),
+        };
+        if size > MAX_CONFIG_BYTES {
+            let text = format!("{} has {size} bytes, {MAX_CONFIG_BYTES} at the most", path.display());
+            return Err(Problem::new(Kind::Config, text));
+        }
+        let text = std::fs::read_to_string(&path).map_err(|e| unreadable(&path, &e))?;
+        Ok(Config::parse(&text, &path)?)
+    }
+
+    /// The variables that the configuration gives an agent, with their values: never recorded, so asked for at every
+    /// start of a program.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not of the form.
+    pub fn agent_env(&self, root: &Path, agent: &AgentName) -> Result<BTreeMap<String, String>, Problem> {
+        let config = self.load(root)?;
+        let Some(agent) = config.agents.get(&agent.0) else { return Ok(BTreeMap::new()) };
+        Ok(agent.env.clone())
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
+    Problem::new(Kind::Config, format!("reading {}: {error}", path.display()))
+}
+
+/// The workflow: asked for, declared by the spec, configured, or `ralph`.
+pub(crate) fn workflow(asked: Option<&str>, declared: Option<&str>, config: &Config) -> Result<Workflow, Problem> {
+    let name = asked.or(declared).or(config.workflow.as_deref()).unwrap_or("ralph");
+    let Some(workflow) = builtin::named(name) else {
+        return Err(Problem::new(Kind::Config, format!("there is no workflow '{name}'"))
+            .hint(format!("this version has: {}", builtin::NAMES.join(", "))));
+    };
+    check::check(&workflow)?;
+    Ok(workflow)
+}
+
+/// The settings of a run, with every agent's program found.
+pub(crate) fn settings(
+    config: &Config,
+    workflow: &Workflow,
+    project: &Project,
+    over: &Overrides,
+) -> Result<Settings, Problem> {
+    if config.agents.is_empty() {
+        return Err(Problem::new(Kind::Config, "no agent is configured for this repository").hint(format!(
+            "`p0 init` writes {CONFIG_FILE}; then name your agent under [agents.NAME] with kind = \"command\""
+        )));
+    }
+    let mut settings = config.resolve(workflow, &project.root, over)?;
+    for (name, agent) in &mut settings.agents {
+        let bad = |why: String| Problem::new(Kind::Config, format!("agent '{name}': {why}"));
+        match agent.kind {
+            AgentKind::Command => locate(agent, project).map_err(|e| bad(e.to_string()))?,
+            AgentKind::Playbook => {
+                let file = agent.command.first().cloned().unwrap_or_default();
+                if !Path::new(&file).is_file() {
+                    return Err(bad(format!("there is no playbook {file}; correct file = \"PATH\"")));
+                }
+            }
+        }
+    }
+    Ok(settings)
+}
+
+/// Makes the program's path absolute: the agent runs in a worktree, where a path meant from the repository's root
+/// leads nowhere when the file is not committed. The same for a script that an interpreter is given.
+fn locate(agent: &mut AgentSettings, project: &Project) -> Result<(), env::MissingProgram> {
+    let Some(program) = agent.command.first_mut() else { return Ok(()) };
+    let found = env::find_program(program, &project.root)?;
+    if program.contains('/') {
+        *program = found.display().to_string();
+    }
+    if let Some(script) = agent.command.get_mut(1) {
+        let file = project.root.join(script.as_str());
+        if !script.starts_with(['-', '/']) && file.is_file() && !project.has(script) {
+            *script = file.display().to_string();
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(root: &Path) -> Project {
+        let repo = git2::Repository::init(root).unwrap();
+        let author = git2::Signature::new("a", "a@b", &git2::Time::new(0, 0)).unwrap();
+        let tree = repo.find_tree(repo.index().unwrap().write_tree().unwrap()).unwrap();
+        if repo.head().is_err() {
+            repo.commit(Some("HEAD"), &author, &author, "first", &tree, &[]).unwrap();
+        }
+        crate::surface::project::look(root, None).unwrap()
+    }
+
+    #[test]
+    fn a_missing_file_is_the_defaults_and_an_unknown_workflow_lists_the_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Configs::default().load(dir.path()).unwrap();
+        assert!(config.agents.is_empty());
+        assert_eq!(workflow(None, None, &config).unwrap().name, "ralph");
+        let problem = workflow(Some("waltz"), None, &config).unwrap_err();
+        assert_eq!((problem.kind, problem.hint.unwrap().contains("ralph")), (Kind::Config, true));
+        let problem = settings(&config, &builtin::ralph(), &project(dir.path()), &Overrides::default()).unwrap_err();
+        assert!(problem.hint.unwrap().contains("p0 init"));
+    }
+
+    #[test]
+    fn programs_are_checked_before_anything_is_recorded() {
+        let dir = tempfile::tempdir().unwrap();
+        let parse = |text: &str| Config::parse(text, Path::new("c")).unwrap();
+        let resolve =
+            |text: &str| settings(&parse(text), &builtin::ralph(), &project(dir.path()), &Overrides::default());
+        let missing = resolve("[agents.a]\nkind='command'\ncommand=['./nope.sh']").unwrap_err();
+        assert_eq!(missing.kind, Kind::Config);
+        assert!(missing.detail.contains("nope.sh"), "{}", missing.detail);
+        std::fs::write(dir.path().join("agent.py"), "").unwrap();
+        let found = resolve("[agents.a]\nkind='command'\ncommand=['sh', 'agent.py', 'agent.py']").unwrap();
+        let command = &found.agents[&"a".into()].command;
+        assert_eq!(command[0], "sh");
+        assert!(command[1].starts_with('/'), "not committed: taken from the repository's root");
+        assert_eq!(command[2], "agent.py");
+    }
+
+    #[test]
+    fn values_of_an_agents_environment_come_from_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(".p0")).unwrap();
+        let text = "[agents.a]\nkind='command'\ncommand=['x']\nenv={KEY='v'}";
+        std::fs::write(dir.path().join(CONFIG_FILE), text).unwrap();
+        let env = Configs::default().agent_env(dir.path(), &"a".into()).unwrap();
+        assert_eq!(env["KEY"], "v");
+    }
+}

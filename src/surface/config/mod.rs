@@ -1,0 +1,3 @@
+//! What p0 is told from outside: environment variables, and the files of a project's `.p0/` folder.
+pub mod env;
+pub mod files;

@@ -1,0 +1,296 @@
+//! The door of one attempt: a socket that takes only what an attempt may do, and only with its token. What its role
+//! may say is the kernel's business; whatever is no saying and no looking at its own milestone is refused here and put
+//! on record.
+use super::{
+    api::{
+        events::{self, Which},
+        names,
+        reply::{Answer, Asked, Failure, Input},
+        tickets,
+    },
+    error::{Kind, Problem},
+    socket::{self, MAX_PATH_BYTES, SocketFile},
+    token,
+};
+use crate::{
+    engine::handle::{AttemptDoor, Handle},
+    model::{
+        actor::Actor,
+        attempt::Attempt,
+        command::Action,
+        id::{AttemptId, MilestoneId},
+        protocol::Message,
+        reply::Reply,
+    },
+    views::tickets::{TicketDoc, TicketFull},
+};
+use axum::{
+    Json, Router,
+    extract::{Path as Part, Request, State},
+    http::{HeaderMap, Method, Uri, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::{sync::watch, task::JoinHandle};
+
+/// Every open door. The engine opens them; they lead to the engine once it is attached.
+pub(crate) struct Doors {
+    dir: PathBuf,
+    runtime: tokio::runtime::Handle,
+    engine: watch::Sender<Option<Handle>>,
+    open: Mutex<BTreeMap<AttemptId, (JoinHandle<()>, SocketFile)>>,
+}
+
+impl Doors {
+    /// Doors for the attempts of a data directory. Needs a tokio runtime.
+    pub(crate) fn new(data_dir: &Path) -> Doors {
+        Doors {
+            dir: door_dir(data_dir),
+            runtime: tokio::runtime::Handle::current(),
+            engine: watch::Sender::new(None),
+            open: Mutex::default(),
+        }
+    }
+
+    /// Lets requests through. Those that came before wait for this: an attempt that was adopted may already ask.
+    pub(crate) fn attach(&self, handle: Handle) {
+        self.engine.send_replace(Some(handle));
+        self.sweep();
+    }
+
+    /// Removes what an engine that was killed left behind: sockets that nobody serves.
+    fn sweep(&self) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let served: Vec<String> = open.keys().map(|attempt| door_name(*attempt)).collect();
+        let Ok(entries) = std::fs::read_dir(&self.dir) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".sock") && !served.contains(&name) {
+                // One that cannot be removed is in nobody's way: it is bound anew when its name is needed.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// In the data directory; where that lies too deep for other programs to connect to, in the system's temporary one.
+fn door_dir(data_dir: &Path) -> PathBuf {
+    let near = data_dir.join("s");
+    if near.join("0123456789ab.sock").as_os_str().len() <= MAX_PATH_BYTES {
+        return near;
+    }
+    let mark = blake3::hash(data_dir.as_os_str().as_encoded_bytes()).to_hex();
+    std::env::temp_dir().join(format!("p0-{}-{}", rustix::process::getuid().as_raw(), &mark[..12]))
+}
+
+/// Makes the folder, mode 0700; somebody else's folder in a shared place is refused.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    match std::fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+        Ok(()) | Err(_) => {}
+    }
+    let meta = std::fs::symlink_metadata(dir)?;
+    if !meta.is_dir() || meta.uid() != rustix::process::getuid().as_raw() || meta.mode() & 0o077 != 0 {
+        let text = format!("{} is not a folder of this user alone (mode 0700); remove it", dir.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    Ok(())
+}
+
+/// The socket's name: the random digits of the id, not those that tell the time.
+fn door_name(attempt: AttemptId) -> String {
+    let digits = attempt.0.simple().to_string();
+    format!("{}.sock", &digits[digits.len() - 12..])
+}
+
+impl AttemptDoor for Doors {
+    fn open(&self, attempt: AttemptId, token_hash: &str) -> io::Result<PathBuf> {
+        let _in_runtime = self.runtime.enter();
+        make_dir(&self.dir)?;
+        let name = door_name(attempt);
+        let (listener, file) = socket::bind(&self.dir, &name)?;
+        let door = Door { attempt, token_hash: token_hash.into(), engine: self.engine.subscribe() };
+        let routes = routes(door);
+        let task = self.runtime.spawn(async move {
+            if let Err(e) = axum::serve(listener, routes).await {
+                tracing::error!("serving the door of {attempt} ended: {e}");
+            }
+        });
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((old, _)) = open.insert(attempt, (task, file)) {
+            old.abort();
+        }
+        Ok(self.dir.join(name))
+    }
+
+    fn close(&self, attempt: AttemptId) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((task, file)) = open.remove(&attempt) {
+            task.abort();
+            file.remove();
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Door {
+    attempt: AttemptId,
+    token_hash: Arc<str>,
+    engine: watch::Receiver<Option<Handle>>,
+}
+
+fn routes(door: Door) -> Router {
+    Router::new()
+        .route("/api/v1/attempt/say", post(say))
+        .route("/api/v1/tickets", get(list))
+        .route("/api/v1/tickets/{ticket}", get(show))
+        .route("/api/v1/events", get(events_of_run))
+        .route("/healthz", get(|| async { Json(serde_json::json!({"status": "ok"})) }))
+        .fallback(refused)
+        .method_not_allowed_fallback(refused)
+        .layer(middleware::from_fn_with_state(door.clone(), check_token))
+        .with_state(door)
+}
+
+impl Door {
+    async fn engine(&self) -> Result<Handle, Failure> {
+        let mut engine = self.engine.clone();
+        let stopped = || Failure(Problem::new(Kind::Store, "the engine has stopped"));
+        let attached = engine.wait_for(Option::is_some).await.map_err(|_| stopped())?;
+        attached.clone().ok_or_else(stopped)
+    }
+
+    /// The engine, the attempt's milestone, and the attempt.
+    async fn own(&self) -> Result<(Handle, MilestoneId, Arc<Attempt>), Failure> {
+        let handle = self.engine().await?;
+        let missing = || Failure(Problem::new(Kind::NotFound, format!("there is no attempt '{}'", self.attempt)));
+        let milestone = *handle.catalog().attempts.get(&self.attempt).ok_or_else(missing)?;
+        let state = names::state(&handle, milestone)?;
+        let attempt = state.attempts.get(&self.attempt).cloned().ok_or_else(missing)?;
+        Ok((handle, milestone, attempt))
+    }
+
+    /// Puts a refused request on record.
+    async fn note(&self, what: String, why: &str) -> Failure {
+        if let Ok((handle, milestone, attempt)) = self.own().await {
+            let actor = Actor::Agent { role: attempt.role.clone(), attempt: self.attempt };
+            let action = Action::NoteRefusedRequest { attempt: self.attempt, what, why: why.to_owned() };
+            if let Err(e) = handle.submit(milestone, actor, action).await {
+                tracing::warn!("a refused request of {} could not be put on record: {e}", self.attempt);
+            }
+        }
+        Failure(Problem::new(Kind::Refused, why))
+    }
+}
+
+async fn check_token(State(door): State<Door>, headers: HeaderMap, request: Request, next: Next) -> Response {
+    let shown =
+        headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    match shown {
+        Some(shown) if token::fits(shown.trim(), &door.token_hash) => next.run(request).await,
+        Some(_) | None => {
+            let problem = Problem::new(Kind::Refused, "this socket opens to the token of its attempt only");
+            Failure(problem.hint("send `Authorization: Bearer $P0_TOKEN`")).into_response()
+        }
+    }
+}
+
+async fn refused(State(door): State<Door>, method: Method, uri: Uri) -> Failure {
+    door.note(format!("{method} {}", uri.path()), "an attempt may only speak for itself and look at its own milestone")
+        .await
+}
+
+/// For which ticket the attempt believes to speak.
+#[derive(Debug, Deserialize)]
+struct Meant {
+    ticket: Option<String>,
+}
+
+async fn say(State(door): State<Door>, Asked(meant): Asked<Meant>, Input(message): Input<Message>) -> Answer<Reply> {
+    let (handle, milestone, attempt) = door.own().await?;
+    if let Some(name) = meant.ticket {
+        let own = attempt.ticket.as_ref().map(ToString::to_string);
+        if own.as_deref() != Some(name.to_uppercase().as_str()) && name != "@mine" {
+            let what = format!("{} of {name}", message.word());
+            return Err(door.note(what, "an attempt speaks for its own ticket only").await);
+        }
+    }
+    let actor = Actor::Agent { role: attempt.role.clone(), attempt: door.attempt };
+    let action = Action::AttemptSaid { attempt: door.attempt, line: 0, message };
+    Ok(Json(handle.submit(milestone, actor, action).await?.reply))
+}
+
+async fn list(State(door): State<Door>) -> Answer<Vec<TicketDoc>> {
+    let (handle, milestone, _) = door.own().await?;
+    tickets::of_milestone(&handle, milestone)
+}
+
+async fn show(State(door): State<Door>, Part(name): Part<String>) -> Answer<TicketFull> {
+    let (handle, milestone, attempt) = door.own().await?;
+    let name = match (&attempt.ticket, name.as_str()) {
+        (Some(own), "@mine") => own.to_string(),
+        (None | Some(_), _) => name,
+    };
+    let found = names::ticket(&handle, &name)?;
+    if found.milestone != milestone {
+        return Err(door.note(format!("ticket {name}"), "an attempt looks at its own milestone only").await);
+    }
+    Ok(Json(tickets::full(&handle, &found)))
+}
+
+async fn events_of_run(
+    State(door): State<Door>,
+    headers: HeaderMap,
+    Asked(which): Asked<Which>,
+) -> Result<Response, Failure> {
+    let (handle, _, attempt) = door.own().await?;
+    let mut wanted = events::read_wish(&handle, &which, &headers)?;
+    wanted.filter.run = Some(attempt.run);
+    // The door's streams end with its connection; nothing announces the end of serving to it.
+    let (open, closing) = watch::channel(false);
+    let response = events::stream_of(handle, closing, wanted);
+    drop(open);
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::surface::client::Client;
+    use serde_json::{Value, json};
+
+    #[tokio::test]
+    async fn a_door_opens_to_its_token_only_and_closes() {
+        let dir = tempfile::tempdir().unwrap();
+        let doors = Doors::new(dir.path());
+        let attempt = AttemptId(uuid::Uuid::from_u128(0x1234_5678_9abc));
+        let socket = doors.open(attempt, &token::hash("right")).unwrap();
+        assert_eq!(socket.file_name().unwrap(), "123456789abc.sock");
+        let client = |token: &str| Client::Door { socket: socket.clone(), token: token.into() };
+        assert!(client("right").get::<Value>("/healthz").await.is_ok());
+        let refused = client("wrong").post::<Value>("/api/v1/attempt/say", &json!({})).await.unwrap_err();
+        assert_eq!(refused.kind.exit_code(), 6);
+        doors.close(attempt);
+        assert!(!socket.exists());
+    }
+
+    #[test]
+    fn doors_of_a_deep_directory_stand_in_the_temporary_one() {
+        assert_eq!(door_dir(Path::new("/data")), Path::new("/data/s"));
+        let deep = PathBuf::from("/").join("d".repeat(120));
+        let dir = door_dir(&deep);
+        assert!(
+            dir.join("0123456789ab.sock").as_os_str().len() <= MAX_PATH_BYTES || dir.starts_with(std::env::temp_dir())
+        );
+        assert_ne!(dir, door_dir(Path::new("/").join("e".repeat(120)).as_path()));
+    }
+}

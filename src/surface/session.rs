@@ -1,0 +1,185 @@
+//! Finding the holder of the data directory, or becoming it.
+use super::{
+    api::app::{self, App},
+    client::Client,
+    config::{env, files::Configs},
+    door::Doors,
+    error::{Kind, Problem},
+    serve::{self, Serving},
+};
+use crate::{
+    effects::clock,
+    engine::{
+        handle::AttemptDoor,
+        start::{Engine, Options, StartError, Stop},
+    },
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// How long to wait for another holder of the data directory.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// How long one try for the lock lasts before the socket is tried again.
+const LOCK_TRY: Duration = Duration::from_millis(250);
+
+/// What an in-process engine is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To look, or to write a command down.
+    Look,
+    /// To do the work and serve the socket, under this name.
+    Work(&'static str),
+}
+
+/// An engine that this process holds.
+pub(crate) struct Holding {
+    /// The engine.
+    pub(crate) engine: Engine,
+    /// The routes' state.
+    pub(crate) app: App,
+    /// The socket, where it is served.
+    pub(crate) serving: Option<Serving>,
+}
+
+impl Holding {
+    /// Closes the socket, then stops the engine.
+    pub(crate) async fn end(self, how: Stop) {
+        if let Some(serving) = self.serving {
+            serving.end().await;
+        }
+        self.engine.stop(how).await;
+    }
+}
+
+/// A way to the engine.
+pub(crate) struct Session {
+    /// For requests.
+    pub(crate) client: Client,
+    /// The engine, where this process holds it.
+    pub(crate) holding: Option<Holding>,
+}
+
+impl Session {
+    /// The attempt's door when this process belongs to one, else the holder, else an engine in this process.
+    pub(crate) async fn open(data_dir: &Path, purpose: Purpose) -> Result<Session, Problem> {
+        if let Some(client) = door_client()? {
+            return Ok(Session { client, holding: None });
+        }
+        let started = clock::monotonic();
+        loop {
+            if let Some(client) = find(data_dir).await {
+                return Ok(Session { client, holding: None });
+            }
+            match hold(data_dir, purpose, Configs::default(), LOCK_TRY).await {
+                Ok(holding) => {
+                    return Ok(Session {
+                        client: Client::Local(app::routes(holding.app.clone())),
+                        holding: Some(holding),
+                    });
+                }
+                // The lock is taken and nobody serves: a holder that is starting or stopping, or another command.
+                Err(StartFailure::Locked(_)) if started.elapsed() < LOCK_WAIT => {}
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+    }
+
+    /// Lets go of the engine, when this process holds one only to look.
+    pub(crate) async fn close(self) {
+        if let Some(holding) = self.holding {
+            holding.end(Stop::Now).await;
+        }
+    }
+}
+
+/// The holder, when there is one that answers.
+pub(crate) async fn find(data_dir: &Path) -> Option<Client> {
+    let client = Client::Socket(data_dir.to_path_buf());
+    client.is_alive().await.then_some(client)
+}
+
+/// The door of the attempt that this process belongs to, if it belongs to one.
+pub(crate) fn door_client() -> Result<Option<Client>, Problem> {
+    match env::door() {
+        None => Ok(None),
+        Some((Some(socket), token)) => Ok(Some(Client::Door { socket, token })),
+        Some((None, _)) => Err(Problem::new(Kind::Refused, "P0_TOKEN is set without P0_SOCKET")
+            .hint("an agent uses the socket it was given; a person unsets P0_TOKEN")),
+    }
+}
+
+/// Why this process does not hold the data directory.
+pub(crate) enum StartFailure {
+    /// Somebody else does.
+    Locked(Problem),
+    /// Anything else.
+    Other(Problem),
+}
+
+impl From<StartFailure> for Problem {
+    fn from(failure: StartFailure) -> Problem {
+        match failure {
+            StartFailure::Locked(problem) | StartFailure::Other(problem) => problem,
+        }
+    }
+}
+
+/// Takes the data directory and starts an engine on it.
+pub(crate) async fn hold(
+    data_dir: &Path,
+    purpose: Purpose,
+    configs: Configs,
+    wait: Duration,
+) -> Result<Holding, StartFailure> {
+    let doors = Arc::new(Doors::new(data_dir));
+    let works = matches!(purpose, Purpose::Work(_));
+    let door: Option<Arc<dyn AttemptDoor>> = if works { Some(doors.clone()) } else { None };
+    let options = Options {
+        data_dir: data_dir.to_path_buf(),
+        active: works,
+        wait,
+        door,
+        supervisor: sibling("p0").map_err(StartFailure::Other)?,
+        environment: env::environment(),
+        agent_env: {
+            let configs = configs.clone();
+            Arc::new(move |root, agent| configs.agent_env(root, agent).map_err(|e| e.detail))
+        },
+        die_at: env::var("P0_TEST_DIE_AT").and_then(|seq| seq.parse().ok()),
+    };
+    let engine = Engine::start(options).await.map_err(|e| match e {
+        StartError::Locked(_) => StartFailure::Locked(e.into()),
+        StartError::Store(_) | StartError::Other(_) => StartFailure::Other(e.into()),
+    })?;
+    if works {
+        doors.attach(engine.handle());
+    }
+    let name = match purpose {
+        Purpose::Look => "in this process",
+        Purpose::Work(name) => name,
+    };
+    let app = App::new(engine.handle(), configs, name);
+    let mut holding = Holding { engine, app, serving: None };
+    if works {
+        match serve::start(&holding.app, app::routes(holding.app.clone()), data_dir) {
+            Ok(serving) => holding.serving = Some(serving),
+            Err(problem) => {
+                holding.end(Stop::Now).await;
+                return Err(StartFailure::Other(problem));
+            }
+        }
+    }
+    Ok(holding)
+}
+
+/// A program of this installation: beside the one that runs now.
+pub(crate) fn sibling(name: &str) -> Result<PathBuf, Problem> {
+    let own = std::env::current_exe()
+        .map_err(|e| Problem::new(Kind::General, format!("finding this program's own file: {e}")))?;
+    // Whatever this file is called, it is `p0` unless it is `p0d`.
+    let is_daemon = own.file_stem().is_some_and(|stem| stem == "p0d");
+    if name == "p0" && !is_daemon { Ok(own) } else { Ok(own.with_file_name(name)) }
+}

@@ -1,0 +1,23 @@
+//! The command line with the real binary: every test has a home, a data directory and a repository of its own, agents
+//! are small Python programs, and what people read is compared whole.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test may stop at the first surprise, start processes and read the clock"
+)]
+
+mod agents;
+mod env;
+mod input;
+mod mask;
+mod ownership;
+mod plans;
+mod record;
+mod rights;
+mod rules;
+mod sharing;
+mod store;
+mod tracker;
+mod words;

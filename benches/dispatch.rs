@@ -1,0 +1,150 @@
+//! How long it takes from "what I waited for has landed" until the agent of the next ticket runs.
+//!
+//! An engine carries out chains of tickets, each of which waits for the one before. The beginning is the moment of
+//! `integration.landed` (taken before its frame is made durable, and cut to the millisecond: both make the figure
+//! larger, never smaller); the end is the first word of the next agent, read from a named pipe. In between: two durable
+//! frames, a worktree, the agent's input, a supervisor, and the agent's shell.
+//!
+//! The baselines start the same shell, which says the same word into the same pipe: by itself, and after a
+//! `git worktree add` of the same commit.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "a bench may stop at the first surprise, reads clocks, starts processes and prints"
+)]
+
+mod harness;
+
+use harness::{
+    Case, Group, engine, folder,
+    repo::{self, Repo},
+};
+use p0::{
+    engine::{handle::Handle, start::Stop},
+    model::{id::MilestoneId, record::Record},
+};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use std::{
+    collections::BTreeMap,
+    fs::OpenOptions,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::mpsc::{self, Receiver},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+/// Tickets of a chain.
+const CHAIN: usize = 10;
+const ROUNDS: usize = 7;
+
+/// A word that an agent said into the pipe, and when it was read.
+type Word = (String, Instant, SystemTime);
+
+/// Makes the pipe and reads it for as long as the bench lasts.
+fn listen(path: &Path) -> Receiver<Word> {
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    // Open for writing too: so it does not end between two agents.
+    let pipe = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let (said, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if said.send((line, Instant::now(), SystemTime::now())).is_err() {
+                return;
+            }
+        }
+    });
+    heard
+}
+
+/// What the engine's chains are made of.
+struct Chains<'a> {
+    runtime: &'a Runtime,
+    handle: Handle,
+    repo: &'a Repo,
+    dir: &'a Path,
+    pipe: &'a Path,
+    heard: &'a Receiver<Word>,
+    done: u32,
+}
+
+impl Chains<'_> {
+    /// One chain: the seconds from each landing to the next agent's first word.
+    fn run(&mut self) -> Vec<f64> {
+        self.done += 1;
+        let key = format!("C{}", self.done);
+        let agent = repo::agent(self.dir, &key, CHAIN, true, &self.pipe.display().to_string());
+        let milestone = MilestoneId(Uuid::from_u128(u128::from(self.done)));
+        let start = engine::start_run(&self.handle, milestone, &key, &self.repo.root, &self.repo.head, &agent, 4);
+        let records = self.runtime.block_on(engine::run_to_done(&self.handle, milestone, start));
+        let words: BTreeMap<String, f64> = self
+            .heard
+            .try_iter()
+            .map(|(ticket, _, at)| (ticket, at.duration_since(UNIX_EPOCH).unwrap().as_secs_f64()))
+            .collect();
+        let landed = |ticket: &str| {
+            let is_it = |r: &&Record| r.ticket.as_ref().is_some_and(|t| t.to_string() == ticket);
+            repo::second_of(records.iter().filter(is_it), "integration.landed")
+        };
+        (2..=CHAIN).map(|n| words[&format!("{key}-{n}")] - landed(&format!("{key}-{}", n - 1))).collect()
+    }
+}
+
+/// Starts the shell that says a word, in `cwd`; waits for the word.
+fn shell(pipe: &Path, cwd: &Path, heard: &Receiver<Word>) -> Instant {
+    let mut child = Command::new("sh").args(["-c", "echo word >\"$0\""]).arg(pipe).current_dir(cwd).spawn().unwrap();
+    let (_, at, _) = heard.recv().unwrap();
+    child.wait().unwrap();
+    at
+}
+
+/// `git worktree add`, then the shell in it: the seconds until its word.
+fn worktree_and_shell(repo: &Repo, tree: &Path, pipe: &Path, heard: &Receiver<Word>) -> f64 {
+    let text = tree.display().to_string();
+    let start = Instant::now();
+    repo.git(&["worktree", "add", "-q", "--detach", &text, &repo.head]);
+    let took = (shell(pipe, tree, heard) - start).as_secs_f64();
+    repo.git(&["worktree", "remove", "--force", &text]);
+    took
+}
+
+fn main() {
+    if !harness::is_bench() {
+        return;
+    }
+    let dir = folder();
+    let repo = Repo::new(&dir.path().join("repo"));
+    let pipe: PathBuf = dir.path().join("pipe");
+    let heard = listen(&pipe);
+    let runtime = engine::runtime();
+    let engine = runtime.block_on(engine::start(&dir.path().join("data"), true));
+    let mut chains = Chains {
+        runtime: &runtime,
+        handle: engine.handle(),
+        repo: &repo,
+        dir: dir.path(),
+        pipe: &pipe,
+        heard: &heard,
+        done: 0,
+    };
+
+    const SHELL: &str = "sh alone";
+    const BY_HAND: &str = "git worktree add + sh";
+    let tree = dir.path().join("tree");
+    let cases = vec![
+        Case::new(SHELL, &[], || {
+            let one = |_| {
+                let start = Instant::now();
+                (shell(&pipe, &repo.root, &heard) - start).as_secs_f64()
+            };
+            (1..CHAIN).map(one).collect()
+        }),
+        Case::new(BY_HAND, &[SHELL], || (1..CHAIN).map(|_| worktree_and_shell(&repo, &tree, &pipe, &heard)).collect()),
+        Case::new("p0: landed → next agent runs", &[BY_HAND, SHELL], || chains.run()),
+    ];
+    Group { title: "Dispatch, on a repository of 100 files", unit: "dispatch", rounds: ROUNDS, cases }.measure();
+    runtime.block_on(engine.stop(Stop::Now));
+}

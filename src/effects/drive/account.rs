@@ -180,7 +180,7 @@ impl Account {
     /// The `usage` line, when it says something that the last one did not.
     pub(super) fn usage_line(&mut self) -> Option<Value> {
         let used = self.used();
-        if used == Tokens::default() && !self.knows_cost {
+        if used == Tokens::default() && self.spent() == 0.0 {
             return None;
         }
         let mut line = json!({

@@ -26,7 +26,7 @@ pub(super) enum Line {
 pub(super) struct Program {
     pub(super) child: Child,
     pub(super) stdin: Option<ChildStdin>,
-    pub(super) lines: mpsc::Receiver<Line>,
+    pub(super) lines: Option<mpsc::Receiver<Line>>,
     group: Option<Pid>,
 }
 
@@ -57,7 +57,7 @@ impl Program {
             tokio::spawn(async move { read(err, sender, |bytes, _| Line::Err(bytes)).await });
         }
         let stdin = child.stdin.take();
-        Ok(Program { child, stdin, lines, group })
+        Ok(Program { child, stdin, lines: Some(lines), group })
     }
 
     /// Signals everything in its group that is alive.

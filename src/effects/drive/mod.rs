@@ -34,14 +34,18 @@
 //! | `rules` | what a line means |
 //! | `account` | session, usage and activity of the attempt |
 //! | `complaint` | what an error means |
+//! | `log` | the program's stderr: complaints that nothing else tells of |
 //! | `out` | the lines written |
 //! | `acp` | dialect `acp`: the client |
 //! | `door` | asking a person, through the attempt's socket |
 
 mod account;
+mod acp;
 mod child;
 mod complaint;
+mod door;
 mod file;
+mod log;
 mod out;
 mod plan;
 mod rules;

@@ -1,7 +1,9 @@
 //! From the drive file to the exit code.
 use super::{
     account::Account,
+    acp::Conversation,
     complaint::{Classes, Complaint, Failure},
+    door::Door,
     file::{Drive, Resume},
     out::{Out, note},
     plan::{Plan, own_variables},
@@ -11,7 +13,7 @@ use super::{
 use crate::{
     effects::clock,
     model::{
-        adapter::ErrorClass,
+        adapter::{Dialect, ErrorClass},
         protocol::AgentInput,
     },
 };
@@ -161,6 +163,26 @@ impl<'a> Attempt<'a> {
         if let Err(why) = plan.write_files() {
             return Verdict::NotTried(BAD_IO, why);
         }
+        let ended = if self.drive.adapter.dialect == Dialect::Acp {
+            let conversation = Conversation {
+                drive: self.drive,
+                input: self.input,
+                door: Door::of(&self.own),
+                out: &mut self.out,
+                heard: &mut self.heard,
+                stop: self.stop.clone(),
+            };
+            conversation.run(&plan, resume).await
+        } else {
+            self.stream(&plan).await
+        };
+        match ended {
+            Ok(end) => self.judge(end),
+            Err(why) => Verdict::NotTried(NOT_STARTED, why),
+        }
+    }
+
+    async fn stream(&mut self, plan: &Plan) -> Result<End, String> {
         let stream = Stream {
             adapter: &self.drive.adapter,
             rules: &self.rules,
@@ -169,10 +191,7 @@ impl<'a> Attempt<'a> {
             heard: &mut self.heard,
             stop: self.stop.clone(),
         };
-        match stream.run(&plan, &self.drive.worktree).await {
-            Ok(end) => self.judge(end),
-            Err(why) => Verdict::NotTried(NOT_STARTED, why),
-        }
+        stream.run(plan, &self.drive.worktree).await
     }
 
     /// Whether the program's end is the end of the agent's turn.

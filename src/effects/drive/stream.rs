@@ -2,6 +2,7 @@
 use super::{
     child::{Line, Program},
     complaint::{Classes, Complaint},
+    log::Log,
     out::{Out, note},
     plan::Plan,
     rules::{Heard, Rules},
@@ -13,7 +14,6 @@ use crate::{
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeMap, VecDeque},
     io::{self, Write},
     path::Path,
     pin::Pin,
@@ -24,8 +24,6 @@ use tokio::{io::AsyncWriteExt, sync::watch, time::Sleep};
 
 /// How long output may still come once the program has ended: a process it left behind may hold the pipe.
 const LAST_OUTPUT: Duration = Duration::from_millis(500);
-/// Lines of stderr that are kept as the reason of a failure that has no other.
-const TAIL: usize = 12;
 
 /// How the program ended.
 #[derive(Debug)]
@@ -51,15 +49,6 @@ pub(super) struct Stream<'a> {
     pub(super) stop: watch::Receiver<bool>,
 }
 
-/// What was complained of.
-#[derive(Default)]
-struct Complaints {
-    counts: BTreeMap<usize, u32>,
-    last: Option<Complaint>,
-    over: bool,
-    tail: VecDeque<String>,
-}
-
 impl Stream<'_> {
     /// Runs the program of `plan` to its end.
     ///
@@ -75,9 +64,10 @@ impl Stream<'_> {
                 let _ = stdin.shutdown().await;
             });
         }
+        let Some(mut lines) = program.lines.take() else { return Err("its pipes are gone".to_owned()) };
         let grace = Duration::from_millis(self.adapter.grace_ms);
         let (mut status, mut stopped, mut silent, mut killed) = (None, false, false, false);
-        let mut complaints = Complaints::default();
+        let mut log = Log::default();
         let mut alarm: Option<Pin<Box<Sleep>>> = None;
         let mut ending = false;
         let mut stop = self.stop.clone();
@@ -92,8 +82,8 @@ impl Stream<'_> {
                         alarm = Some(Box::pin(tokio::time::sleep(grace)));
                     }
                 }
-                line = program.lines.recv(), if !silent => match line {
-                    Some(line) => self.take(&line, &mut complaints),
+                line = lines.recv(), if !silent => match line {
+                    Some(line) => self.take(&line, &mut log),
                     None => silent = true,
                 },
                 ended = program.child.wait(), if status.is_none() => {
@@ -109,7 +99,7 @@ impl Stream<'_> {
                     alarm = Some(Box::pin(tokio::time::sleep(LAST_OUTPUT)));
                 }
             }
-            if complaints.over && !ending {
+            if log.over && !ending {
                 ending = true;
                 note("the program tries the same again and again: it is ended");
                 program.signal(Signal::TERM);
@@ -118,80 +108,50 @@ impl Stream<'_> {
         }
         // Whoever is left of its group has nobody to work for.
         program.signal(if ending { Signal::KILL } else { Signal::TERM });
-        let tail = complaints.tail.into_iter().collect::<Vec<_>>().join("\n");
-        Ok(End { status: status.flatten(), stopped, complaint: complaints.last, tail })
+        let tail = log.tail();
+        Ok(End { status: status.flatten(), stopped, complaint: log.complaint, tail })
     }
 
-    fn take(&mut self, line: &Line, complaints: &mut Complaints) {
+    fn take(&mut self, line: &Line, log: &mut Log) {
         match line {
             Line::Err(bytes) => {
                 let text = String::from_utf8_lossy(bytes);
                 let _ = writeln!(io::stderr(), "{text}");
-                complaints.remember(&text);
-                self.complain(&text, complaints);
+                log.line(&text, self.classes);
             }
             Line::Out { bytes, cut } if self.adapter.dialect == Dialect::Text || *cut => {
                 let text = String::from_utf8_lossy(bytes);
                 let text = text.trim_end_matches('\r');
                 self.out.native_text(text);
                 if self.adapter.dialect == Dialect::Text {
-                    complaints.remember(text);
-                    self.complain(text, complaints);
-                    self.event(&json!({ "line": text }), complaints);
+                    log.line(text, self.classes);
+                    self.event(&json!({ "line": text }), log);
                 }
             }
             Line::Out { bytes, .. } => match serde_json::from_slice::<Value>(bytes.trim_ascii()) {
                 Ok(event) if event.is_object() => {
                     self.out.native(bytes, &event);
-                    self.event(&event, complaints);
+                    self.event(&event, log);
                 }
                 _ if bytes.trim_ascii().is_empty() => {}
                 _ => {
                     let text = String::from_utf8_lossy(bytes);
                     self.out.native_text(text.trim_end_matches('\r'));
-                    complaints.remember(&text);
-                    self.complain(&text, complaints);
+                    log.line(&text, self.classes);
                 }
             },
         }
     }
 
-    fn event(&mut self, event: &Value, complaints: &mut Complaints) {
+    fn event(&mut self, event: &Value, log: &mut Log) {
         let effect = self.rules.take(event, self.heard, clock::now());
         effect.lines.iter().for_each(|line| self.out.say(line));
         // In text every line is progress, complaints included: only what is counted shows that work goes on.
         if effect.progress && self.adapter.dialect != Dialect::Text {
-            complaints.counts.clear();
+            log.progress();
         }
     }
 
-    /// A line of log may tell of a failure that nothing else tells of.
-    fn complain(&self, line: &str, complaints: &mut Complaints) {
-        let Some((at, rule)) = self.classes.consequence(line) else { return };
-        let complaint = Complaint { class: Some(rule.class), ..Complaint::words(line) };
-        if rule.fatal {
-            complaints.last = Some(complaint);
-            return;
-        }
-        let count = complaints.counts.entry(at).or_default();
-        *count += 1;
-        if *count >= rule.give_up_after {
-            complaints.last = Some(complaint);
-            complaints.over = true;
-        }
-    }
-}
-
-impl Complaints {
-    fn remember(&mut self, line: &str) {
-        let line = line.trim();
-        if !line.is_empty() {
-            self.tail.push_back(line.chars().take(500).collect());
-            if self.tail.len() > TAIL {
-                self.tail.pop_front();
-            }
-        }
-    }
 }
 
 /// When the alarm rings; never when there is none.

@@ -1,4 +1,5 @@
 //! Hands on the world: git, processes, the clock. Nothing in here decides; every hand answers with what it saw.
 pub mod clock;
+pub mod drive;
 pub mod git;
 pub mod process;

@@ -18,6 +18,7 @@ pub mod record;
 pub mod rejection;
 pub mod reply;
 pub mod run;
+pub mod sandbox;
 pub mod schema;
 pub mod settings;
 pub mod spec;

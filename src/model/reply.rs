@@ -36,6 +36,11 @@ pub enum Reply {
         /// The fencing token.
         fence: Fence,
     },
+    /// It is on record, and it was refused: an attempt said what it may not, or asked for what it cannot have.
+    Refused {
+        /// A sentence that the attempt can act on.
+        why: String,
+    },
     /// The report no longer applies, or was known already; nothing changed.
     Ignored,
 }

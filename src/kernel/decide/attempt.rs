@@ -45,20 +45,21 @@ pub(super) fn said(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message)
             return Ok(Reply::Ignored);
         }
     }
-    take(cx, id, line, message)?;
-    Ok(Reply::Ok)
+    let refused = take(cx, id, line, message)?;
+    Ok(refused.map_or(Reply::Ok, |why| Reply::Refused { why }))
 }
 
-fn take(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<(), Rejection> {
+/// Takes it, or puts on record why not; the answer is that reason.
+fn take(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<Option<String>, Rejection> {
     let (scope, agent) = (cx.scope_of(id)?, cx.agent(id)?);
     let rights = cx.attempt(id)?.rights;
     if let Err(why) = may_say(rights, message) {
-        cx.emit_as(agent, scope, Event::RightsRefused { what: message.word().to_owned(), why });
-        return Ok(());
+        cx.emit_as(agent, scope, Event::RightsRefused { what: message.word().to_owned(), why: why.clone() });
+        return Ok(Some(why));
     }
     if let Err(why) = sound(message) {
-        cx.emit_engine(scope, Event::ResultIgnored { what: message.word().to_owned(), why });
-        return Ok(());
+        cx.emit_engine(scope, Event::ResultIgnored { what: message.word().to_owned(), why: why.clone() });
+        return Ok(Some(why));
     }
     cx.emit_as(agent.clone(), scope.clone(), Event::AttemptReported { line, message: message.clone() });
     match message {
@@ -70,7 +71,7 @@ fn take(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<
             cx.emit_as(agent, scope, Event::LearningRecorded { id: learning, text: text.clone() });
         }
         Message::RequestFiles { create, modify, reason } => {
-            finding::request_files(cx, id, create, modify, reason)?;
+            return finding::request_files(cx, id, create, modify, reason);
         }
         Message::RateLimited { retry_after_s } => {
             let seconds = retry_after_s.unwrap_or(USUAL_RATE_LIMIT_S).clamp(LEAST_RATE_LIMIT_S, 7 * 24 * 3600);
@@ -97,7 +98,7 @@ fn take(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<
         | Message::Feedback { .. }
         | Message::Curate { .. } => {}
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Whether the numbers of a message can be true.

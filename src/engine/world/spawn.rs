@@ -145,6 +145,10 @@ impl World {
                 argv.extend(agent.command.iter().cloned());
                 argv
             }
+            AgentKind::Cli => {
+                let file = self.attempt_dir(attempt.id).join("tmp/drive.json");
+                vec![self.options.supervisor.display().to_string(), "__drive".to_owned(), file.display().to_string()]
+            }
         };
         let mut env: BTreeMap<String, String> = self.options.environment.agents.iter().cloned().collect();
         if !agent.env_names.is_empty() {

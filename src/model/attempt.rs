@@ -3,6 +3,7 @@ use super::{
     Time,
     id::{AgentName, AttemptId, BlobId, CommitId, RoleName, RunId, StageName, TicketId},
     protocol::{FailureClass, Message},
+    sandbox::{Applied, Denied, Redacted},
     workflow::Rights,
 };
 use schemars::JsonSchema;
@@ -145,6 +146,15 @@ pub struct ExitReport {
     pub orphans: u32,
     /// The last lines of stderr, for people.
     pub stderr_tail: String,
+    /// What it tried and its sandbox did not let it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<Denied>,
+    /// Secrets that were left out of its output.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<Redacted>,
+    /// Its sandbox as it really was; `None` = it had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confined: Option<Applied>,
 }
 
 impl ExitReport {
@@ -161,6 +171,9 @@ impl ExitReport {
             truncated: false,
             orphans: 0,
             stderr_tail: String::new(),
+            denied: Vec::new(),
+            redacted: Vec::new(),
+            confined: None,
         }
     }
 }

@@ -320,6 +320,22 @@ events! {
         /// Why not.
         why: String,
     }
+    /// A program tried what its sandbox does not let it.
+    SandboxDenied = "sandbox.denied" {
+        /// `read`, `write`, `connect`, …
+        operation: String,
+        /// The file, socket or process.
+        path: String,
+        /// How often.
+        times: u64,
+    }
+    /// A program showed a secret; what is kept has its name in its place.
+    SecretRedacted = "secret.redacted" {
+        /// The variable that holds it.
+        name: String,
+        /// How often.
+        times: u64,
+    }
     /// A plan or a set of reports was refused whole.
     PlanRefused = "plan.refused" {
         /// A sentence each.

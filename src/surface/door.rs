@@ -13,6 +13,7 @@ use super::{
     token,
 };
 use crate::{
+    effects::process,
     engine::handle::{AttemptDoor, Handle},
     model::{
         actor::Actor,
@@ -40,9 +41,15 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 use tokio::{sync::watch, task::JoinHandle};
+
+/// Requests with a wrong token that are put on record, for each door.
+const MOST_GUESSES: u32 = 20;
 
 /// Every open door. The engine opens them; they lead to the engine once it is attached.
 pub(crate) struct Doors {
@@ -120,7 +127,8 @@ impl AttemptDoor for Doors {
         make_dir(&self.dir)?;
         let name = door_name(attempt);
         let (listener, file) = socket::bind(&self.dir, &name)?;
-        let door = Door { attempt, token_hash: token_hash.into(), engine: self.engine.subscribe() };
+        let door =
+            Door { attempt, token_hash: token_hash.into(), engine: self.engine.subscribe(), guesses: Arc::default() };
         let routes = routes(door);
         let task = self.runtime.spawn(async move {
             if let Err(e) = axum::serve(listener, routes).await {
@@ -148,6 +156,8 @@ struct Door {
     attempt: AttemptId,
     token_hash: Arc<str>,
     engine: watch::Receiver<Option<Handle>>,
+    /// Requests with a wrong token, or none.
+    guesses: Arc<AtomicU32>,
 }
 
 fn routes(door: Door) -> Router {
@@ -202,7 +212,12 @@ async fn check_token(State(door): State<Door>, headers: HeaderMap, request: Requ
     match shown {
         Some(shown) if token::fits(shown.trim(), &door.token_hash) => next.run(request).await,
         Some(_) | None => {
-            let problem = Problem::new(Kind::Refused, "this socket opens to the token of its attempt only");
+            let why = "this socket opens to the token of its attempt only";
+            // Before the engine is attached there is no log to write to, and a flood of guesses is one try.
+            if door.engine.borrow().is_some() && door.guesses.fetch_add(1, Ordering::Relaxed) < MOST_GUESSES {
+                door.note("a request without the token of this socket".to_owned(), why).await;
+            }
+            let problem = Problem::new(Kind::Refused, why);
             Failure(problem.hint("send `Authorization: Bearer $P0_TOKEN`")).into_response()
         }
     }
@@ -228,6 +243,7 @@ async fn say(State(door): State<Door>, Asked(meant): Asked<Meant>, Input(message
             return Err(door.note(what, "an attempt speaks for its own ticket only").await);
         }
     }
+    let message = without_secrets(&handle.attempt_dir(door.attempt), message)?;
     let actor = Actor::Agent { role: attempt.role.clone(), attempt: door.attempt };
     let action = Action::AttemptSaid { attempt: door.attempt, line: 0, message };
     Ok(Json(handle.submit(milestone, actor, action).await?.reply))
@@ -279,6 +295,18 @@ async fn learnings(State(door): State<Door>) -> Answer<Vec<LearningInput>> {
     let state = names::state(&handle, milestone)?;
     let kept = state.learnings.iter().filter(|(_, learning)| learning.curated != Some(false));
     Ok(Json(kept.map(|(id, learning)| LearningInput { id: id.0.clone(), text: learning.text.clone() }).collect()))
+}
+
+/// The message as it may be kept.
+fn without_secrets(dir: &Path, message: Message) -> Result<Message, Failure> {
+    let (redactor, mut counts) = (process::redactor(dir), BTreeMap::new());
+    let bad = |e: serde_json::Error| Failure(Problem::general(&e));
+    let clean = redactor.redact(&serde_json::to_vec(&message).map_err(bad)?, &mut counts);
+    if counts.is_empty() {
+        return Ok(message);
+    }
+    process::note_redacted(dir, &counts);
+    serde_json::from_slice(&clean).map_err(bad)
 }
 
 async fn list(State(door): State<Door>) -> Answer<Vec<TicketDoc>> {

@@ -18,6 +18,7 @@ mod plans;
 mod record;
 mod rights;
 mod rules;
+mod sandbox;
 mod sharing;
 mod store;
 mod tracker;

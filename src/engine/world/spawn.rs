@@ -66,11 +66,7 @@ impl World {
         {
             tracing::warn!("ending an earlier supervisor: {e}");
         }
-        match std::fs::remove_dir_all(dir) {
-            Ok(()) => Ok(()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(format!("{}: {e}", dir.display())),
-        }
+        process::remove_tree(dir).map_err(|e| format!("{}: {e}", dir.display()))
     }
 
     fn prepare(&self, state: &Aggregate, attempt: &Attempt) -> Result<Prepared, String> {

@@ -133,6 +133,7 @@ pub(super) fn exited(cx: &mut Cx<'_>, id: AttemptId, report: &ExitReport) -> Res
     let (agent, rights) = (cx.agent(id)?, cx.attempt(id)?.rights);
     cx.emit_engine(scope.clone(), Event::AttemptExited { report: report.clone() });
     approval::close_all(cx, id);
+    kept_in(cx, id, report)?;
     for said in &report.staged {
         if let Err(why) = may_say(rights, &said.message) {
             let what = said.message.word().to_owned();
@@ -147,6 +148,26 @@ pub(super) fn exited(cx: &mut Cx<'_>, id: AttemptId, report: &ExitReport) -> Res
         Ending::Exited { .. } | Ending::Signaled { .. } | Ending::Stopped | Ending::NeverRan | Ending::Lost { .. } => {}
     }
     Ok(Reply::Ok)
+}
+
+/// Events about what the sandbox did not let it do, and what was left out of its output.
+fn kept_in(cx: &mut Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<(), Rejection> {
+    /// Tries of one attempt that get an event each; the report has them all.
+    const MOST_DENIED: usize = 50;
+    let (scope, agent) = (cx.scope_of(id)?, cx.agent(id)?);
+    for denied in report.denied.iter().take(MOST_DENIED) {
+        let event = Event::SandboxDenied {
+            operation: denied.operation.clone(),
+            path: denied.path.clone(),
+            times: denied.times,
+        };
+        cx.emit_as(agent.clone(), scope.clone(), event);
+    }
+    for redacted in &report.redacted {
+        let event = Event::SecretRedacted { name: redacted.name.clone(), times: redacted.times };
+        cx.emit_as(agent.clone(), scope.clone(), event);
+    }
+    Ok(())
 }
 
 /// The program could not be started at all. That is no fault of the ticket; after a few times in a row the run fails,

@@ -107,6 +107,8 @@ pub fn evolve(state: &mut Aggregate, draft: &Draft) {
         Event::AttemptTimedOut { .. }
         | Event::OwnershipExtensionRequested { .. }
         | Event::PlanRefused { .. }
+        | Event::SandboxDenied { .. }
+        | Event::SecretRedacted { .. }
         | Event::ResultIgnored { .. }
         | Event::JournalRepaired { .. }
         | Event::StoreRebuilt { .. } => {}

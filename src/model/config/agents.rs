@@ -96,10 +96,9 @@ impl AgentConfig {
             Adapter::builtin(&self.kind)
         };
         known.ok_or_else(|| {
-            let mut known = vec!["command", "playbook"];
-            known.extend(Adapter::builtin_names());
-            let own: Vec<&str> = tables.keys().map(String::as_str).collect();
-            known.extend(own);
+            let own = tables.keys().cloned();
+            let fixed = ["command", "playbook"].into_iter().chain(Adapter::builtin_names()).map(str::to_owned);
+            let known: Vec<String> = fixed.chain(own).collect();
             BadConfig::UnknownKind { agent: agent.to_owned(), kind: self.kind.clone(), known: known.join(", ") }
         })
     }

@@ -11,6 +11,7 @@ pub mod effect;
 pub mod event;
 pub mod files;
 pub mod id;
+pub mod permission;
 pub mod protocol;
 pub mod record;
 pub mod rejection;

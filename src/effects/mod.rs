@@ -1,4 +1,6 @@
 //! Hands on the world: git, processes, the clock. Nothing in here decides; every hand answers with what it saw.
 pub mod clock;
+pub mod drive;
 pub mod git;
 pub mod process;
+pub mod sandbox;

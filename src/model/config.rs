@@ -2,6 +2,7 @@
 //! surface's business.
 use super::{
     id::{AgentName, RoleName},
+    sandbox::SandboxConfig,
     settings::{AgentKind, AgentSettings, Budget, Limits, RoleSettings, Settings},
     workflow::{Rights, Work, Workflow},
 };
@@ -57,6 +58,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Budget.
     pub budget: BudgetConfig,
+    /// What agents may touch.
+    pub sandbox: SandboxConfig,
 }
 
 /// `[agents.NAME]`.
@@ -74,6 +77,9 @@ pub struct AgentConfig {
     /// Variables it gets beside the allow-listed environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// What its sandbox has other than `[sandbox]`.
+    #[serde(default)]
+    pub sandbox: SandboxConfig,
 }
 
 /// `[roles.NAME]` and `[specialists.NAME]`.
@@ -88,6 +94,8 @@ pub struct RoleConfig {
     pub idle_s: Option<u64>,
     /// Instruction beside the role's template.
     pub prompt: Option<String>,
+    /// What its sandbox has other than its agent's.
+    pub sandbox: SandboxConfig,
 }
 
 /// `[gates]`.
@@ -273,6 +281,7 @@ impl Config {
                 usd: over.budget_usd.or(self.budget.usd),
                 tokens: over.budget_tokens.or(self.budget.tokens),
             },
+            sandbox: Some(self.sandbox.clone()),
         })
     }
 
@@ -343,6 +352,7 @@ impl Config {
                     timeout_s: config.timeout_s.unwrap_or(1800),
                     idle_s: config.idle_s,
                     prompt: config.prompt,
+                    sandbox: config.sandbox,
                 },
             );
         }
@@ -366,7 +376,8 @@ impl AgentConfig {
             }
             other => return Err(BadConfig::UnknownKind { agent: name.to_owned(), kind: other.to_owned() }),
         };
-        Ok(AgentSettings { kind, command, env_names: self.env.keys().cloned().collect() })
+        let env_names = self.env.keys().cloned().collect();
+        Ok(AgentSettings { kind, command, env_names, sandbox: self.sandbox.clone() })
     }
 }
 

@@ -3,6 +3,7 @@
 //! What is never in here: input or output, a clock, randomness, async, or a rule about what may happen. Everything is
 //! plain data that serde can write down; what is stored carries a version (see [`event`]).
 pub mod actor;
+pub mod adapter;
 pub mod aggregate;
 pub mod attempt;
 pub mod command;
@@ -17,6 +18,7 @@ pub mod record;
 pub mod rejection;
 pub mod reply;
 pub mod run;
+pub mod sandbox;
 pub mod schema;
 pub mod settings;
 pub mod spec;

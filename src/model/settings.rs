@@ -1,6 +1,7 @@
 //! What decided a run beside the spec: the resolved configuration, recorded in `run.started`.
 use super::{
     id::{AgentName, RoleName},
+    sandbox::{self, Sandbox, SandboxConfig},
     workflow::Rights,
 };
 use schemars::JsonSchema;
@@ -26,6 +27,9 @@ pub struct AgentSettings {
     pub command: Vec<String>,
     /// Names of the variables that the configuration gives it.
     pub env_names: Vec<String>,
+    /// What its sandbox has other than the run's.
+    #[serde(default, skip_serializing_if = "SandboxConfig::is_empty")]
+    pub sandbox: SandboxConfig,
 }
 
 /// Who plays a role, and within what limits.
@@ -41,6 +45,9 @@ pub struct RoleSettings {
     pub idle_s: Option<u64>,
     /// The role's own instruction, beside its template.
     pub prompt: Option<String>,
+    /// What its sandbox has other than the agent's.
+    #[serde(default, skip_serializing_if = "SandboxConfig::is_empty")]
+    pub sandbox: SandboxConfig,
 }
 
 /// Limits of a run.
@@ -97,9 +104,20 @@ pub struct Settings {
     pub limits: Limits,
     /// Budget.
     pub budget: Budget,
+    /// What agents may touch; `None` in runs recorded before there was a sandbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxConfig>,
 }
 
 impl Settings {
+    /// What an attempt of this agent in this role is confined to.
+    pub fn sandbox_of(&self, role: &RoleName, agent: &AgentName) -> Sandbox {
+        let usual = SandboxConfig::default();
+        let agent = self.agents.get(agent).map_or(&usual, |agent| &agent.sandbox);
+        let role = self.roles.get(role).map_or(&usual, |role| &role.sandbox);
+        sandbox::resolve(self.sandbox.as_ref(), agent, role)
+    }
+
     /// The names of the configured specialists, in order.
     pub fn specialists(&self) -> impl Iterator<Item = &RoleName> {
         self.roles.iter().filter(|(_, r)| r.rights == Rights::Specialist).map(|(name, _)| name)

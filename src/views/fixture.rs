@@ -68,6 +68,7 @@ fn run() -> Run {
             generated: vec![],
             limits: Limits::default(),
             budget: Budget::default(),
+            sandbox: None,
         }
         .into(),
         spec_hash: "00".into(),

@@ -1,4 +1,5 @@
 //! The lines of an agent of kind `command`: JSON objects with a string `type` are messages, everything else is log.
+//! `{"native": …}` is log that is JSON: what the driver heard from an agent's program, word for word.
 //! What a message means, and whether its fields are right, is for `model::protocol` to say.
 
 use serde_json::Value;
@@ -8,7 +9,7 @@ use serde_json::Value;
 pub enum Line {
     /// A JSON object with a string `type`.
     Message(Value),
-    /// Plain text, kept as log. Invalid UTF-8 is replaced.
+    /// Plain text, or an object with the key `native` and without `type`, kept as log. Invalid UTF-8 is replaced.
     Log(String),
     /// Begins like a message but is none; kept as log and counted.
     Malformed(String),
@@ -22,6 +23,7 @@ pub fn parse_line(bytes: &[u8]) -> Line {
     }
     match serde_json::from_slice::<Value>(trimmed) {
         Ok(value) if value.get("type").is_some_and(Value::is_string) => Line::Message(value),
+        Ok(value) if value.get("native").is_some() && value.get("type").is_none() => Line::Log(text(bytes)),
         Ok(_) | Err(_) => Line::Malformed(text(bytes)),
     }
 }
@@ -47,6 +49,14 @@ mod tests {
         assert_eq!(parse_line(b""), Line::Log(String::new()));
         assert_eq!(parse_line(b"[1,2]"), Line::Log("[1,2]".into()));
         assert_eq!(parse_line(b"\xff\xfe"), Line::Log("\u{fffd}\u{fffd}".into()));
+    }
+
+    #[test]
+    fn native_lines_are_log() {
+        for line in ["{\"native\":{\"type\":\"verdict\"}}", "{\"native\":\"hello\",\"cut_bytes\":9}", " {\"native\":null}"] {
+            assert_eq!(parse_line(line.as_bytes()), Line::Log(line.into()));
+        }
+        assert_eq!(parse_line(b"{\"native\":1,\"type\":7}"), Line::Malformed("{\"native\":1,\"type\":7}".into()));
     }
 
     #[test]

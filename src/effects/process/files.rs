@@ -56,6 +56,11 @@ impl AttemptDir {
         self.dir.join("supervisor.log")
     }
 
+    /// What the program tried and was not let, a JSON line each; absent when it was not confined.
+    pub fn denied(&self) -> PathBuf {
+        self.dir.join("denied.jsonl")
+    }
+
     pub(super) fn ready(&self) -> PathBuf {
         self.dir.join("ready.json")
     }

@@ -25,11 +25,13 @@
 //! | `signals` | signal handlers of the supervisor (`unsafe`, isolated) |
 //! | `wake` | waiting on a descriptor in the engine (`unsafe`, isolated) |
 //! | `supervisor`, `watch`, `pump` | the supervisor: before the program, beside it, its output |
+//! | `confine` | the program before it is the program: `p0 __confine` |
 //! | `launch`, `look`, `stop` | the engine's side: start, find again and wait, end |
 //! | `spool`, `follow` | reading the output of a running or ended program |
 //! | `dialect` | lines of an agent of kind `command` |
 //! | `playbook`, `scene`, `fill` | the built-in agent that plays recorded work |
 
+mod confine;
 mod dialect;
 mod error;
 mod files;
@@ -49,6 +51,7 @@ mod supervisor;
 mod wake;
 mod watch;
 
+pub use confine::confine_main;
 pub use dialect::{Line, parse_line};
 pub use error::Error;
 pub use files::AttemptDir;

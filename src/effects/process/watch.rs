@@ -14,6 +14,7 @@ use super::pump::{Buffer, Pump};
 use super::signals::Bell;
 use super::spec::{AgentSpec, Ending, ExitRecord};
 use super::supervisor::own_member;
+use crate::effects::sandbox::{Applied, Listener};
 
 /// How often a tree that has been told to end is looked at.
 const ENDING_TICK: Duration = Duration::from_millis(20);
@@ -32,6 +33,15 @@ pub(super) struct Running {
     pub(super) err: Pump,
     pub(super) started: Instant,
     pub(super) started_at_ms: u64,
+    pub(super) confined: Option<Confined>,
+}
+
+/// How it is confined.
+#[derive(Debug)]
+pub(super) struct Confined {
+    pub(super) applied: Applied,
+    /// Who hears of its tries.
+    pub(super) listener: Option<Listener>,
 }
 
 /// Where the program is on its way.
@@ -289,6 +299,7 @@ impl<'a> Watch<'a> {
             truncated: stdout_kept < stdout_bytes || stderr_kept < stderr_bytes,
             orphans: u32::try_from(self.orphans).unwrap_or(u32::MAX),
             survivors: u32::try_from(survivors).unwrap_or(u32::MAX),
+            confined: self.program.confined.as_ref().map(|it| it.applied.clone()),
         }
     }
 

@@ -3,6 +3,7 @@
 //! The same effect may be begun again after a crash: each hand looks at the world first, and reports what is already
 //! done, adopts what still runs, and does what never happened.
 mod attempt;
+mod cage;
 mod gate;
 mod git;
 mod input;

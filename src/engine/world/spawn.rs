@@ -1,5 +1,5 @@
 //! Starting an attempt: worktree, input, token, supervisor. The program itself waits for "go".
-use super::{World, blocking, input, said};
+use super::{World, blocking, cage::Cage, input, said};
 use crate::{
     effects::process::{self, AgentSpec, Found},
     model::{
@@ -94,7 +94,7 @@ impl World {
         let token = uuid::Uuid::new_v4().simple().to_string();
         let token_hash = blake3::hash(token.as_bytes()).to_hex().to_string();
         let socket = self.door(attempt.id, &token_hash);
-        let spec = self.agent_spec(run, attempt, project, worktree, socket, &token)?;
+        let spec = self.agent_spec(run, attempt, project, &worktree, socket, &token)?;
         Ok(Prepared { spec, input, token_hash, stdin })
     }
 
@@ -128,7 +128,7 @@ impl World {
         run: &Run,
         attempt: &Attempt,
         project: &Path,
-        worktree: PathBuf,
+        worktree: &Path,
         socket: Option<PathBuf>,
         token: &str,
     ) -> Result<AgentSpec, String> {
@@ -139,7 +139,7 @@ impl World {
             .ok_or_else(|| format!("agent '{}' is not in the run's configuration", attempt.agent))?;
         let role = run.settings.roles.get(&attempt.role);
         let argv = match agent.kind {
-            AgentKind::Command => program(&agent.command, project, &worktree),
+            AgentKind::Command => program(&agent.command, project, worktree),
             AgentKind::Playbook => {
                 let mut argv = vec![self.options.supervisor.display().to_string(), "__playbook".to_owned()];
                 argv.extend(agent.command.iter().cloned());
@@ -156,14 +156,17 @@ impl World {
             ("P0_RUN", attempt.run.to_string()),
             ("P0_TICKET", attempt.ticket.as_ref().map(ToString::to_string).unwrap_or_default()),
             ("P0_ATTEMPT", attempt.id.to_string()),
-            ("P0_WORKTREE", text(&worktree)),
+            ("P0_WORKTREE", text(worktree)),
             ("P0_SOCKET", socket.as_deref().map(text).unwrap_or_default()),
             ("P0_TOKEN", token.to_owned()),
+            ("P0_BIN", text(&self.options.supervisor)),
         ];
         env.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        let confine =
+            self.confine(run, attempt, &mut env, &Cage { project, worktree, door: socket.as_deref(), argv: &argv })?;
         Ok(AgentSpec {
             argv,
-            cwd: worktree,
+            cwd: worktree.to_owned(),
             env,
             wall_limit_ms: role.map_or(1_800_000, |r| r.timeout_s.saturating_mul(1000)),
             idle_limit_ms: role.and_then(|r| r.idle_s).map(|s| s.saturating_mul(1000)),
@@ -171,6 +174,8 @@ impl World {
             stdout_limit: run.settings.limits.output_bytes,
             stderr_limit: run.settings.limits.output_bytes.min(1024 * 1024),
             nonce: uuid::Uuid::new_v4().simple().to_string(),
+            confine,
+            secrets: agent.env_names.clone(),
         })
     }
 }

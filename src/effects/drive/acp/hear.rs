@@ -1,0 +1,82 @@
+//! What the agent tells while it works: `session/update`.
+use super::Inner;
+use crate::model::adapter::Scope;
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// Tool calls whose description is remembered; older ones are forgotten one by one.
+const REMEMBERED: usize = 4_096;
+
+/// What was heard of tool calls.
+#[derive(Default)]
+pub(super) struct Ear {
+    /// The agent tells an earlier conversation again: nothing of it is new.
+    pub(super) replaying: bool,
+    calls: HashMap<String, Value>,
+}
+
+impl Ear {
+    /// What is known of the tool call that `told` is about: what was told of it before, with `told` laid over it.
+    pub(super) fn known(&self, told: &Value) -> Value {
+        let before = told.get("toolCallId").and_then(Value::as_str).and_then(|id| self.calls.get(id));
+        let mut known = before.cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        if let (Some(known), Some(told)) = (known.as_object_mut(), told.as_object()) {
+            for (key, value) in told.iter().filter(|(_, value)| !value.is_null()) {
+                known.insert(key.clone(), value.clone());
+            }
+        }
+        known
+    }
+
+    /// Remembers a tool call; answers whether it is a new one.
+    fn remember(&mut self, told: &Value) -> bool {
+        let Some(id) = told.get("toolCallId").and_then(Value::as_str) else { return true };
+        let known = self.known(told);
+        if self.calls.len() >= REMEMBERED && !self.calls.contains_key(id) {
+            let oldest = self.calls.keys().next().cloned();
+            oldest.map(|oldest| self.calls.remove(&oldest));
+        }
+        // The words of a call's result may be long, and nobody asks for them again.
+        let mut slim = known;
+        if let Some(map) = slim.as_object_mut() {
+            map.remove("rawOutput");
+        }
+        self.calls.insert(id.to_owned(), slim).is_none()
+    }
+}
+
+impl Inner {
+    /// Takes the parameters of one `session/update` in.
+    pub(super) fn update(&mut self, params: &Value, cost_scope: Scope) {
+        let Some(update) = params.get("update") else { return };
+        if self.ear.replaying {
+            return;
+        }
+        match update.get("sessionUpdate").and_then(Value::as_str) {
+            Some("agent_message_chunk") => {
+                if let Some(text) = update.pointer("/content/text").and_then(Value::as_str) {
+                    self.heard.add_words(text, true);
+                }
+            }
+            Some("tool_call") => {
+                if self.ear.remember(update) {
+                    self.heard.tool_called();
+                }
+            }
+            Some("tool_call_update") => {
+                // A call may be told of by its updates alone.
+                if self.ear.remember(update) {
+                    self.heard.tool_called();
+                }
+            }
+            Some("usage_update") => {
+                let is_dollars = update.pointer("/cost/currency").and_then(Value::as_str).is_none_or(|c| c == "USD");
+                if let Some(usd) = update.pointer("/cost/amount").and_then(Value::as_f64).filter(|_| is_dollars) {
+                    self.heard.account.add_cost(cost_scope, usd);
+                }
+            }
+            _ => {}
+        }
+        self.log.progress();
+    }
+}

@@ -1,0 +1,130 @@
+//! Dialect `acp`: a client of the Agent Client Protocol, version 1, over the agent's stdin and stdout.
+//!
+//! The connection is the crate's; messages that come in are read as JSON rather than as the crate's types, because
+//! agents leave out what the protocol asks for (the kind of a tool call) and add what it does not know (usage). Version
+//! 2 is a draft that the crate keeps behind an unstable feature and that no agent we know offers: it is not asked for.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `talk` | initialize, session, prompt, what the answers mean |
+//! | `hear` | what the agent tells while it works |
+//! | `permit` | what it may do |
+//! | `wire` | its lines, both ways |
+mod hear;
+mod permit;
+mod talk;
+mod wire;
+
+use super::{
+    child::Program,
+    complaint::{Classes, Complaint},
+    door::Door,
+    file::{Drive, Resume},
+    log::Log,
+    out::Out,
+    plan::Plan,
+    rules::Heard,
+    stream::End,
+};
+use crate::model::protocol::AgentInput;
+use hear::Ear;
+use rustix::process::Signal;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// What the parts of a conversation share.
+pub(super) struct Shared {
+    inner: Mutex<Inner>,
+    drive: Drive,
+    classes: Classes,
+    door: Option<Door>,
+    /// Becomes true when the program tries the same again and again.
+    over: watch::Sender<bool>,
+}
+
+/// What changes.
+struct Inner {
+    out: Out,
+    heard: Heard,
+    log: Log,
+    ear: Ear,
+}
+
+impl Shared {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One try.
+pub(super) struct Conversation<'a> {
+    pub(super) drive: &'a Drive,
+    pub(super) input: &'a AgentInput,
+    pub(super) door: Option<Door>,
+    pub(super) out: &'a mut Out,
+    pub(super) heard: &'a mut Heard,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+impl Conversation<'_> {
+    /// Runs the program of `plan` to its end.
+    ///
+    /// # Errors
+    /// It could not be started: a sentence.
+    pub(super) async fn run(self, plan: &Plan, resume: Option<&Resume>) -> Result<End, String> {
+        let mut program = Program::start(plan, &self.drive.worktree, true)?;
+        let (over, over_heard) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            inner: Mutex::new(Inner {
+                out: std::mem::replace(self.out, Out::new(Box::new(std::io::sink()))),
+                heard: std::mem::replace(self.heard, Heard::new(super::account::Account::new(None, None))),
+                log: Log::default(),
+                ear: Ear::default(),
+            }),
+            drive: self.drive.clone(),
+            classes: Classes::new(&self.drive.adapter.errors),
+            door: self.door,
+            over,
+        });
+        let talk = talk::Talk { shared: shared.clone(), input: self.input, plan, resume, stop: self.stop, over: over_heard };
+        let outcome = match (program.stdin.take(), program.lines.take()) {
+            (Some(stdin), Some(lines)) => talk.run(stdin, lines).await,
+            _ => talk::Outcome::Broken("its pipes are gone".to_owned()),
+        };
+        let status = end(&mut program, &shared.drive).await;
+        let mut inner = shared.inner();
+        std::mem::swap(self.out, &mut inner.out);
+        std::mem::swap(self.heard, &mut inner.heard);
+        let (stopped, failure) = match outcome {
+            talk::Outcome::Done => (false, None),
+            talk::Outcome::Stopped => (true, None),
+            talk::Outcome::Failed(complaint) => (false, Some(complaint)),
+            talk::Outcome::Broken(why) => {
+                let how = status.map_or_else(|| "hung".to_owned(), |status| status.to_string());
+                let tail = inner.log.tail();
+                (false, Some(Complaint::words(format!("the agent broke off ({how}): {why}. {tail}").trim())))
+            }
+        };
+        // The status of a program that is told to end says nothing about its work: the answer to the prompt does.
+        let complaint = failure.map(|failure| inner.log.complaint.clone().filter(|_| inner.log.over).unwrap_or(failure));
+        Ok(End { status: Some(std::process::ExitStatus::default()), stopped, complaint, tail: inner.log.tail() })
+    }
+}
+
+/// Ends the program: its stdin is closed already; then TERM, then KILL, always to its whole group.
+async fn end(program: &mut Program, drive: &Drive) -> Option<std::process::ExitStatus> {
+    let eof = Duration::from_millis(drive.adapter.acp.eof_ms);
+    let grace = Duration::from_millis(drive.adapter.grace_ms);
+    let mut status = None;
+    for (patience, signal) in [(eof, Signal::TERM), (grace, Signal::KILL), (Duration::from_secs(1), Signal::KILL)] {
+        if status.is_none() {
+            status = tokio::time::timeout(patience, program.child.wait()).await.ok().and_then(Result::ok);
+        }
+        // Also when it has ended: it may have left others in its group.
+        program.signal(signal);
+    }
+    status
+}

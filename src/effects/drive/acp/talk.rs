@@ -1,0 +1,290 @@
+//! The conversation: initialize, a session, the prompt, and what the answer means.
+use super::{Shared, permit, wire};
+use crate::{
+    effects::drive::{child::Line, complaint::Complaint, file::Resume, out::note, plan::Plan, rules::count},
+    model::{
+        adapter::{ErrorClass, at, template},
+        protocol::AgentInput,
+    },
+};
+use agent_client_protocol::{
+    Agent, Client, Error, Lines, UntypedMessage, is_incoming_transport_closed,
+    schema::ProtocolVersion,
+    v1::{
+        ConnectionTo, Responder,
+        schema::{
+            AGENT_METHOD_NAMES as METHODS, AuthenticateRequest, CLIENT_METHOD_NAMES, CancelNotification, ContentBlock,
+            EnvVariable, Implementation, InitializeRequest, LoadSessionRequest, McpServer, McpServerStdio,
+            NewSessionRequest, PromptRequest, ResumeSessionRequest, SetSessionConfigOptionRequest,
+            SetSessionModeRequest, TextContent,
+        },
+    },
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    process::ChildStdin,
+    sync::{mpsc, watch},
+};
+
+/// The error code of an agent that wants a login.
+const AUTH_REQUIRED: i32 = -32000;
+/// How long a cancelled turn may take to say so.
+const CANCEL_PATIENCE: Duration = Duration::from_millis(1_000);
+
+/// How a conversation ended.
+pub(super) enum Outcome {
+    /// The agent ended its turn.
+    Done,
+    /// Somebody ended the driver.
+    Stopped,
+    /// The agent, or what it told, failed.
+    Failed(Complaint),
+    /// The agent fell silent in the middle.
+    Broken(String),
+}
+
+/// One conversation.
+pub(super) struct Talk<'a> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) input: &'a AgentInput,
+    pub(super) plan: &'a Plan,
+    pub(super) resume: Option<&'a Resume>,
+    pub(super) stop: watch::Receiver<bool>,
+    pub(super) over: watch::Receiver<bool>,
+}
+
+type Agents = ConnectionTo<Agent>;
+
+impl Talk<'_> {
+    /// Runs the whole conversation; the agent's stdin is closed at its end.
+    pub(super) async fn run(self, stdin: ChildStdin, lines: mpsc::Receiver<Line>) -> Outcome {
+        let transport = Lines::new(Box::pin(wire::outgoing(stdin)), Box::pin(wire::incoming(lines, self.shared.clone())));
+        let (for_updates, for_requests) = (self.shared.clone(), self.shared.clone());
+        let connected = Client
+            .v1()
+            .on_receive_notification(
+                async move |told: UntypedMessage, _: Agents| {
+                    if told.method() == CLIENT_METHOD_NAMES.session_update {
+                        let scope = for_updates.drive.adapter.acp.cost_scope;
+                        for_updates.inner().update(told.params(), scope);
+                    }
+                    Ok(())
+                },
+                agent_client_protocol::on_receive_notification!(),
+            )
+            .on_receive_request(
+                async move |asked: UntypedMessage, responder: Responder, agent: Agents| {
+                    if asked.method() != CLIENT_METHOD_NAMES.session_request_permission {
+                        // Said at once: an agent that hears nothing waits for ever.
+                        return responder.respond_with_error(Error::method_not_found());
+                    }
+                    // A person may take long to answer, and the agent goes on talking meanwhile.
+                    let shared = for_requests.clone();
+                    agent.spawn(async move {
+                        let answer = permit::answer(&shared, asked.params()).await;
+                        responder.respond(serde_json::to_value(answer)?)
+                    })
+                },
+                agent_client_protocol::on_receive_request!(),
+            )
+            .connect_with(transport, async |agent: Agents| Ok(self.converse(&agent).await))
+            .await;
+        connected.unwrap_or_else(|error| Outcome::Broken(error.to_string()))
+    }
+
+    async fn converse(&self, agent: &Agents) -> Outcome {
+        let patience = Duration::from_secs(self.shared.drive.adapter.acp.start_s);
+        let mut stop = self.stop.clone();
+        let started = tokio::select! {
+            started = tokio::time::timeout(patience, self.start(agent)) => started,
+            _ = stop.wait_for(|stop| *stop) => return Outcome::Stopped,
+        };
+        let session = match started {
+            Ok(Ok(session)) => session,
+            Ok(Err(error)) => return outcome(&error),
+            Err(_) => return Outcome::Broken(format!("no session after {} seconds", patience.as_secs())),
+        };
+        let text = match (&self.shared.drive.system, self.shared.drive.adapter.acp.system_in_prompt) {
+            (Some(system), true) => format!("{system}\n\n{}", self.input.prompt),
+            (_, _) => self.input.prompt.clone(),
+        };
+        let prompt = PromptRequest::new(session.clone(), vec![ContentBlock::Text(TextContent::new(text))]);
+        let mut over = self.over.clone();
+        let answered = ask(agent, METHODS.session_prompt, &prompt);
+        let mut answered = std::pin::pin!(answered);
+        tokio::select! {
+            answer = &mut answered => self.answered(answer),
+            _ = stop.wait_for(|stop| *stop) => {
+                self.cancel(agent, session, answered).await;
+                Outcome::Stopped
+            }
+            _ = over.wait_for(|over| *over) => {
+                self.cancel(agent, session, answered).await;
+                Outcome::Failed(Complaint::default())
+            }
+        }
+    }
+
+    /// Ends the turn in the protocol's words; what the answer says was used still counts.
+    async fn cancel(
+        &self,
+        agent: &Agents,
+        session: String,
+        answered: impl Future<Output = Result<Value, Error>>,
+    ) {
+        let told = UntypedMessage::new(METHODS.session_cancel, CancelNotification::new(session));
+        if told.is_ok_and(|told| agent.send_notification(told).is_ok())
+            && let Ok(answer) = tokio::time::timeout(CANCEL_PATIENCE, answered).await
+        {
+            self.answered(answer);
+        }
+    }
+
+    /// Up to the session's id.
+    async fn start(&self, agent: &Agents) -> Result<String, Error> {
+        let hello = InitializeRequest::new(ProtocolVersion::V1)
+            .client_info(Implementation::new("p0", env!("CARGO_PKG_VERSION")));
+        let about = ask(agent, METHODS.initialize, &hello).await?;
+        let can = |pointer: &str| about.pointer(pointer).is_some_and(|can| !can.is_null() && *can != Value::Bool(false));
+        if let Some(resume) = self.resume {
+            let resumed = if can("/agentCapabilities/loadSession") {
+                self.shared.inner().ear.replaying = true;
+                let request = LoadSessionRequest::new(resume.session.clone(), &self.shared.drive.worktree);
+                let loaded = ask(agent, METHODS.session_load, &request.mcp_servers(self.servers())).await;
+                self.shared.inner().ear.replaying = false;
+                loaded
+            } else if can("/agentCapabilities/sessionCapabilities/resume") {
+                let request = ResumeSessionRequest::new(resume.session.clone(), &self.shared.drive.worktree);
+                ask(agent, METHODS.session_resume, &request.mcp_servers(self.servers())).await
+            } else {
+                Err(Error::method_not_found())
+            };
+            match resumed {
+                Ok(state) => return self.begin(agent, &resume.session, &state).await,
+                Err(error) if is_incoming_transport_closed(&error) => return Err(error),
+                Err(error) => {
+                    note(&format!("the conversation cannot be resumed ({error}); a new one begins"));
+                    self.shared.inner().heard.account.begin_anew();
+                }
+            }
+        }
+        let state = self.new_session(agent, &about).await?;
+        let id = state.get("sessionId").and_then(Value::as_str).unwrap_or_default().to_owned();
+        self.begin(agent, &id, &state).await
+    }
+
+    async fn new_session(&self, agent: &Agents, about: &Value) -> Result<Value, Error> {
+        let adapter = &self.shared.drive.adapter;
+        let meta = adapter.acp.meta.as_ref().and_then(|meta| template::fill_json(meta, &self.plan.values));
+        let meta: Option<Map<String, Value>> = meta.and_then(|meta| meta.as_object().cloned());
+        let request = NewSessionRequest::new(&self.shared.drive.worktree).mcp_servers(self.servers()).meta(meta);
+        let made = ask(agent, METHODS.session_new, &request).await;
+        let wants_login = made.as_ref().is_err_and(|error| i32::from(error.code) == AUTH_REQUIRED);
+        let offered = |id: &str| {
+            let methods = about.get("authMethods").and_then(Value::as_array);
+            methods.is_some_and(|list| list.iter().any(|m| m.get("id").and_then(Value::as_str) == Some(id)))
+        };
+        match &adapter.acp.auth_method {
+            Some(method) if wants_login && offered(method) => {
+                ask(agent, METHODS.authenticate, &AuthenticateRequest::new(method.clone())).await?;
+                ask(agent, METHODS.session_new, &request).await
+            }
+            _ => made,
+        }
+    }
+
+    fn servers(&self) -> Vec<McpServer> {
+        let drive = &self.shared.drive;
+        let variables = self.plan.values.get("mcp_env").and_then(Value::as_object);
+        let Some(variables) = variables.filter(|_| drive.adapter.acp.mcp) else { return Vec::new() };
+        let variable = |(name, value): (&String, &Value)| EnvVariable::new(name, value.as_str().unwrap_or_default());
+        let server = McpServerStdio::new("p0", &drive.p0)
+            .args(vec!["mcp".to_owned()])
+            .env(variables.iter().map(variable).collect());
+        vec![McpServer::Stdio(server)]
+    }
+
+    /// Sets mode and model of the session `id`, as far as the agent offers them.
+    async fn begin(&self, agent: &Agents, id: &str, state: &Value) -> Result<String, Error> {
+        {
+            let mut inner = self.shared.inner();
+            inner.heard.account.set_session(id);
+            if let Some(line) = inner.heard.account.session_line(false) {
+                inner.out.say(&line);
+            }
+        }
+        let list = |path: &str| at(state, path).and_then(Value::as_array).cloned().unwrap_or_default();
+        let named = |list: &[Value], id: &str| list.iter().any(|m| m.get("id").and_then(Value::as_str) == Some(id));
+        let modes = list("modes.availableModes");
+        let wanted = self.shared.drive.adapter.acp.modes.iter().find(|mode| named(&modes, mode));
+        if let Some(mode) = wanted.filter(|mode| at(state, "modes.currentModeId") != Some(&Value::from(mode.as_str()))) {
+            let request = SetSessionModeRequest::new(id.to_owned(), mode.clone());
+            ask(agent, METHODS.session_set_mode, &request).await?;
+        }
+        if let Some(model) = &self.shared.drive.model {
+            let options = list("configOptions");
+            let option = options.iter().find(|o| o.get("category").and_then(Value::as_str) == Some("model"));
+            let values = option.and_then(|o| o.get("options")).map(Value::to_string).unwrap_or_default();
+            let config = option.and_then(|o| o.get("id")).and_then(Value::as_str);
+            if let Some(config) = config.filter(|_| values.contains(&format!("\"value\":{}", Value::from(model.as_str())))) {
+                let request =
+                    SetSessionConfigOptionRequest::new(id.to_owned(), config.to_owned(), model.as_str());
+                ask(agent, METHODS.session_set_config_option, &request).await?;
+            }
+        }
+        Ok(id.to_owned())
+    }
+
+    /// What the answer to the prompt means.
+    fn answered(&self, answer: Result<Value, Error>) -> Outcome {
+        let mut inner = self.shared.inner();
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return outcome(&error),
+        };
+        if let Some(usage) = &self.shared.drive.adapter.acp.usage {
+            count(usage, &answer, &mut inner.heard.account);
+        }
+        inner.heard.account.turn_ended();
+        if let Some(line) = inner.heard.account.usage_line() {
+            inner.out.say(&line);
+        }
+        let failed = |class, text: &str| {
+            Outcome::Failed(Complaint { class: Some(class), ..Complaint::words(text) })
+        };
+        match answer.get("stopReason").and_then(Value::as_str) {
+            Some("end_turn") => Outcome::Done,
+            Some("refusal") => failed(ErrorClass::Refused, "the model refused to go on"),
+            Some("max_tokens") => failed(ErrorClass::Context, "the model came to its limit of tokens"),
+            Some("max_turn_requests") => failed(ErrorClass::Other, "the agent came to its limit of requests in a turn"),
+            Some("cancelled") => failed(ErrorClass::Other, "the turn was cancelled, and not by p0"),
+            other => failed(ErrorClass::Other, &format!("the turn ended for an unknown reason: {other:?}")),
+        }
+    }
+}
+
+/// Sends a request of the crate's type and reads the answer as JSON.
+async fn ask(agent: &Agents, method: &str, request: &impl Serialize) -> Result<Value, Error> {
+    agent.send_request(UntypedMessage::new(method, request)?).block_task().await
+}
+
+/// What an error of the agent means.
+fn outcome(error: &Error) -> Outcome {
+    if is_incoming_transport_closed(error) {
+        return Outcome::Broken("it closed its stdout".to_owned());
+    }
+    let data = error.data.as_ref().unwrap_or(&Value::Null);
+    let details = match data {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let status = ["statusCode", "status", "httpStatus", "code"].iter().find_map(|key| {
+        let number = data.get(key)?.as_u64().and_then(|number| u16::try_from(number).ok())?;
+        (400..600).contains(&number).then_some(number)
+    });
+    let class = (i32::from(error.code) == AUTH_REQUIRED).then_some(ErrorClass::Auth);
+    Outcome::Failed(Complaint { status, class, ..Complaint::words(format!("{} {details}", error.message).trim()) })
+}

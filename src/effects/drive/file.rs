@@ -1,0 +1,53 @@
+//! The drive file: what the engine tells the driver beside the agent's input.
+use crate::model::{adapter::Adapter, permission::Permissions};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// One attempt's drive file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Drive {
+    /// The table, resolved.
+    pub adapter: Adapter,
+    /// The program and what always comes first; the table's own when empty.
+    #[serde(default)]
+    pub program: Vec<String>,
+    /// The model; the program's usual one when not given.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// The system prompt.
+    #[serde(default)]
+    pub system: Option<String>,
+    /// The conversation to go on with.
+    #[serde(default)]
+    pub session: Option<Resume>,
+    /// The attempt's worktree.
+    pub worktree: PathBuf,
+    /// Its home.
+    pub home: PathBuf,
+    /// Its folder for temporary files.
+    pub temp: PathBuf,
+    /// The p0 binary.
+    pub p0: PathBuf,
+    /// What is done about requests for permission that no rule decides.
+    #[serde(default)]
+    pub permissions: Permissions,
+    /// The person's own arguments.
+    #[serde(default)]
+    pub extra_args: Vec<String>,
+}
+
+/// A conversation to go on with, and what it had used when it was left, as the program counts it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resume {
+    /// Its id.
+    pub session: String,
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// The cached ones of those read.
+    pub cached_tokens: u64,
+    /// US dollars.
+    pub cost_usd: f64,
+}

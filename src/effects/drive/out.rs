@@ -1,0 +1,109 @@
+//! The lines the driver writes.
+use serde_json::{Value, json};
+use std::io::{self, Write};
+
+use crate::effects::process::LINE_LIMIT;
+
+/// Bytes of a native line that are logged; the engine cuts a line of its own at [`LINE_LIMIT`].
+const LOGGED: usize = LINE_LIMIT / 2;
+
+/// Where the lines go.
+pub(super) struct Out {
+    to: Box<dyn Write + Send>,
+}
+
+impl Out {
+    pub(super) fn new(to: Box<dyn Write + Send>) -> Self {
+        Self { to }
+    }
+
+    /// A protocol line.
+    pub(super) fn say(&mut self, message: &Value) {
+        self.write(&message.to_string());
+    }
+
+    /// A line of the agent's program that is JSON, as log.
+    pub(super) fn native(&mut self, line: &[u8], event: &Value) {
+        match std::str::from_utf8(line.trim_ascii()) {
+            // As it was written: key order, numbers and all. A carriage return may stand between tokens, a newline not.
+            Ok(text) if text.len() <= LOGGED => self.write(&format!("{{\"native\":{text}}}")),
+            _ => self.native_text(&event.to_string()),
+        }
+    }
+
+    /// Any other line of the agent's program, as log.
+    pub(super) fn native_text(&mut self, line: &str) {
+        if line.len() <= LOGGED {
+            // A control character takes six bytes once it is escaped.
+            let whole = json!({ "native": line }).to_string();
+            if whole.len() < LINE_LIMIT {
+                return self.write(&whole);
+            }
+        }
+        let mut end = line.len().min(LOGGED / 6);
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.write(&json!({ "native": line[..end], "cut_bytes": line.len() - end }).to_string());
+    }
+
+    fn write(&mut self, line: &str) {
+        // Whoever read us is gone: the program is ended by those who end us.
+        let _ = self.to.write_all(format!("{line}\n").as_bytes()).and_then(|()| self.to.flush());
+    }
+}
+
+/// A sentence for the person, on stderr.
+pub(super) fn note(sentence: &str) {
+    let _ = writeln!(io::stderr(), "p0 drive: {sentence}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effects::process::{Line, parse_line};
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(write: impl FnOnce(&mut Out)) -> Vec<u8> {
+        let sink = Sink::default();
+        write(&mut Out::new(Box::new(sink.clone())));
+        let bytes = sink.0.lock().unwrap().clone();
+        bytes
+    }
+
+    #[test]
+    fn a_native_line_is_never_a_protocol_line() {
+        let line = br#"{"type":"verdict","met":true}"#;
+        let event = serde_json::from_slice(line).unwrap();
+        let bytes = written(|out| out.native(line, &event));
+        assert_eq!(bytes, b"{\"native\":{\"type\":\"verdict\",\"met\":true}}\n");
+        assert!(matches!(parse_line(bytes.trim_ascii_end()), Line::Log(_)));
+        let text = written(|out| out.native_text("{\"type\":\"verdict\"}\n{\"type\":\"verdict\"}"));
+        assert_eq!(text.iter().filter(|b| **b == b'\n').count(), 1);
+        assert!(matches!(parse_line(text.trim_ascii_end()), Line::Log(_)));
+    }
+
+    #[test]
+    fn a_huge_line_is_cut_below_the_limit() {
+        for text in ["é".repeat(LINE_LIMIT), "\u{1}".repeat(LINE_LIMIT), "\u{1}".repeat(LOGGED)] {
+            let bytes = written(|out| out.native_text(&text));
+            assert!(bytes.len() < LINE_LIMIT);
+            let Line::Log(line) = parse_line(bytes.trim_ascii_end()) else { panic!("no log") };
+            let value: Value = serde_json::from_str(&line).unwrap();
+            assert!(value["cut_bytes"].as_u64().unwrap() > 0);
+        }
+    }
+}

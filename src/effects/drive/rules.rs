@@ -1,0 +1,266 @@
+//! What the lines of a program mean, as its table says.
+use super::{
+    account::{Account, Tokens},
+    complaint::{Complaint, until},
+};
+use crate::model::{
+    Time,
+    adapter::{Adapter, DeniedAt, ErrorAt, Rule, Usage, at},
+    protocol::Message,
+};
+use regex_lite::Regex;
+use serde_json::{Map, Value, json};
+
+/// Bytes of the agent's last message that are kept for `says_in_text`.
+const KEPT_WORDS: usize = 4 * 1024 * 1024;
+
+/// What was heard so far.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) account: Account,
+    /// The program gives up, and why.
+    pub(super) failure: Option<Complaint>,
+    /// What went wrong last.
+    pub(super) notice: Option<Complaint>,
+    /// The agent's words since its last tool call.
+    words: String,
+}
+
+/// What a line led to.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Effect {
+    /// Protocol lines to be written now.
+    pub(super) lines: Vec<Value>,
+    /// Whether the program got on with its work.
+    pub(super) progress: bool,
+}
+
+impl Heard {
+    pub(super) fn new(account: Account) -> Self {
+        Self { account, failure: None, notice: None, words: String::new() }
+    }
+
+    /// Words of the agent; a `piece` goes on where the last ended.
+    pub(super) fn add_words(&mut self, text: &str, piece: bool) {
+        if !piece && !self.words.is_empty() {
+            self.words.push('\n');
+        }
+        if self.words.len() + text.len() <= KEPT_WORDS {
+            self.words.push_str(text);
+        }
+    }
+
+    /// A tool was called: what was said before it was not the last word.
+    pub(super) fn tool_called(&mut self) {
+        self.account.tool_called();
+        self.words.clear();
+    }
+
+    /// The lines of the agent's last message that are whole protocol objects. What the driver alone may say (usage,
+    /// session, failures) is not among them, nor what is no message.
+    pub(super) fn said_in_text(&self) -> Vec<Value> {
+        let message = |line: &str| {
+            let value: Value = serde_json::from_str(line.trim()).ok()?;
+            let word = value.get("type")?.as_str()?;
+            if OWN_WORDS.contains(&word) {
+                return None;
+            }
+            serde_json::from_value::<Message>(value.clone()).ok().map(|_| value)
+        };
+        self.words.lines().filter(|line| line.trim_start().starts_with('{')).filter_map(message).collect()
+    }
+}
+
+/// What only the driver says.
+const OWN_WORDS: &[&str] = &["usage", "session", "failed", "rate_limited", "activity", "permission", "ask"];
+
+/// A table's rules, ready for use.
+#[derive(Debug)]
+pub(super) struct Rules {
+    rules: Vec<(Rule, Option<Regex>)>,
+}
+
+impl Rules {
+    /// Of this table. What is no regular expression was refused when the table was read.
+    pub(super) fn new(adapter: &Adapter) -> Self {
+        let compiled = |rule: &Rule| (rule.clone(), rule.regex.as_deref().and_then(|text| Regex::new(text).ok()));
+        Self { rules: adapter.rules.iter().map(compiled).collect() }
+    }
+
+    /// Takes one event in.
+    pub(super) fn take(&self, event: &Value, heard: &mut Heard, now: Time) -> Effect {
+        let mut effect = Effect::default();
+        for (rule, regex) in &self.rules {
+            if !rule.when.iter().all(|(path, expected)| expected.holds(at(event, path))) {
+                continue;
+            }
+            let captured;
+            let event = match regex {
+                Some(regex) => match with_groups(event, regex) {
+                    Some(found) => {
+                        captured = found;
+                        &captured
+                    }
+                    None => continue,
+                },
+                None => event,
+            };
+            if rule.ignore {
+                break;
+            }
+            apply(rule, event, heard, &mut effect, now);
+        }
+        if let Some(line) = heard.account.session_line(false) {
+            effect.lines.push(line);
+        }
+        effect
+    }
+}
+
+/// The event of a text line with the named groups of `regex` as further keys.
+fn with_groups(event: &Value, regex: &Regex) -> Option<Value> {
+    let line = event.get("line")?.as_str()?;
+    let found = regex.captures(line)?;
+    let mut map: Map<String, Value> = event.as_object()?.clone();
+    for name in regex.capture_names().flatten() {
+        if let Some(group) = found.name(name) {
+            map.insert(name.to_owned(), json!(group.as_str()));
+        }
+    }
+    Some(Value::Object(map))
+}
+
+fn apply(rule: &Rule, event: &Value, heard: &mut Heard, effect: &mut Effect, now: Time) {
+    if let Some(id) = text_at(event, rule.session.as_deref()) {
+        heard.account.set_session(id);
+    }
+    if let Some(name) = text_at(event, rule.model.as_deref()) {
+        heard.account.set_model(name);
+    }
+    match &rule.each {
+        None => apply_parts(rule, event, heard, effect),
+        Some(path) => {
+            let elements = at(event, path).and_then(Value::as_array);
+            for element in elements.into_iter().flatten() {
+                if rule.element.iter().all(|(path, expected)| expected.holds(at(element, path))) {
+                    apply_parts(rule, element, heard, effect);
+                }
+            }
+        }
+    }
+    if let Some(usage) = &rule.usage {
+        count(usage, event, &mut heard.account);
+        effect.progress = true;
+    }
+    if let Some(place) = &rule.notice {
+        heard.notice = Some(complaint(place, event, now));
+    }
+    if let Some(place) = &rule.failure {
+        heard.failure = Some(complaint(place, event, now));
+    }
+    if rule.turn {
+        heard.account.turn_ended();
+        effect.progress = true;
+        effect.lines.extend(heard.account.usage_line());
+    }
+}
+
+/// What may be said of each element of an array.
+fn apply_parts(rule: &Rule, event: &Value, heard: &mut Heard, effect: &mut Effect) {
+    if let Some(path) = &rule.tool
+        && at(event, path).is_some()
+    {
+        heard.tool_called();
+        effect.progress = true;
+    }
+    if let Some(text) = text_at(event, rule.text.as_deref()) {
+        heard.add_words(text, rule.piece);
+        effect.progress = true;
+    }
+    if let Some(place) = &rule.denied {
+        effect.lines.push(denied(place, event));
+    }
+}
+
+fn text_at<'a>(event: &'a Value, path: Option<&str>) -> Option<&'a str> {
+    at(event, path?)?.as_str()
+}
+
+/// A text, whatever it was written as.
+fn words_at(event: &Value, path: &str) -> Option<String> {
+    match at(event, path)? {
+        Value::Null => None,
+        Value::String(text) if text.trim().is_empty() => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+/// Reads the numbers that `usage` names into the account.
+pub(super) fn count(usage: &Usage, event: &Value, account: &mut Account) {
+    let sum = |paths: &[String]| {
+        paths.iter().filter_map(|path| whole(at(event, path)?)).reduce(u64::saturating_add)
+    };
+    let (input, output, cached) = (sum(&usage.input), sum(&usage.output), sum(&usage.cached));
+    if input.is_some() || output.is_some() {
+        let tokens = Tokens {
+            input: input.unwrap_or_default(),
+            output: output.unwrap_or_default(),
+            cached: cached.unwrap_or_default(),
+        };
+        account.add_tokens(usage.scope, tokens, text_at(event, usage.id.as_deref()));
+    }
+    if let Some(usd) = usage.cost.as_deref().and_then(|path| number(at(event, path)?)) {
+        account.add_cost(usage.cost_scope.unwrap_or(usage.scope), usd);
+    }
+}
+
+fn whole(value: &Value) -> Option<u64> {
+    let number = number(value)?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float to an integer saturates")]
+    value.as_u64().or((number >= 0.0).then_some(number.round() as u64))
+}
+
+/// A number, or a text such as `1.2k` or `1,234`.
+fn number(value: &Value) -> Option<f64> {
+    let text = match value {
+        Value::Number(number) => return number.as_f64(),
+        Value::String(text) => text.trim().replace(',', ""),
+        _ => return None,
+    };
+    let (digits, times) = match text.as_bytes().last()? {
+        b'k' => (&text[..text.len() - 1], 1e3),
+        b'm' => (&text[..text.len() - 1], 1e6),
+        _ => (text.as_str(), 1.0),
+    };
+    digits.parse::<f64>().ok().map(|number| number * times)
+}
+
+fn complaint(place: &ErrorAt, event: &Value, now: Time) -> Complaint {
+    let number_at = |path: &Option<String>| path.as_deref().and_then(|path| number(at(event, path)?));
+    let retry = number_at(&place.retry_after_s).filter(|s| *s >= 0.0).and_then(|s| {
+        #[expect(clippy::cast_precision_loss, reason = "a moment in seconds is far below 2^53")]
+        until(now.timestamp() as f64 + s, now)
+    });
+    Complaint {
+        text: place.text.iter().find_map(|path| words_at(event, path)).unwrap_or_default(),
+        status: number_at(&place.status).and_then(|status| {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+            let status = status as u16;
+            (400..600).contains(&status).then_some(status)
+        }),
+        retry_after_s: number_at(&place.reset_at).and_then(|epoch| until(epoch, now)).or(retry),
+        class: place.class,
+    }
+}
+
+fn denied(place: &DeniedAt, event: &Value) -> Value {
+    json!({
+        "type": "permission",
+        "tool": place.tool.as_deref().and_then(|path| words_at(event, path)).unwrap_or_default(),
+        "target": place.target.iter().find_map(|path| words_at(event, path)).unwrap_or_default(),
+        "allowed": false,
+        "why": place.why.as_deref().and_then(|path| words_at(event, path))
+            .unwrap_or_else(|| "refused by the program's own permissions".to_owned()),
+    })
+}

@@ -1,0 +1,146 @@
+//! Whether a table makes sense.
+use super::{Adapter, Dialect, Group, PromptBy, Rule, template};
+use regex_lite::Regex;
+
+/// What is wrong with a table.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("adapter '{table}'{}: {why}", if key.is_empty() { String::new() } else { format!(", {key}") })]
+pub struct BadAdapter {
+    /// The table's name.
+    pub table: String,
+    /// The key; empty when the whole table is meant.
+    pub key: String,
+    /// What is wrong, and the mend.
+    pub why: String,
+}
+
+impl Adapter {
+    /// Whether the table makes sense.
+    ///
+    /// # Errors
+    /// [`BadAdapter`] for the first thing that does not.
+    pub fn check(&self) -> Result<(), BadAdapter> {
+        let fail = |key: String, why: String| Err(BadAdapter { table: self.name.clone(), key, why });
+        for (key, text) in self.templates() {
+            if let Err(why) = template::check(text) {
+                return fail(key, why.to_string());
+            }
+        }
+        for (i, rule) in self.errors.iter().enumerate() {
+            let key = format!("errors[{i}]");
+            if rule.text.is_none() && rule.status.is_empty() {
+                return fail(key, "nothing says when it fits; add text = 'REGEX' or status = [429]".to_owned());
+            }
+            if let Some(Err(why)) = rule.text.as_deref().map(Regex::new) {
+                return fail(format!("{key}.text"), format!("not a regular expression: {why}"));
+            }
+        }
+        for (i, file) in self.files.iter().enumerate() {
+            let key = format!("files[{i}]");
+            if !file.path.starts_with("{home}/") && !file.path.starts_with("{temp}/") {
+                return fail(format!("{key}.path"), "must begin with {home}/ or {temp}/".to_owned());
+            }
+            if file.path.split('/').any(|part| part == "..") {
+                return fail(format!("{key}.path"), "must not lead upwards; leave '..' out".to_owned());
+            }
+            if file.text.is_some() == file.json.is_some() {
+                return fail(key, "needs either text or json".to_owned());
+            }
+        }
+        for (key, path) in self.login.files.iter().map(|path| ("login.files", path)) {
+            if path.starts_with('/') || path.split('/').any(|part| part == "..") {
+                return fail(key.to_owned(), format!("{path}: must be a path below the home, such as .codex/auth.json"));
+            }
+        }
+        self.check_prompt().or_else(|(key, why)| fail(key, why))?;
+        self.check_rules().or_else(|(key, why)| fail(key, why))
+    }
+
+    fn check_prompt(&self) -> Result<(), (String, String)> {
+        let groups = || self.args.iter().flat_map(Group::args);
+        for (i, group) in self.args.iter().enumerate() {
+            let alone = group.args().len() == 1 && group.args()[0] == "{extra}";
+            if !alone && group.args().iter().any(|text| template::mentions(text, "extra")) {
+                return Err((format!("args[{i}]"), "{extra} stands alone: write the group [\"{extra}\"]".to_owned()));
+            }
+        }
+        let wanted = match self.prompt {
+            _ if self.dialect == Dialect::Acp => return Ok(()),
+            PromptBy::Stdin => return Ok(()),
+            PromptBy::Argument => "prompt",
+            PromptBy::File => "prompt_file",
+        };
+        if groups().any(|text| template::mentions(text, wanted)) {
+            return Ok(());
+        }
+        let why = format!("the program would never see its prompt; add {{{wanted}}} to args, or set prompt = \"stdin\"");
+        Err(("prompt".to_owned(), why))
+    }
+
+    fn check_rules(&self) -> Result<(), (String, String)> {
+        if self.dialect == Dialect::Lines && self.rules.is_empty() {
+            let why = "dialect \"lines\" needs at least one [[on]] rule that says what a line means".to_owned();
+            return Err(("on".to_owned(), why));
+        }
+        for (i, rule) in self.rules.iter().enumerate() {
+            let key = format!("on[{i}]");
+            if let Some(Err(why)) = rule.regex.as_deref().map(Regex::new) {
+                return Err((format!("{key}.regex"), format!("not a regular expression: {why}")));
+            }
+            if rule.regex.is_some() && self.dialect != Dialect::Text {
+                return Err((format!("{key}.regex"), "only with dialect = \"text\"; use match here".to_owned()));
+            }
+            if rule.each.is_none() && !rule.element.is_empty() {
+                return Err((format!("{key}.element"), "needs each = \"PATH\" of the array it is about".to_owned()));
+            }
+            if !rule.does_something() {
+                let why = "says nothing; add session, text, tool, usage, failure, notice, denied, turn or ignore";
+                return Err((key, why.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every template, with the key it stands under.
+    fn templates(&self) -> Vec<(String, &str)> {
+        let mut found: Vec<(String, &str)> = Vec::new();
+        for (i, group) in self.args.iter().enumerate() {
+            found.extend(group.args().iter().map(|text| (format!("args[{i}]"), text.as_str())));
+        }
+        found.extend(self.env.iter().map(|(name, text)| (format!("env.{name}"), text.as_str())));
+        for (i, file) in self.files.iter().enumerate() {
+            found.push((format!("files[{i}].path"), &file.path));
+            found.extend(file.text.iter().map(|text| (format!("files[{i}].text"), text.as_str())));
+            let mut texts = Vec::new();
+            file.json.iter().for_each(|json| template::texts_of(json, &mut texts));
+            found.extend(texts.into_iter().map(|text| (format!("files[{i}].json"), text)));
+        }
+        let mut texts = Vec::new();
+        self.acp.meta.iter().for_each(|json| template::texts_of(json, &mut texts));
+        found.extend(texts.into_iter().map(|text| ("acp.meta".to_owned(), text)));
+        found
+    }
+}
+
+impl Group {
+    /// Its arguments.
+    pub fn args(&self) -> &[String] {
+        match self {
+            Group::Plain(args) => args,
+            Group::When(group) => &group.args,
+        }
+    }
+}
+
+impl Rule {
+    fn does_something(&self) -> bool {
+        let places = [&self.session, &self.model, &self.text, &self.tool];
+        self.ignore
+            || self.turn
+            || places.iter().any(|place| place.is_some())
+            || self.usage.is_some()
+            || self.failure.is_some()
+            || self.notice.is_some()
+            || self.denied.is_some()
+    }
+}

@@ -5,8 +5,8 @@ use serde_json::Value;
 /// A client, in the agent's language. `call` notes down what it gets under the tool's name.
 const CLIENT: &str = r#"
 class Mcp:
-  def __init__(self, begin=True, **env):
-    self.p = subprocess.Popen([os.environ["T_P0"], "mcp"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **env})
+  def __init__(self, begin=True, args=(), **env):
+    self.p = subprocess.Popen([os.environ["T_P0"], "mcp", *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **env})
     self.n = 0
     if begin: self.begin()
   def raw(self, text):
@@ -57,7 +57,8 @@ def http_ask(path, token, method, params, id=1):
   return {"status": r.status, **(json.loads(text) if text.startswith("{") else {})}
 "#;
 
-fn world(own: &str) -> TestEnvironment {
+/// A world whose agents have the client.
+pub fn world(own: &str) -> TestEnvironment {
     TestEnvironment::with(&format!("{CLIENT}\n{own}"))
 }
 

@@ -83,7 +83,7 @@ fn deny(why: &str) -> Answer {
 async fn ask(desk: &AttemptDesk, tool: &str, target: &str) -> Result<(bool, String), Problem> {
     let asked = json!({"type": "ask", "tool": tool, "target": target, "why": "the policy leaves it to a person"});
     let reply: Value = desk.post(&asked).await?;
-    let Some(id) = reply.get("id").and_then(Value::as_str) else {
+    let Some(id) = reply.get("approval").and_then(Value::as_str) else {
         return Ok((false, "there is nobody to ask in this run".into()));
     };
     let path = format!("/api/v1/attempt/approvals/{}?wait_s={LOOK_S}", quoted(id));

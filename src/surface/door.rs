@@ -3,6 +3,7 @@
 //! on record.
 use super::{
     api::{
+        approvals,
         events::{self, Which},
         names,
         reply::{Answer, Asked, Failure, Input},
@@ -15,6 +16,7 @@ use super::{
     token,
 };
 use crate::{
+    effects::process,
     engine::handle::{AttemptDoor, Handle},
     model::{
         actor::Actor,
@@ -26,7 +28,10 @@ use crate::{
         reply::Reply,
         workflow::Rights,
     },
-    views::tickets::{TicketDoc, TicketFull},
+    views::{
+        approvals::ApprovalDoc,
+        tickets::{TicketDoc, TicketFull},
+    },
 };
 use axum::{
     Json, Router,
@@ -42,9 +47,15 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 use tokio::{sync::watch, task::JoinHandle};
+
+/// Requests with a wrong token that are put on record, for each door.
+const MOST_GUESSES: u32 = 20;
 
 /// Every open door. The engine opens them; they lead to the engine once it is attached.
 pub(crate) struct Doors {
@@ -122,7 +133,8 @@ impl AttemptDoor for Doors {
         make_dir(&self.dir)?;
         let name = door_name(attempt);
         let (listener, file) = socket::bind(&self.dir, &name)?;
-        let door = Door { attempt, token_hash: token_hash.into(), engine: self.engine.subscribe() };
+        let door =
+            Door { attempt, token_hash: token_hash.into(), engine: self.engine.subscribe(), guesses: Arc::default() };
         let routes = routes(door);
         let task = self.runtime.spawn(async move {
             if let Err(e) = axum::serve(listener, routes).await {
@@ -150,6 +162,8 @@ struct Door {
     attempt: AttemptId,
     token_hash: Arc<str>,
     engine: watch::Receiver<Option<Handle>>,
+    /// Requests with a wrong token, or none.
+    guesses: Arc<AtomicU32>,
 }
 
 fn routes(door: Door) -> Router {
@@ -157,6 +171,7 @@ fn routes(door: Door) -> Router {
         .route("/api/v1/attempt", get(now))
         .route("/api/v1/attempt/say", post(say))
         .route("/api/v1/attempt/learnings", get(learnings))
+        .route("/api/v1/attempt/approvals/{approval}", get(approval))
         .route("/api/v1/tickets", get(list))
         .route("/api/v1/tickets/{ticket}", get(show))
         .route("/api/v1/events", get(events_of_run))
@@ -205,7 +220,12 @@ async fn check_token(State(door): State<Door>, headers: HeaderMap, request: Requ
     match shown {
         Some(shown) if token::fits(shown.trim(), &door.token_hash) => next.run(request).await,
         Some(_) | None => {
-            let problem = Problem::new(Kind::Refused, "this socket opens to the token of its attempt only");
+            let why = "this socket opens to the token of its attempt only";
+            // Before the engine is attached there is no log to write to, and a flood of guesses is one try.
+            if door.engine.borrow().is_some() && door.guesses.fetch_add(1, Ordering::Relaxed) < MOST_GUESSES {
+                door.note("a request without the token of this socket".to_owned(), why).await;
+            }
+            let problem = Problem::new(Kind::Refused, why);
             Failure(problem.hint("send `Authorization: Bearer $P0_TOKEN`")).into_response()
         }
     }
@@ -231,6 +251,7 @@ async fn say(State(door): State<Door>, Asked(meant): Asked<Meant>, Input(message
             return Err(door.note(what, "an attempt speaks for its own ticket only").await);
         }
     }
+    let message = without_secrets(&handle.attempt_dir(door.attempt), message)?;
     let actor = Actor::Agent { role: attempt.role.clone(), attempt: door.attempt };
     let action = Action::AttemptSaid { attempt: door.attempt, line: 0, message };
     Ok(Json(handle.submit(milestone, actor, action).await?.reply))
@@ -282,6 +303,34 @@ async fn learnings(State(door): State<Door>) -> Answer<Vec<LearningInput>> {
     let state = names::state(&handle, milestone)?;
     let kept = state.learnings.iter().filter(|(_, learning)| learning.curated != Some(false));
     Ok(Json(kept.map(|(id, learning)| LearningInput { id: id.0.clone(), text: learning.text.clone() }).collect()))
+}
+
+/// The message as it may be kept.
+fn without_secrets(dir: &Path, message: Message) -> Result<Message, Failure> {
+    let (redactor, mut counts) = (process::redactor(dir), BTreeMap::new());
+    let bad = |e: serde_json::Error| Failure(Problem::general(&e));
+    let clean = redactor.redact(&serde_json::to_vec(&message).map_err(bad)?, &mut counts);
+    if counts.is_empty() {
+        return Ok(message);
+    }
+    process::note_redacted(dir, &counts);
+    serde_json::from_slice(&clean).map_err(bad)
+}
+
+/// A question that this attempt asked, once it is answered, or as it stands when `wait_s` is over.
+async fn approval(
+    State(door): State<Door>,
+    Part(id): Part<String>,
+    Asked(patience): Asked<approvals::Patience>,
+) -> Answer<ApprovalDoc> {
+    let (handle, milestone, attempt) = door.own().await?;
+    match approvals::wait_for(&handle, milestone, attempt.id, &id, &patience).await? {
+        Some(doc) => Ok(Json(doc)),
+        None => {
+            let problem = Problem::new(Kind::NotFound, format!("this attempt asked no question '{id}'"));
+            Err(Failure(problem))
+        }
+    }
 }
 
 async fn list(State(door): State<Door>) -> Answer<Vec<TicketDoc>> {

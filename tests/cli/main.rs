@@ -9,6 +9,7 @@
 )]
 
 mod agents;
+mod approvals;
 mod env;
 mod input;
 mod mask;
@@ -18,6 +19,7 @@ mod plans;
 mod record;
 mod rights;
 mod rules;
+mod sandbox;
 mod sharing;
 mod store;
 mod tracker;

@@ -317,7 +317,7 @@ fn a_persons_assistant_starts_a_run_and_looks() {
     );
     insta::assert_snapshot!(output.shown(), @r#"
     exit 0
-    ["run_start", "run_status", "runs", "tickets", "ticket", "audit_search", "pause", "resume", "cancel"]
+    ["run_start", "run_status", "runs", "tickets", "ticket", "audit_search", "pause", "resume", "cancel", "approvals", "approve", "reject", "answer"]
     there is no run '@last' (list them with `p0 runs`)
     reading the spec [dir]/repo/no-such.md: No such file or directory (os error 2) (name a Markdown file, or - for standard input)
     nothing was done; call run_start again:
@@ -327,7 +327,7 @@ fn a_persons_assistant_starts_a_run_and_looks() {
     BLOG-1 is done: a
     run.done True 1
     run RUN is over (done); start the spec again with `p0 run`
-    there is no tool 'no_such'; there are: run_start, run_status, runs, tickets, ticket, audit_search, pause, resume, cancel
+    there is no tool 'no_such'; there are: run_start, run_status, runs, tickets, ticket, audit_search, pause, resume, cancel, approvals, approve, reject, answer
     "#);
     let (pid, _) = t.processes().into_iter().find(|(_, line)| line.contains("p0d")).expect("p0d runs");
     crate::env::signal(pid, "TERM");
@@ -361,7 +361,7 @@ fn the_main_socket_serves_persons_over_http() {
              print(http_ask(s, None, 'tools/call', {{'name': 'run_start', 'arguments': {{'spec': '# A'}}}})['result']['content'][0]['text'])\n"
         ),
     );
-    assert_eq!(output.out, "9\n1 ticket\n`project` is missing; give the absolute path of the repository\n");
+    assert_eq!(output.out, "13\n1 ticket\n`project` is missing; give the absolute path of the repository\n");
     daemon.signal("TERM");
     daemon.wait().expect(0);
 }

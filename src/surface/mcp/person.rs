@@ -2,22 +2,24 @@
 use super::{
     answer::Answer,
     check::check,
+    wishes::{Approvals, Audit, Deciding, OneRun, OneTicket, RunWish, Saying, Steering, Tickets},
     words::{self, Does},
-    wishes::{Audit, OneRun, OneTicket, RunWish, Steering, Tickets},
 };
 use crate::{
     model::{config::Overrides, record::Record},
     surface::{
         api::{
+            approvals::Reason,
             runs::{Row, Steer},
             start::{Begun, How, Wanted},
         },
-        cli,
+        cli::{self, Answered},
         client::{Client, query, quoted},
         error::{Kind, Problem},
         session::{Purpose, Session},
     },
     views::{
+        approvals::ApprovalDoc,
         status::RunStatus,
         tickets::{TicketDoc, TicketFull},
         timeline::{audit_line, one_line},
@@ -96,12 +98,40 @@ impl PersonDesk {
                 Ok(shown(format!("{} is {}: {}", row.id, row.status, one_line(&row.title)), &ticket))
             }
             Does::Events => self.events(read(arguments)?).await,
+            Does::Approvals => self.approvals(read(arguments)?).await,
+            Does::Decide(verb) => self.decide(verb, read(arguments)?).await,
+            Does::Answer => self.give(read(arguments)?).await,
             Does::Steer(verb) => {
                 let wish: Steering = read(arguments)?;
                 let path = run_path(wish.run.as_deref(), &format!("/{verb}"));
                 let steer = Steer { why: wish.reason };
                 let status: RunStatus = self.ask(|client| async move { client.post(&path, &steer).await }).await?;
                 Ok(shown(status_text(&status), &status))
+            }
+        }
+    }
+
+    async fn approvals(&self, wish: Approvals) -> Result<Answer, Problem> {
+        let all = wish.all.then_some("true");
+        let path = format!("/api/v1/approvals{}", query([("run", wish.run.as_deref()), ("all", all)]));
+        let rows: Vec<ApprovalDoc> = self.ask(|client| async move { client.get(&path).await }).await?;
+        Ok(shown(counted(rows.len(), "approval"), &json!({ "approvals": rows })))
+    }
+
+    async fn decide(&self, verb: &str, wish: Deciding) -> Result<Answer, Problem> {
+        let path = format!("/api/v1/approvals/{}/{verb}", quoted(&wish.id));
+        let reason = Reason { why: wish.reason };
+        let doc: ApprovalDoc = self.ask(|client| async move { client.post(&path, &reason).await }).await?;
+        Ok(shown(format!("{} is {}", doc.id, doc.state), &doc))
+    }
+
+    async fn give(&self, wish: Saying) -> Result<Answer, Problem> {
+        let given = self.ask(|client| async move { cli::give_answer(&client, &wish.id, &wish.text).await }).await?;
+        match given {
+            Answered::Approval(doc) => Ok(shown(format!("{} is {}", doc.id, doc.state), &doc)),
+            Answered::Ticket(ticket) => {
+                let row = &ticket.row;
+                Ok(shown(format!("{} is {}; the next round has the answer", row.id, row.status), &ticket))
             }
         }
     }

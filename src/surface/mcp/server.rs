@@ -1,11 +1,5 @@
 //! The protocol over a desk of tools.
-use super::{
-    answer::Answer,
-    attempt::AttemptDesk,
-    person::PersonDesk,
-    tools::Tool,
-    words,
-};
+use super::{answer::Answer, attempt::AttemptDesk, person::PersonDesk, tools::Tool, words};
 use crate::surface::error::Problem;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,

@@ -1,7 +1,7 @@
 //! The table of what a person's assistant may use.
 use super::{
     form::{self, Form},
-    wishes::{Audit, Naming, OneRun, OneTicket, RunWish, Steering, Tickets},
+    wishes::{Approvals, Audit, Deciding, Naming, OneRun, OneTicket, RunWish, Saying, Steering, Tickets},
 };
 
 /// A tool of a person's assistant.
@@ -37,6 +37,12 @@ pub(super) enum Does {
     Events,
     /// Steers a run, with this verb.
     Steer(&'static str),
+    /// Lists what waits for a person.
+    Approvals,
+    /// Says yes or no, with this verb.
+    Decide(&'static str),
+    /// Answers in words.
+    Answer,
 }
 
 /// Every tool.
@@ -116,5 +122,39 @@ pub(super) const TOOLS: &[Tool] = &[
         destroys: true,
         form: form::of::<Steering>,
         does: Does::Steer("cancel"),
+    },
+    Tool {
+        name: "approvals",
+        about: "List what agents ask a person before they go on, as `p0 approvals`. Show it to the person; do not \
+                decide for them.",
+        only_looks: true,
+        destroys: false,
+        form: form::of::<Approvals>,
+        does: Does::Approvals,
+    },
+    Tool {
+        name: "approve",
+        about: "Allow what an agent asks for, as `p0 approve`, when the person has said so.",
+        only_looks: false,
+        destroys: false,
+        form: form::of::<Deciding>,
+        does: Does::Decide("approve"),
+    },
+    Tool {
+        name: "reject",
+        about: "Deny what an agent asks for, as `p0 reject`; the reason is told to the agent.",
+        only_looks: false,
+        destroys: false,
+        form: form::of::<Deciding>,
+        does: Does::Decide("reject"),
+    },
+    Tool {
+        name: "answer",
+        about: "Answer a ticket that needs input, as `p0 answer`, in the person's words: it is worked on again, and \
+                the next agent reads the answer. An approval is answered with yes or no.",
+        only_looks: false,
+        destroys: false,
+        form: form::of::<Saying>,
+        does: Does::Answer,
     },
 ];

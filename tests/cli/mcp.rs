@@ -321,7 +321,7 @@ fn a_persons_assistant_starts_a_run_and_looks() {
     there is no run '@last' (list them with `p0 runs`)
     reading the spec [dir]/repo/no-such.md: No such file or directory (os error 2) (name a Markdown file, or - for standard input)
     nothing was done; call run_start again:
-    there is no field `text`; there are: `agents`, `base`, `budget_tokens`, `budget_usd`, `max_iterations`, `max_parallel`, `path`, `project`, `spec`, `workflow`
+    there is no field `text`; there are: `spec`, `path`, `project`, `workflow`, `agents`, `base`, `max_parallel`, `max_iterations`, `budget_usd`, `budget_tokens`
     run RUN of BLOG (A blog) is done; tickets: 0 open, 0 in progress, 1 done, 0 blocked
     1 ticket
     BLOG-1 is done: a

@@ -216,8 +216,8 @@ mod tests {
         `contract.acceptance_criteria[0]` must be a text or an object with text, command, not 3
         `text` is missing; give a text (What it says)
         `items[0].text` is missing; give a text (What is to be done)
-        `gaps` must be a list of texts, not 3
         `met` must be true or false, not "maybe"
+        `gaps` must be a list of texts, not 3
         "#);
     }
 }

@@ -86,6 +86,7 @@ impl Account {
         self.tokens = Sum::default();
         self.cost = Sum::default();
         self.messages.clear();
+        self.turns = 0;
         self.base = Resume::default();
         self.resumed = false;
         self.session = None;
@@ -98,6 +99,11 @@ impl Account {
             self.session = Some(id.to_owned());
             self.told_session = false;
         }
+    }
+
+    /// The conversation's id, once it is known.
+    pub(super) fn session(&self) -> Option<&str> {
+        self.session.as_deref()
     }
 
     /// The model's name, when the configuration named none.

@@ -96,11 +96,14 @@ impl Classes {
         self.status.as_ref()?.captures(text)?.get(1)?.as_str().parse().ok()
     }
 
-    /// The rule with a consequence (`fatal`, `give_up_after`) that a line of log fits, and its place.
-    pub(super) fn consequence(&self, line: &str) -> Option<(usize, &ErrorRule)> {
-        self.rules.iter().enumerate().find_map(|(at, (rule, regex))| {
-            let matters = rule.fatal || rule.give_up_after > 0;
-            (matters && regex.as_ref().is_some_and(|regex| regex.is_match(line))).then_some((at, rule))
+    /// The rule with a consequence (`fatal`, `give_up_after`) that a line of log fits, its place, and the words of the
+    /// line that are the error: the rule's group `words`, or all of it.
+    pub(super) fn consequence(&self, line: &str) -> Option<(usize, &ErrorRule, String)> {
+        let mut mattering =
+            self.rules.iter().enumerate().filter(|(_, (rule, _))| rule.fatal || rule.give_up_after > 0);
+        mattering.find_map(|(at, (rule, regex))| {
+            let found = regex.as_ref()?.captures(line)?;
+            Some((at, rule, found.name("words").map_or(line, |words| words.as_str()).to_owned()))
         })
     }
 }

@@ -70,8 +70,10 @@ fn request(call: &Value) -> Request {
     }
     paths.sort();
     paths.dedup();
-    let tool = text(call, "/_meta/claudeCode/toolName").or_else(|| text(call, "/title"));
-    let tool = tool.or(kind.as_deref()).unwrap_or("unknown").chars().take(200).collect();
+    // A title may be the command or the path itself, which is the target already.
+    let title = text(call, "/title").filter(|title| !title.contains(['/', ' ']) || kind.is_none());
+    let tool = text(call, "/_meta/claudeCode/toolName").or(title).or(kind.as_deref()).or_else(|| text(call, "/title"));
+    let tool = tool.unwrap_or("unknown").chars().take(200).collect();
     Request { tool, own_tool: is_own(call, kind.as_deref()), kind, paths }
 }
 

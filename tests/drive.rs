@@ -65,7 +65,8 @@ impl Scene {
 
     /// The table `table` and the fixture `table-case.jsonl`.
     fn lines(table: &str, case: &str) -> Scene {
-        let mut scene = Scene::new(table, "fake.py", &adapters().join(format!("{table}-{case}.jsonl")).display().to_string());
+        let mut scene =
+            Scene::new(table, "fake.py", &adapters().join(format!("{table}-{case}.jsonl")).display().to_string());
         if case == "resumed" || case == "lost" {
             scene.resume();
         }
@@ -173,14 +174,14 @@ fn played(table: &str, cases: &[&str]) -> String {
 
 #[test]
 fn codex() {
-    let cases = ["success", "resumed", "lost", "401", "429", "500", "400", "context", "quota", "garbage", "silent", "crash"];
+    let cases =
+        ["success", "resumed", "lost", "401", "429", "500", "400", "context", "quota", "garbage", "silent", "crash"];
     insta::assert_snapshot!(played("codex", &cases));
 }
 
 #[test]
 fn claude() {
-    let cases =
-        ["success", "resumed", "lost", "401", "429", "500", "400", "context", "limit", "interrupted", "denied"];
+    let cases = ["success", "resumed", "lost", "401", "429", "500", "400", "context", "limit", "interrupted", "denied"];
     insta::assert_snapshot!(played("claude", &cases));
 }
 
@@ -211,7 +212,11 @@ fn term_in_the_middle_tells_what_is_known_and_leaves_nobody() {
         assert_eq!(played.code, Some(143), "{table}");
         assert_eq!(played.of_type("session").last().unwrap()["session"], "S-1", "{table}");
         assert_eq!(played.of_type("activity").len(), 1, "{table}");
-        assert!(played.of_type("failed").is_empty() && played.took < Duration::from_secs(3), "{table}: {:?}", played.took);
+        assert!(
+            played.of_type("failed").is_empty() && played.took < Duration::from_secs(3),
+            "{table}: {:?}",
+            played.took
+        );
     }
     let played = Scene::lines("codex", "term").play_until_term();
     assert_eq!(played.of_type("usage").last().unwrap()["input_tokens"], 100);
@@ -267,7 +272,20 @@ fn what_cannot_be_started_says_what_to_do() {
 #[test]
 fn acp_turns_and_their_ends() {
     let mut shown = Vec::new();
-    for case in ["plain", "refusal", "max_tokens", "max_turn_requests", "cancelled", "tea_time", "error", "auth", "login", "crash", "wrong", "unknown"] {
+    for case in [
+        "plain",
+        "refusal",
+        "max_tokens",
+        "max_turn_requests",
+        "cancelled",
+        "tea_time",
+        "error",
+        "auth",
+        "login",
+        "crash",
+        "wrong",
+        "unknown",
+    ] {
         let mut scene = Scene::acp(case);
         scene.drive.adapter.says_in_text = true;
         scene.drive.system = Some("Be brief.".into());

@@ -19,14 +19,15 @@ pub(super) async fn answer(shared: &Shared, params: &Value) -> RequestPermission
     let request = request(&call);
     let target = target(&call, &request);
     let drive = &shared.drive;
-    let grounds =
-        Grounds { worktree: drive.worktree.clone(), home: drive.home.clone(), temp: drive.temp.clone() };
+    let grounds = Grounds { worktree: drive.worktree.clone(), home: drive.home.clone(), temp: drive.temp.clone() };
     let (mut allowed, mut why) = match decide(&request, &grounds, drive.permissions) {
         Verdict::Allow(why) => (true, why.to_owned()),
         Verdict::Deny(why) => (false, why),
         Verdict::Ask => match &shared.door {
             Some(door) => {
-                let answer = door.ask(&request.tool, &target, "the agent asks for permission").await;
+                // An agent that waits for a person is not idle: a line of log says so.
+                let waiting = |id: &str| shared.inner().out.native_text(&format!("waiting for the answer to {id}"));
+                let answer = door.ask(&request.tool, &target, "the agent asks for permission", waiting).await;
                 (answer.allowed, answer.why)
             }
             None => (false, "nobody could be asked: the attempt has no door".to_owned()),

@@ -87,7 +87,8 @@ fn files_are_private_merged_and_never_written_through_a_link() {
     let home = dir.path().join("home/.gemini");
     fs::create_dir_all(&home).unwrap();
     let settings = home.join("settings.json");
-    fs::write(&settings, r#"{"security":{"auth":{"selectedType":"gemini-api-key"}},"general":{"vimMode":true}}"#).unwrap();
+    fs::write(&settings, r#"{"security":{"auth":{"selectedType":"gemini-api-key"}},"general":{"vimMode":true}}"#)
+        .unwrap();
     let elsewhere = dir.path().join("elsewhere");
     fs::write(&elsewhere, "mine").unwrap();
     fs::create_dir_all(dir.path().join("temp")).unwrap();

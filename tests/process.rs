@@ -59,6 +59,8 @@ impl Bench {
             stdout_limit: 1 << 20,
             stderr_limit: 1 << 20,
             nonce: uuid::Uuid::now_v7().to_string(),
+            confine: None,
+            secrets: Vec::new(),
         }
     }
 

@@ -3,3 +3,4 @@ pub mod clock;
 pub mod drive;
 pub mod git;
 pub mod process;
+pub mod sandbox;

@@ -5,6 +5,7 @@
 pub mod actor;
 pub mod adapter;
 pub mod aggregate;
+pub mod approval;
 pub mod attempt;
 pub mod command;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod record;
 pub mod rejection;
 pub mod reply;
 pub mod run;
+pub mod sandbox;
 pub mod schema;
 pub mod settings;
 pub mod spec;

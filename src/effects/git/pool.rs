@@ -154,7 +154,7 @@ impl Workshop {
         };
         let entries = mover.run()?;
         slot.save_cache(&entries)?;
-        slot.attach(commit)?;
+        slot.attach(commit, &self.for_agents()?)?;
         record.ready = true;
         slot.write(&record)?;
         Ok(slot.tree)

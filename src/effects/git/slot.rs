@@ -26,7 +26,8 @@ pub(super) struct Record {
 pub(super) struct Slot {
     /// The working directory.
     pub(super) tree: PathBuf,
-    /// `repo.git/worktrees/<name>`: what the agent's git reads and writes.
+    /// `gits/<name>`: a repository for this worktree alone, which is all that the agent's git writes. It borrows the
+    /// workshop's objects and shares nothing else with any other: neither branches nor settings nor objects to break.
     pub(super) admin: PathBuf,
     /// The engine's own folder.
     pub(super) own: PathBuf,
@@ -36,7 +37,7 @@ impl Slot {
     pub(super) fn new(project: &Path, name: &str) -> Slot {
         Slot {
             tree: project.join("trees").join(name),
-            admin: project.join("repo.git/worktrees").join(name),
+            admin: project.join("gits").join(name),
             own: project.join("slots").join(name),
         }
     }
@@ -110,16 +111,17 @@ impl Slot {
 
     /// Gives git a fresh administration of the worktree: HEAD detached at `commit`, its index, nothing of an earlier
     /// holder.
-    pub(super) fn attach(&self, commit: &str) -> Result<(), Error> {
+    pub(super) fn attach(&self, commit: &str, common: &[(&str, Vec<u8>)]) -> Result<(), Error> {
         disk::remove_any(&self.admin)?;
         disk::make_dir(&self.admin)?;
-        let put = |name: &str, content: String| -> Result<(), Error> {
+        for part in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
+            disk::make_dir(&self.admin.join(part))?;
+        }
+        let head = format!("{commit}\n").into_bytes();
+        for (name, content) in common.iter().chain([&("HEAD", head)]) {
             let path = self.admin.join(name);
-            std::fs::write(&path, content).io("writing", &path)
-        };
-        put("commondir", "../..\n".into())?;
-        put("gitdir", format!("{}\n", self.tree.join(".git").display()))?;
-        put("HEAD", format!("{commit}\n"))?;
+            std::fs::write(&path, content).io("writing", &path)?;
+        }
         let index = self.admin.join("index");
         std::fs::copy(self.cache_path(), &index).io("copying the index to", &index)?;
         let link = self.tree.join(".git");

@@ -4,6 +4,7 @@ use super::error::{Error, GitContext, IoContext};
 use super::handle;
 use super::land;
 use super::person::PersonRepo;
+use super::slot::Slot;
 use git2::{ErrorCode, Repository, RepositoryInitOptions};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,9 @@ use std::sync::{Mutex, PoisonError};
 ///
 /// | in its folder | what |
 /// | --- | --- |
-/// | `repo.git` | the bare repository agents' worktrees hang off; borrows the person's objects |
-/// | `trees/<n>` | the worktrees, the only folders agents write |
+/// | `repo.git` | the bare repository of results; borrows the person's objects |
+/// | `trees/<n>` | the worktrees |
+/// | `gits/<n>` | the repository of worktree `n`; with the worktree, the only folders agents write |
 /// | `slots/<n>` | who holds worktree `n`, and its stat cache |
 /// | `rules.git` | an empty repository of the engine alone: configuration and ignore rules no agent can change |
 /// | `hooks` | empty: where git looks for hooks |
@@ -38,7 +40,7 @@ impl Workshop {
         disk::make_dir(repos_dir)?;
         let repos_dir = repos_dir.canonicalize().io("looking at", repos_dir)?;
         let project = repos_dir.join(folder_name(person));
-        for part in ["trees", "slots", "hooks", "rules.git/objects", "rules.git/refs", "rules.git/info"] {
+        for part in ["trees", "slots", "gits", "hooks", "rules.git/objects", "rules.git/refs", "rules.git/info"] {
             disk::make_dir(&project.join(part))?;
         }
         let workshop =
@@ -58,7 +60,7 @@ impl Workshop {
         &self.project
     }
 
-    /// The bare repository the worktrees hang off: besides its worktree, what an agent's git must be able to write.
+    /// The bare repository of results, which agents' git reads objects from.
     pub fn repo_dir(&self) -> PathBuf {
         self.project.join("repo.git")
     }
@@ -130,7 +132,7 @@ impl Workshop {
             let mut options = RepositoryInitOptions::new();
             options.bare(true).no_reinit(true).external_template(false).initial_head("none");
             Repository::init_opts(&staged, &options).git("making a repository", &staged)?;
-            for part in ["worktrees", "info", "objects/info", "objects/pack"] {
+            for part in ["info", "objects/info", "objects/pack"] {
                 disk::make_dir(&staged.join(part))?;
             }
             std::fs::rename(&staged, &repo).io("naming", &repo)?;
@@ -143,6 +145,29 @@ impl Workshop {
         let attributes = b"* -text -filter -ident !working-tree-encoding\n";
         settings.insert(repo.join("info/attributes"), Some(attributes.to_vec()));
         Ok(())
+    }
+
+    /// The files of an agent's repository that say how it works: those of `repo.git`, with its objects beside theirs.
+    pub(super) fn for_agents(&self) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
+        let config = self.agent_config()?.replace("\tbare = true\n", "\tbare = false\n");
+        let repo = self.repo_dir();
+        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = |name: &str| settings.get(&repo.join(name)).cloned().flatten();
+        let mut alternates = format!("{}\n", repo.join("objects").display()).into_bytes();
+        alternates.extend(kept("objects/info/alternates").unwrap_or_default());
+        let mut files = vec![("config", config.into_bytes()), ("objects/info/alternates", alternates)];
+        for name in ["info/attributes", "info/exclude", "shallow"] {
+            files.extend(kept(name).map(|content| (name, content)));
+        }
+        Ok(files)
+    }
+
+    /// What the git of `holder` writes beside its worktree, and the object folders it reads.
+    pub fn agent_places(&self, holder: &str) -> Result<(PathBuf, Vec<PathBuf>), Error> {
+        let (slot, _) = self.find_ready(holder)?;
+        let mut objects = vec![self.repo_dir().join("objects"), self.project.join("hooks")];
+        objects.extend(handle::object_dirs(&self.person.git_dir().join("objects"))?);
+        Ok((slot.admin, objects))
     }
 
     fn settle(&self) -> Result<(), Error> {
@@ -167,7 +192,15 @@ impl Workshop {
         disk::write_if_changed(&self.project.join("rules.git/info/exclude"), &exclude)?;
         let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         settings.insert(repo.join("objects/info/alternates"), Some(alternates.into_bytes()));
-        settings.insert(repo.join("shallow"), std::fs::read(theirs.join("shallow")).ok());
+        let shallow = std::fs::read(theirs.join("shallow")).ok();
+        if shallow.is_none() {
+            // History that the person has fetched meanwhile is there for agents at work too. Nothing is written where
+            // they can write: a link could lead it elsewhere.
+            for slot in Slot::all(&self.project)? {
+                disk::remove_any(&slot.admin.join("shallow"))?;
+            }
+        }
+        settings.insert(repo.join("shallow"), shallow);
         settings.insert(repo.join("info/exclude"), Some(exclude));
         drop(settings);
         self.settle()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::effects::sandbox::{Applied, Confine};
 use serde::{Deserialize, Serialize};
 
 /// Environment variable that every process of an attempt carries, with the attempt's nonce as its value. It is the
@@ -31,6 +32,12 @@ pub struct AgentSpec {
     pub stderr_limit: u64,
     /// Random, not empty, different for every attempt: ties files and processes to it.
     pub nonce: String,
+    /// What it is confined to; `None` = to nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confine: Option<Confine>,
+    /// Variables whose values are secret beside those whose names say so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
 }
 
 /// How a program ended.
@@ -97,6 +104,9 @@ pub struct ExitRecord {
     pub orphans: u32,
     /// Processes that were alive even after KILL (they hang in the kernel); anything but 0 deserves a look.
     pub survivors: u32,
+    /// How the program was confined; `None` = it was not to be, or did not start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confined: Option<Applied>,
 }
 
 impl ExitRecord {
@@ -114,6 +124,7 @@ impl ExitRecord {
             truncated: false,
             orphans: 0,
             survivors: 0,
+            confined: None,
         }
     }
 }

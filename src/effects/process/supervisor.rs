@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -11,14 +12,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::FlockOperation;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
+use super::cgroup::Cgroup;
+use super::confine::{self, path_of};
 use super::error::{Error, io_error};
 use super::files::{AttemptDir, create_private};
 use super::linux::{Member, Stat, Tree, boot_id, now, own_pid};
 use super::pump::Pump;
 use super::signals::Bell;
 use super::spec::{AgentSpec, ExitRecord, MARK, Ready};
-use super::watch::{Running, Watch};
+use super::watch::{Confined, Running, Watch};
+use crate::effects::sandbox::{self, Confine, Listener};
 
 /// What the engine hears once `ready.json` is in place.
 pub(super) const READY_WORD: &[u8] = b"ready\n";
@@ -61,10 +66,27 @@ fn supervise(dir: &Path) -> Result<(), Error> {
     let slot = place.reserve_exit()?;
     place.mark_begun()?;
     let record = match start(&place, &spec) {
-        Ok(running) => Watch::new(&spec, &bell, running).run(),
+        Ok(running) => {
+            let listener = running.confined.as_ref().and_then(|it| it.listener.clone());
+            let record = Watch::new(&spec, &bell, running).run();
+            if let Some(listener) = listener {
+                keep_tries(&place, &listener);
+            }
+            record
+        }
         Err(why) => ExitRecord::not_started(why),
     };
     slot.write(&record)
+}
+
+/// Writes down what the program tried and was not let. What cannot be written is missing in the record; the end of
+/// the program is not.
+fn keep_tries(place: &AttemptDir, listener: &Listener) {
+    let written = create_private(&place.denied())
+        .and_then(|file| listener.tries().write(&file).map_err(io_error("write down what was tried", &place.denied())));
+    if let Err(error) = written {
+        let _ = writeln!(io::stderr(), "{error}");
+    }
 }
 
 /// Takes the directory for this process. `None` = the engine that started us is gone already.
@@ -130,14 +152,13 @@ fn hear_go(bell: &Bell) -> io::Result<bool> {
 
 /// Starts the program; an answer in words when that is not possible.
 fn start(place: &AttemptDir, spec: &AgentSpec) -> Result<Running, String> {
-    let Some((program, arguments)) = spec.argv.split_first() else {
+    if spec.argv.is_empty() {
         return Err("the command is empty; name a program".to_owned());
-    };
+    }
     if !spec.cwd.is_dir() {
         return Err(format!("the working directory {} is not there", spec.cwd.display()));
     }
     let said = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
-    let stdin = File::open(place.stdin()).map_err(said("the input file cannot be opened"))?;
     let (out_reader, out_writer) = io::pipe().map_err(said("no pipe for stdout"))?;
     let (err_reader, err_writer) = io::pipe().map_err(said("no pipe for stderr"))?;
     let out_file = create_private(&place.stdout()).map_err(|error| error.to_string())?;
@@ -145,6 +166,20 @@ fn start(place: &AttemptDir, spec: &AgentSpec) -> Result<Running, String> {
     let out = Pump::new(out_reader, out_file, spec.stdout_limit).map_err(said("the pipe of stdout"))?;
     let err = Pump::new(err_reader, err_file, spec.stderr_limit).map_err(said("the pipe of stderr"))?;
 
+    let (stdin, wire) = match spec.confine {
+        None => (Stdio::from(File::open(place.stdin()).map_err(said("the input file cannot be opened"))?), None),
+        Some(_) => {
+            let (ours, theirs) =
+                rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                    .map_err(|errno| format!("no socket to the program: {errno}"))?;
+            (Stdio::from(theirs), Some(ours))
+        }
+    };
+    let argv = match &spec.confine {
+        None => spec.argv.clone(),
+        Some(confine) => confined(place, spec, confine)?,
+    };
+    let (program, arguments) = argv.split_first().ok_or("the command is empty; name a program")?;
     #[expect(clippy::disallowed_methods, reason = "the supervisor is where programs of an attempt are started")]
     let mut command = Command::new(program);
     command
@@ -154,17 +189,65 @@ fn start(place: &AttemptDir, spec: &AgentSpec) -> Result<Running, String> {
         .env(MARK, &spec.nonce)
         .current_dir(&spec.cwd)
         .process_group(0)
-        .stdin(Stdio::from(stdin))
+        .stdin(stdin)
         .stdout(Stdio::from(out_writer))
         .stderr(Stdio::from(err_writer));
-    let child = command.spawn().map_err(|error| explain(program, &error))?;
+    let cgroup = Cgroup::enter(place, &spec.nonce);
+    let spawned = command.spawn();
+    let cgroup = cgroup.filter(Cgroup::leave);
+    let child = spawned.map_err(|error| {
+        cgroup.iter().for_each(Cgroup::remove);
+        explain(program, &error)
+    })?;
     let pid = i32::try_from(child.id()).expect("a Linux pid fits 22 bits");
     // `command` holds our copies of the write ends; dropping it leaves only the program's.
     drop(command);
-    Ok(Running { pid, out, err, started: now(), started_at_ms: wall_clock_ms() })
+    let (started, started_at_ms) = (now(), wall_clock_ms());
+    let confined = match (wire, &spec.confine) {
+        (Some(wire), Some(confine)) => Some(hear_confined(&wire, confine, spec)?),
+        _ => None,
+    };
+    Ok(Running { pid, out, err, started, started_at_ms, confined, cgroup })
 }
 
-fn explain(program: &str, error: &io::Error) -> String {
+/// The command that confines itself and becomes the program.
+fn confined(place: &AttemptDir, spec: &AgentSpec, confine: &Confine) -> Result<Vec<String>, String> {
+    // In namespaces of its own there is another `/proc`: the binary is named by where it lies.
+    let own = std::fs::read_link("/proc/self/exe").map_err(|error| format!("p0 does not find itself: {error}"))?;
+    let exe = if confine.bubblewrap { own.as_path() } else { Path::new("/proc/self/exe") };
+    let text = |path: &Path| path.display().to_string();
+    let inner = vec![text(exe), "__confine".to_owned(), text(place.path())];
+    if !confine.bubblewrap {
+        return Ok(inner);
+    }
+    match sandbox::wrap(confine, path_of(spec), &inner) {
+        Some(wrapped) => Ok(wrapped),
+        None if confine.required => {
+            Err("the sandbox cannot be enforced: bubblewrap is asked for and `bwrap` is not on PATH".to_owned())
+        }
+        None => Ok(inner),
+    }
+}
+
+/// What came of the confinement, once the program runs. Where it does not, everything that was started is ended.
+fn hear_confined(wire: &OwnedFd, confine: &Confine, spec: &AgentSpec) -> Result<Confined, String> {
+    let heard = confine::hear(wire).and_then(|(mut applied, fd)| {
+        let listener = match fd.map(|fd| Listener::start(fd, confine.clone(), applied.landlock)) {
+            Some(Ok(listener)) => Some(listener),
+            Some(Err(error)) => return Err(format!("nobody listens to the program: {error}")),
+            None => None,
+        };
+        applied.listener = listener.is_some();
+        confine::hear_start(wire)?;
+        Ok(Confined { applied, listener })
+    });
+    if heard.is_err() {
+        Tree::new(own_member(), &spec.nonce).kill(Duration::from_secs(5));
+    }
+    heard
+}
+
+pub(super) fn explain(program: &str, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => {
             format!(

@@ -9,11 +9,13 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions, WaitStatus};
 
+use super::cgroup::Cgroup;
 use super::linux::{Member, Tree, children_cpu_ms, now};
 use super::pump::{Buffer, Pump};
 use super::signals::Bell;
 use super::spec::{AgentSpec, Ending, ExitRecord};
 use super::supervisor::own_member;
+use crate::effects::sandbox::{Applied, Listener};
 
 /// How often a tree that has been told to end is looked at.
 const ENDING_TICK: Duration = Duration::from_millis(20);
@@ -32,6 +34,16 @@ pub(super) struct Running {
     pub(super) err: Pump,
     pub(super) started: Instant,
     pub(super) started_at_ms: u64,
+    pub(super) confined: Option<Confined>,
+    pub(super) cgroup: Option<Cgroup>,
+}
+
+/// How it is confined.
+#[derive(Debug)]
+pub(super) struct Confined {
+    pub(super) applied: Applied,
+    /// Who hears of its tries.
+    pub(super) listener: Option<Listener>,
 }
 
 /// Where the program is on its way.
@@ -216,6 +228,7 @@ impl<'a> Watch<'a> {
             // not reaped, so the number cannot mean another group.
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }
+        self.program.cgroup.iter().for_each(Cgroup::kill);
         members.iter().for_each(|it| it.signal(Signal::KILL));
     }
 
@@ -269,6 +282,7 @@ impl<'a> Watch<'a> {
                 self.note_failure(&error);
             }
         }
+        self.program.cgroup.iter().for_each(Cgroup::remove);
         let (stdout_bytes, stdout_kept) = self.program.out.counts();
         let (stderr_bytes, stderr_kept) = self.program.err.counts();
         if self.cause.is_none() {
@@ -289,6 +303,7 @@ impl<'a> Watch<'a> {
             truncated: stdout_kept < stdout_bytes || stderr_kept < stderr_bytes,
             orphans: u32::try_from(self.orphans).unwrap_or(u32::MAX),
             survivors: u32::try_from(survivors).unwrap_or(u32::MAX),
+            confined: self.program.confined.as_ref().map(|it| it.applied.clone()),
         }
     }
 

@@ -73,6 +73,9 @@ impl World {
             stdout_limit: limits.output_bytes,
             stderr_limit: limits.output_bytes,
             nonce: uuid::Uuid::new_v4().simple().to_string(),
+            // Gates are the person's own commands, and run in the person's environment.
+            confine: None,
+            secrets: Vec::new(),
         };
         let ended = process::run_to_end(&self.options.supervisor, dir, &spec, b"").await;
         self.note_gate(id, None);

@@ -3,6 +3,7 @@
 //! The same effect may be begun again after a crash: each hand looks at the world first, and reports what is already
 //! done, adopts what still runs, and does what never happened.
 mod attempt;
+mod cage;
 mod gate;
 mod git;
 mod input;
@@ -234,7 +235,7 @@ impl World {
 fn remaining(timer: &Timer) -> Duration {
     match timer {
         Timer::Lease { lease_s, .. } => Duration::from_secs(*lease_s),
-        Timer::AgentLimit { until, .. } | Timer::Pause { until, .. } => {
+        Timer::AgentLimit { until, .. } | Timer::Approval { until, .. } | Timer::Pause { until, .. } => {
             (*until - clock::now()).to_std().unwrap_or(Duration::ZERO)
         }
     }

@@ -1,5 +1,5 @@
 //! Starting an attempt: worktree, input, token, supervisor. The program itself waits for "go".
-use super::{World, blocking, input, said};
+use super::{World, blocking, cage::Cage, input, said};
 use crate::{
     effects::process::{self, AgentSpec, Found},
     model::{
@@ -66,11 +66,7 @@ impl World {
         {
             tracing::warn!("ending an earlier supervisor: {e}");
         }
-        match std::fs::remove_dir_all(dir) {
-            Ok(()) => Ok(()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(format!("{}: {e}", dir.display())),
-        }
+        process::remove_tree(dir).map_err(|e| format!("{}: {e}", dir.display()))
     }
 
     fn prepare(&self, state: &Aggregate, attempt: &Attempt) -> Result<Prepared, String> {
@@ -94,7 +90,7 @@ impl World {
         let token = uuid::Uuid::new_v4().simple().to_string();
         let token_hash = blake3::hash(token.as_bytes()).to_hex().to_string();
         let socket = self.door(attempt.id, &token_hash);
-        let spec = self.agent_spec(run, attempt, project, worktree, socket, &token)?;
+        let spec = self.agent_spec(run, attempt, project, &worktree, socket, &token)?;
         Ok(Prepared { spec, input, token_hash, stdin })
     }
 
@@ -128,7 +124,7 @@ impl World {
         run: &Run,
         attempt: &Attempt,
         project: &Path,
-        worktree: PathBuf,
+        worktree: &Path,
         socket: Option<PathBuf>,
         token: &str,
     ) -> Result<AgentSpec, String> {
@@ -139,11 +135,15 @@ impl World {
             .ok_or_else(|| format!("agent '{}' is not in the run's configuration", attempt.agent))?;
         let role = run.settings.roles.get(&attempt.role);
         let argv = match agent.kind {
-            AgentKind::Command => program(&agent.command, project, &worktree),
+            AgentKind::Command => program(&agent.command, project, worktree),
             AgentKind::Playbook => {
                 let mut argv = vec![self.options.supervisor.display().to_string(), "__playbook".to_owned()];
                 argv.extend(agent.command.iter().cloned());
                 argv
+            }
+            AgentKind::Cli => {
+                let file = self.attempt_dir(attempt.id).join("tmp/drive.json");
+                vec![self.options.supervisor.display().to_string(), "__drive".to_owned(), file.display().to_string()]
             }
         };
         let mut env: BTreeMap<String, String> = self.options.environment.agents.iter().cloned().collect();
@@ -156,14 +156,17 @@ impl World {
             ("P0_RUN", attempt.run.to_string()),
             ("P0_TICKET", attempt.ticket.as_ref().map(ToString::to_string).unwrap_or_default()),
             ("P0_ATTEMPT", attempt.id.to_string()),
-            ("P0_WORKTREE", text(&worktree)),
+            ("P0_WORKTREE", text(worktree)),
             ("P0_SOCKET", socket.as_deref().map(text).unwrap_or_default()),
             ("P0_TOKEN", token.to_owned()),
+            ("P0_BIN", text(&self.options.supervisor)),
         ];
         env.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        let confine =
+            self.confine(run, attempt, &mut env, &Cage { project, worktree, door: socket.as_deref(), argv: &argv })?;
         Ok(AgentSpec {
             argv,
-            cwd: worktree,
+            cwd: worktree.to_owned(),
             env,
             wall_limit_ms: role.map_or(1_800_000, |r| r.timeout_s.saturating_mul(1000)),
             idle_limit_ms: role.and_then(|r| r.idle_s).map(|s| s.saturating_mul(1000)),
@@ -171,6 +174,8 @@ impl World {
             stdout_limit: run.settings.limits.output_bytes,
             stderr_limit: run.settings.limits.output_bytes.min(1024 * 1024),
             nonce: uuid::Uuid::new_v4().simple().to_string(),
+            confine,
+            secrets: agent.env_names.clone(),
         })
     }
 }

@@ -134,11 +134,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_descends_from_its_parent() {
-        let own = i32::try_from(std::process::id()).unwrap();
-        let found = ancestors(own);
-        assert_eq!(found[0].0, i64::from(own));
-        assert_eq!(found[1].0, i64::from(std::os::unix::process::parent_id()));
+    fn a_child_descends_from_this_process() {
+        let own = std::process::id();
+        #[expect(clippy::disallowed_methods, reason = "a process whose parent is known, whatever started the tests")]
+        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let found = ancestors(i32::try_from(child.id()).unwrap());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(found[0].0, i64::from(child.id()));
+        assert_eq!(found[1].0, i64::from(own));
         assert!(found.iter().all(|(_, start)| *start > 0));
     }
 }

@@ -1,0 +1,136 @@
+//! `p0 __confine DIR`: started by the supervisor in the program's place, with a socket to it as stdin. It confines
+//! itself as the specification says, tells the supervisor what came of it, and becomes the program.
+
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
+};
+use serde::{Deserialize, Serialize};
+
+use super::files::AttemptDir;
+use super::spec::{AgentSpec, MARK};
+use super::supervisor::explain;
+use crate::effects::sandbox::{self, Applied, Entered};
+
+/// How long a program may take from its start to its confinement.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest word between the two.
+const WORD_BYTES: usize = 64 * 1024;
+/// This process failed; the supervisor has been told why.
+const FAILED: i32 = 71;
+
+/// What the supervisor is told. Silence after `Entered` means that the program runs.
+#[derive(Debug, Serialize, Deserialize)]
+enum Word {
+    /// The limits are in force.
+    Entered(Applied),
+    /// Nothing runs.
+    Failed(String),
+}
+
+/// Confines this process and becomes the program of the attempt in `dir`. Comes back only when that failed.
+pub fn confine_main(dir: &Path) -> i32 {
+    let place = AttemptDir::new(dir);
+    // The socket must not reach the program: its number is the program's stdin.
+    let Ok(wire) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) else { return FAILED };
+    let Err(why) = become_program(&place, &wire);
+    let _ = tell(&wire, &Word::Failed(why), None);
+    FAILED
+}
+
+fn become_program(place: &AttemptDir, wire: &OwnedFd) -> Result<std::convert::Infallible, String> {
+    let spec = place.read_spec().map_err(|error| error.to_string())?;
+    let confine = spec.confine.as_ref().ok_or("the specification confines nothing")?;
+    let stdin = File::open(place.stdin()).map_err(|error| format!("the input file cannot be opened: {error}"))?;
+    rustix::stdio::dup2_stdin(&stdin).map_err(|errno| format!("the input file cannot be taken: {errno}"))?;
+    let Entered { applied, listener } = sandbox::enter(confine, path_of(&spec))?;
+    tell(wire, &Word::Entered(applied), listener.as_ref().map(AsFd::as_fd))
+        .map_err(|error| format!("the supervisor does not hear: {error}"))?;
+    drop(listener);
+    let (program, arguments) = spec.argv.split_first().ok_or("the command is empty; name a program")?;
+    #[expect(clippy::disallowed_methods, reason = "this process becomes the program of its attempt")]
+    let mut command = Command::new(program);
+    let error = command.args(arguments).env_clear().envs(&spec.env).env(MARK, &spec.nonce).exec();
+    Err(explain(program, &error))
+}
+
+/// The folders in which this program is looked for.
+pub(super) fn path_of(spec: &AgentSpec) -> &str {
+    spec.env.get("PATH").map_or("", String::as_str)
+}
+
+fn tell(wire: &OwnedFd, word: &Word, listener: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let bytes = serde_json::to_vec(word)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut passed = SendAncillaryBuffer::new(&mut space);
+    let handles = listener.as_slice();
+    if !handles.is_empty() {
+        passed.push(SendAncillaryMessage::ScmRights(handles));
+    }
+    rustix::net::sendmsg(wire, &[IoSlice::new(&bytes)], &mut passed, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// The supervisor's side: what was applied, and the listener's descriptor; in words why nothing runs.
+pub(super) fn hear(wire: &OwnedFd) -> Result<(Applied, Option<OwnedFd>), String> {
+    match next_word(wire)? {
+        Some((Word::Entered(applied), listener)) => Ok((applied, listener)),
+        Some((Word::Failed(why), _)) => Err(why),
+        None => Err("the program ended before it was confined".to_owned()),
+    }
+}
+
+/// Waits until the confined process has become the program; in words why it could not.
+pub(super) fn hear_start(wire: &OwnedFd) -> Result<(), String> {
+    match next_word(wire)? {
+        None => Ok(()),
+        Some((Word::Failed(why), _)) => Err(why),
+        Some((Word::Entered(_), _)) => Err("the program was confined twice".to_owned()),
+    }
+}
+
+/// The next word; `None` = the other side has closed.
+fn next_word(wire: &OwnedFd) -> Result<Option<(Word, Option<OwnedFd>)>, String> {
+    let said = |errno: rustix::io::Errno| format!("the confinement cannot be heard: {errno}");
+    let limit = Timespec { tv_sec: i64::try_from(PATIENCE.as_secs()).unwrap_or_default(), tv_nsec: 0 };
+    loop {
+        match rustix::event::poll(&mut [PollFd::new(wire, PollFlags::IN)], Some(&limit)) {
+            Ok(0) => return Err(format!("the program was not confined within {} s", PATIENCE.as_secs())),
+            Ok(_) => break,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(said(errno)),
+        }
+    }
+    let mut bytes = vec![0; WORD_BYTES];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut passed = RecvAncillaryBuffer::new(&mut space);
+    let got = rustix::net::recvmsg(wire, &mut [IoSliceMut::new(&mut bytes)], &mut passed, RecvFlags::CMSG_CLOEXEC);
+    let got = match got {
+        Ok(got) => got,
+        // Its end is how a process that died says so.
+        Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+        Err(errno) => return Err(said(errno)),
+    };
+    if got.bytes == 0 {
+        return Ok(None);
+    }
+    if got.flags.contains(ReturnFlags::TRUNC) {
+        return Err("the confinement said too much".to_owned());
+    }
+    let listener = passed.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut handles) => handles.next(),
+        _ => None,
+    });
+    let word = serde_json::from_slice(bytes.get(..got.bytes).unwrap_or_default());
+    Ok(Some((word.map_err(|error| format!("the confinement cannot be understood: {error}"))?, listener)))
+}

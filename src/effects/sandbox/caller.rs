@@ -1,0 +1,223 @@
+//! What a waiting system call is about: the paths, addresses and processes that its caller named, as the kernel will
+//! find them.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::filter::Form;
+use super::system::{Call, read_memory};
+
+/// The longest path that the kernel takes.
+const PATH_BYTES: usize = 4096;
+/// Memory is read up to the end of a page, so that what lies behind it need not be there.
+const PAGE: u64 = 4096;
+
+/// The path in the caller's words, made absolute; `None` when it cannot be read or names nothing.
+pub(super) fn named(call: &Call, form: Form) -> Option<PathBuf> {
+    let pid = call.pid;
+    match form {
+        Form::Path(at) => absolute(pid, None, &text(pid, argument(call, at))?),
+        Form::At(dir, at) => {
+            let words = text(pid, argument(call, at))?;
+            absolute(pid, Some(descriptor(argument(call, dir))), &words)
+        }
+        Form::Fd(at) => Some(link(pid, descriptor(argument(call, at)))),
+    }
+}
+
+/// An argument; the table only has indexes that there are.
+pub(super) fn argument(call: &Call, at: usize) -> u64 {
+    call.data.args.get(at).copied().unwrap_or_default()
+}
+
+/// A number that the caller passed as a C `int`: the upper half of the register means nothing.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "a register's lower half is the number"
+)]
+pub(super) fn descriptor(argument: u64) -> i32 {
+    argument as u32 as i32
+}
+
+fn link(pid: u32, fd: i32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/fd/{fd}"))
+}
+
+fn absolute(pid: u32, dir: Option<i32>, words: &[u8]) -> Option<PathBuf> {
+    let words = Path::new(OsStr::from_bytes(words));
+    if words.is_absolute() {
+        return Some(own_proc(pid, words));
+    }
+    let from = match dir {
+        Some(fd) if fd != libc::AT_FDCWD => link(pid, fd),
+        _ => PathBuf::from(format!("/proc/{pid}/cwd")),
+    };
+    let from = fs::read_link(from).ok()?;
+    Some(if words.as_os_str().is_empty() { from } else { from.join(words) })
+}
+
+/// `/proc/self` is the caller, not the reader.
+fn own_proc(pid: u32, path: &Path) -> PathBuf {
+    for name in ["/proc/self", "/proc/thread-self"] {
+        if let Ok(rest) = path.strip_prefix(name) {
+            return PathBuf::from(format!("/proc/{pid}")).join(rest);
+        }
+    }
+    path.to_path_buf()
+}
+
+/// A text in the caller's memory, without its end mark.
+fn text(pid: u32, address: u64) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut at = address;
+    let mut buffer = [0; 256];
+    while text.len() < PATH_BYTES {
+        let rest = usize::try_from(PAGE - at % PAGE).ok()?;
+        let wanted = rest.min(buffer.len());
+        let read = read_memory(pid, at, buffer.get_mut(..wanted)?);
+        let piece = buffer.get(..read)?;
+        if let Some(end) = piece.iter().position(|byte| *byte == 0) {
+            text.extend_from_slice(piece.get(..end)?);
+            return Some(text);
+        }
+        if read < wanted {
+            return None;
+        }
+        text.extend_from_slice(piece);
+        at += read as u64;
+    }
+    None
+}
+
+/// The first number at an address: the flags in the structure of openat2(2).
+pub(super) fn number(pid: u32, address: u64) -> Option<u64> {
+    let mut bytes = [0; 8];
+    (read_memory(pid, address, &mut bytes) == bytes.len()).then(|| u64::from_ne_bytes(bytes))
+}
+
+/// The socket that an address names: a path, or `@name` for one without a file; `None` = not of this machine.
+pub(super) fn socket(pid: u32, address: u64, length: u64) -> Option<Result<PathBuf, String>> {
+    const UNIX: [u8; 2] = (libc::AF_UNIX as u16).to_ne_bytes();
+    let mut buffer = [0; 110];
+    let length = usize::try_from(length).ok()?.min(buffer.len());
+    let read = read_memory(pid, address, buffer.get_mut(..length)?);
+    let name = buffer.get(..read)?.strip_prefix(&UNIX)?;
+    if let Some(name) = name.strip_prefix(&[0]) {
+        return Some(Err(format!("@{}", String::from_utf8_lossy(name))));
+    }
+    let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+    absolute(pid, None, name.get(..end)?).map(Ok)
+}
+
+/// Opens what a path leads to, without reading it: from here on it cannot come to mean something else. The parent
+/// where the file itself is not there.
+pub(super) fn pin(path: &Path, follow: bool) -> Option<OwnedFd> {
+    let links = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC | links, Mode::empty()).ok()
+}
+
+/// Where a pinned file really is.
+pub(super) fn whereabouts(file: &OwnedFd) -> Option<PathBuf> {
+    use std::os::fd::AsRawFd;
+    let found = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
+    // A file that was removed meanwhile: the name it had.
+    let bytes = found.as_os_str().as_bytes();
+    Some(bytes.strip_suffix(b" (deleted)").map_or(found.clone(), |name| PathBuf::from(OsStr::from_bytes(name))))
+}
+
+/// The real path of what a path leads to, or would once it is made.
+pub(super) fn real(path: &Path, follow: bool) -> Option<PathBuf> {
+    if let Some(file) = pin(path, follow) {
+        return whereabouts(&file);
+    }
+    // A link to what is not there yet: that is what would be made.
+    let target = follow.then(|| fs::read_link(path).ok()).flatten();
+    let path = &target.and_then(|it| Some(path.parent()?.join(it))).unwrap_or_else(|| path.to_path_buf());
+    // Not there yet: the nearest folder above that is, and the rest of the name.
+    let mut rest = Vec::new();
+    for above in path.ancestors() {
+        if let Some(folder) = pin(above, true) {
+            let mut found = whereabouts(&folder)?;
+            found.extend(rest.iter().rev());
+            return Some(plain(&found));
+        }
+        rest.push(above.file_name().unwrap_or(OsStr::new("..")));
+    }
+    None
+}
+
+/// Whether a process comes from this one, the supervisor; threads count like their process.
+pub(super) fn is_ours(pid: i32) -> bool {
+    /// Deeper than any tree of processes.
+    const DEPTH: usize = 512;
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let mut at = pid;
+    for _ in 0..DEPTH {
+        match parent(at) {
+            Some(parent) if parent == own => return true,
+            Some(parent) if parent > 1 => at = parent,
+            _ => return false,
+        }
+    }
+    false
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything.
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// The process that a descriptor of the caller is a handle on.
+pub(super) fn held_process(pid: u32, fd: i32) -> Option<i32> {
+    let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())
+}
+
+/// Without `.` and `..`, by the words alone.
+pub(super) fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_and_what_is_not_there_yet_are_found_where_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        fs::create_dir(root.join("secret")).unwrap();
+        fs::write(root.join("secret/file"), "").unwrap();
+        std::os::unix::fs::symlink(root.join("secret"), root.join("link")).unwrap();
+        assert_eq!(real(&root.join("link/file"), true).unwrap(), root.join("secret/file"));
+        assert_eq!(real(&root.join("link/new/er"), true).unwrap(), root.join("secret/new/er"));
+        assert_eq!(real(&root.join("link"), false).unwrap(), root.join("link"));
+        assert_eq!(real(&root.join("link/../secret/new"), true).unwrap(), root.join("secret/new"));
+        assert_eq!(plain(Path::new("/a/./b/../c")), Path::new("/a/c"));
+    }
+
+    #[test]
+    fn memory_of_this_process_is_read_to_the_end_mark() {
+        let words = b"hello\0more";
+        let address = words.as_ptr() as u64;
+        assert_eq!(text(std::process::id(), address).unwrap(), b"hello");
+        assert_eq!(text(std::process::id(), 8), None);
+    }
+}

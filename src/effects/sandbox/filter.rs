@@ -1,0 +1,277 @@
+//! The filter of system calls: which ones the listener hears of. Landlock enforces; the filter exists so that tries
+//! are seen, and for the few calls that Landlock does not know.
+
+use libc::{c_long, sock_filter};
+
+use crate::model::sandbox::Network;
+
+/// How a process names what a call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A path in this argument, from the working directory.
+    Path(usize),
+    /// A folder's descriptor in the first argument of the pair, a path in the second.
+    At(usize, usize),
+    /// A file's descriptor in this argument.
+    Fd(usize),
+}
+
+/// What a call does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// Opens; the flags are in this argument, or in the first word of the structure it points to.
+    Open { flags: usize, indirect: bool },
+    /// Makes, moves, removes or cuts something.
+    Change(&'static str),
+    /// Changes rights or owner: unknown to Landlock, so that the listener does it for the caller or refuses.
+    Rights(Rights),
+    /// Connects to an address.
+    Connect,
+    /// Sends a signal to the process in this argument.
+    Signal(usize),
+    /// Sends a signal to the process that the descriptor in this argument is a handle on.
+    SignalBy(usize),
+    /// Reaches into the process in this argument.
+    Reach(usize),
+}
+
+/// Which of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rights {
+    /// The mode is in this argument.
+    Mode(usize),
+    /// User and group are in this argument and the next; the flags may be in a third.
+    Owner { user: usize, flags: Option<usize>, follow: bool },
+}
+
+/// One call of the table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    pub(super) number: c_long,
+    pub(super) deed: Deed,
+    /// What it is about; a call with two paths has both.
+    pub(super) about: [Option<Form>; 2],
+}
+
+const fn one(number: c_long, deed: Deed, form: Form) -> Known {
+    Known { number, deed, about: [Some(form), None] }
+}
+
+const fn two(number: c_long, what: &'static str, first: Form, second: Form) -> Known {
+    Known { number, deed: Deed::Change(what), about: [Some(first), Some(second)] }
+}
+
+const fn none(number: c_long, deed: Deed) -> Known {
+    Known { number, deed, about: [None, None] }
+}
+
+/// Calls that every machine has.
+const COMMON: &[Known] = &[
+    one(libc::SYS_openat, Deed::Open { flags: 2, indirect: false }, Form::At(0, 1)),
+    one(libc::SYS_openat2, Deed::Open { flags: 2, indirect: true }, Form::At(0, 1)),
+    one(libc::SYS_unlinkat, Deed::Change("remove"), Form::At(0, 1)),
+    one(libc::SYS_mkdirat, Deed::Change("make"), Form::At(0, 1)),
+    one(libc::SYS_mknodat, Deed::Change("make"), Form::At(0, 1)),
+    one(libc::SYS_symlinkat, Deed::Change("link"), Form::At(1, 2)),
+    one(libc::SYS_truncate, Deed::Change("cut"), Form::Path(0)),
+    two(libc::SYS_linkat, "link", Form::At(0, 1), Form::At(2, 3)),
+    two(libc::SYS_renameat2, "move", Form::At(0, 1), Form::At(2, 3)),
+    one(libc::SYS_fchmodat, Deed::Rights(Rights::Mode(2)), Form::At(0, 1)),
+    one(FCHMODAT2, Deed::Rights(Rights::Mode(2)), Form::At(0, 1)),
+    one(libc::SYS_fchmod, Deed::Rights(Rights::Mode(1)), Form::Fd(0)),
+    one(libc::SYS_fchownat, Deed::Rights(Rights::Owner { user: 2, flags: Some(4), follow: true }), Form::At(0, 1)),
+    one(libc::SYS_fchown, Deed::Rights(Rights::Owner { user: 1, flags: None, follow: true }), Form::Fd(0)),
+    none(libc::SYS_connect, Deed::Connect),
+    none(libc::SYS_kill, Deed::Signal(0)),
+    none(libc::SYS_tkill, Deed::Signal(0)),
+    none(libc::SYS_tgkill, Deed::Signal(0)),
+    none(libc::SYS_rt_sigqueueinfo, Deed::Signal(0)),
+    none(libc::SYS_rt_tgsigqueueinfo, Deed::Signal(0)),
+    none(libc::SYS_pidfd_send_signal, Deed::SignalBy(0)),
+    none(libc::SYS_ptrace, Deed::Reach(1)),
+    none(libc::SYS_process_vm_readv, Deed::Reach(0)),
+    none(libc::SYS_process_vm_writev, Deed::Reach(0)),
+];
+
+/// fchmodat2(2), since Linux 6.6: the same number everywhere.
+pub(super) const FCHMODAT2: c_long = 452;
+
+/// Calls of old that only this machine has.
+#[cfg(target_arch = "x86_64")]
+const OLD: &[Known] = &[
+    one(libc::SYS_open, Deed::Open { flags: 1, indirect: false }, Form::Path(0)),
+    one(libc::SYS_creat, Deed::Change("write"), Form::Path(0)),
+    one(libc::SYS_unlink, Deed::Change("remove"), Form::Path(0)),
+    one(libc::SYS_rmdir, Deed::Change("remove"), Form::Path(0)),
+    one(libc::SYS_mkdir, Deed::Change("make"), Form::Path(0)),
+    one(libc::SYS_mknod, Deed::Change("make"), Form::Path(0)),
+    one(libc::SYS_symlink, Deed::Change("link"), Form::Path(1)),
+    two(libc::SYS_link, "link", Form::Path(0), Form::Path(1)),
+    two(libc::SYS_rename, "move", Form::Path(0), Form::Path(1)),
+    two(libc::SYS_renameat, "move", Form::At(0, 1), Form::At(2, 3)),
+    one(libc::SYS_chmod, Deed::Rights(Rights::Mode(1)), Form::Path(0)),
+    one(libc::SYS_chown, Deed::Rights(Rights::Owner { user: 1, flags: None, follow: true }), Form::Path(0)),
+    one(libc::SYS_lchown, Deed::Rights(Rights::Owner { user: 1, flags: None, follow: false }), Form::Path(0)),
+];
+#[cfg(not(target_arch = "x86_64"))]
+const OLD: &[Known] = &[];
+
+/// What is known of a call.
+pub(super) fn known(number: c_long) -> Option<&'static Known> {
+    COMMON.iter().chain(OLD).find(|it| it.number == number)
+}
+
+#[cfg(target_arch = "x86_64")]
+const MACHINE: Option<u32> = Some(0xC000_003E);
+#[cfg(target_arch = "aarch64")]
+const MACHINE: Option<u32> = Some(0xC000_00B7);
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+const MACHINE: Option<u32> = None;
+
+/// Whether there is a filter for this machine.
+pub(super) fn is_written() -> bool {
+    MACHINE.is_some()
+}
+
+const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+const AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
+const ANY_BIT: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
+const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+
+/// In `struct seccomp_data`.
+const NUMBER: u32 = 0;
+const ARCH: u32 = 4;
+
+fn argument(index: u32) -> u32 {
+    16 + 8 * index
+}
+
+fn step(code: u32, k: u32, yes: u8, no: u8) -> sock_filter {
+    sock_filter { code: u16::try_from(code).unwrap_or_default(), jt: yes, jf: no, k }
+}
+
+/// "This call does not exist here": what programs are prepared for.
+fn absent() -> u32 {
+    libc::SECCOMP_RET_ERRNO | u32::try_from(libc::ENOSYS).unwrap_or_default()
+}
+
+/// The filter. Reading is reported like writing only where `reads` says so.
+pub(super) fn program(network: &Network, reads: bool) -> Vec<sock_filter> {
+    let number = |call: c_long| u32::try_from(call).unwrap_or(u32::MAX);
+    let mut steps = vec![
+        step(LOAD, ARCH, 0, 0),
+        // Calls of another machine (32-bit programs) have other numbers: they would pass unseen.
+        step(EQUAL, MACHINE.unwrap_or_default(), 1, 0),
+        step(RETURN, absent(), 0, 0),
+        step(LOAD, NUMBER, 0, 0),
+    ];
+    if cfg!(target_arch = "x86_64") {
+        steps.extend([step(AT_LEAST, 0x4000_0000, 0, 1), step(RETURN, absent(), 0, 0)]);
+    }
+    // What is done through a ring is seen by no filter.
+    for call in [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register] {
+        steps.extend([step(EQUAL, number(call), 0, 1), step(RETURN, absent(), 0, 0)]);
+    }
+    for call in COMMON.iter().chain(OLD) {
+        match call.deed {
+            Deed::Open { flags, indirect: false } if !reads => {
+                let flags = argument(u32::try_from(flags).unwrap_or_default());
+                steps.extend([
+                    step(EQUAL, number(call.number), 0, 4),
+                    step(LOAD, flags, 0, 0),
+                    step(ANY_BIT, writing_flags(), 0, 1),
+                    step(RETURN, libc::SECCOMP_RET_USER_NOTIF, 0, 0),
+                    step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
+                ]);
+            }
+            _ => {
+                steps.extend([step(EQUAL, number(call.number), 0, 1), step(RETURN, libc::SECCOMP_RET_USER_NOTIF, 0, 0)])
+            }
+        }
+    }
+    if *network == Network::None {
+        let refused = libc::SECCOMP_RET_ERRNO | u32::try_from(libc::EACCES).unwrap_or_default();
+        let family = |name: libc::c_int| u32::try_from(name).unwrap_or_default();
+        steps.extend([
+            step(EQUAL, number(libc::SYS_socket), 0, 5),
+            step(LOAD, argument(0), 0, 0),
+            // Sockets of the machine itself, and the kernel's own (for the list of interfaces).
+            step(EQUAL, family(libc::AF_UNIX), 2, 0),
+            step(EQUAL, family(libc::AF_NETLINK), 1, 0),
+            step(RETURN, refused, 0, 0),
+            step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
+        ]);
+    }
+    steps.push(step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0));
+    steps
+}
+
+/// Flags of open(2) that write, make or cut.
+pub(super) fn writing_flags() -> u32 {
+    let flags = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY);
+    u32::try_from(flags).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A small machine for the filter, so that it is tried without being put in force.
+    fn verdict(program: &[sock_filter], arch: u32, number: c_long, args: [u64; 6]) -> u32 {
+        let load = |k: u32| match k {
+            NUMBER => u32::try_from(number).unwrap(),
+            ARCH => arch,
+            k => u32::try_from(args[usize::try_from((k - 16) / 8).unwrap()] & 0xffff_ffff).unwrap(),
+        };
+        let (mut at, mut word) = (0, 0);
+        loop {
+            let step = &program[at];
+            let code = u32::from(step.code);
+            let jump = |yes: bool| usize::from(if yes { step.jt } else { step.jf });
+            at += 1;
+            match code {
+                LOAD => word = load(step.k),
+                EQUAL => at += jump(word == step.k),
+                AT_LEAST => at += jump(word >= step.k),
+                ANY_BIT => at += jump(word & step.k != 0),
+                RETURN => return step.k,
+                _ => panic!("unknown step"),
+            }
+        }
+    }
+
+    fn flags(of: libc::c_int) -> [u64; 6] {
+        [0, 0, u64::try_from(of).unwrap(), 0, 0, 0]
+    }
+
+    #[test]
+    fn the_listener_hears_of_what_writes_and_not_of_what_reads() {
+        let (here, filter) = (MACHINE.unwrap(), program(&Network::Allow, false));
+        let say = |number, args| verdict(&filter, here, number, args);
+        assert_eq!(say(libc::SYS_openat, flags(libc::O_RDONLY | libc::O_CLOEXEC)), libc::SECCOMP_RET_ALLOW);
+        for open in [libc::O_WRONLY, libc::O_RDWR, libc::O_CREAT, libc::O_TRUNC, libc::O_TMPFILE] {
+            assert_eq!(say(libc::SYS_openat, flags(open)), libc::SECCOMP_RET_USER_NOTIF, "{open:#o}");
+        }
+        assert_eq!(say(libc::SYS_openat, flags(libc::O_DIRECTORY)), libc::SECCOMP_RET_ALLOW);
+        assert_eq!(say(libc::SYS_unlinkat, flags(0)), libc::SECCOMP_RET_USER_NOTIF);
+        assert_eq!(say(libc::SYS_read, flags(0)), libc::SECCOMP_RET_ALLOW);
+        assert_eq!(say(libc::SYS_io_uring_setup, flags(0)), absent());
+        assert_eq!(verdict(&filter, 0x4000_0003, libc::SYS_read, flags(0)), absent(), "another machine's call");
+        let all = program(&Network::Allow, true);
+        assert_eq!(verdict(&all, here, libc::SYS_openat, flags(0)), libc::SECCOMP_RET_USER_NOTIF);
+    }
+
+    #[test]
+    fn without_a_network_only_the_machines_own_sockets_are_made() {
+        let (here, filter) = (MACHINE.unwrap(), program(&Network::None, false));
+        let socket = |family: libc::c_int| {
+            verdict(&filter, here, libc::SYS_socket, [u64::try_from(family).unwrap(), 0, 0, 0, 0, 0])
+        };
+        assert_eq!(socket(libc::AF_UNIX), libc::SECCOMP_RET_ALLOW);
+        assert_eq!(socket(libc::AF_NETLINK), libc::SECCOMP_RET_ALLOW);
+        for family in [libc::AF_INET, libc::AF_INET6, libc::AF_PACKET, libc::AF_VSOCK] {
+            assert_ne!(socket(family), libc::SECCOMP_RET_ALLOW);
+        }
+    }
+}

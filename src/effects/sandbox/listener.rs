@@ -1,0 +1,219 @@
+//! The supervisor's ear: it hears of the calls that the filter reports, writes forbidden tries down, and lets the
+//! kernel go on, which is where the decision is made. What the kernel does not decide is done here in the caller's
+//! place, or refused.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libc::c_int;
+use rustix::fs::{AtFlags, Gid, Mode, Uid};
+
+use super::caller::{self, argument, descriptor, named, pin, real, whereabouts};
+use super::filter::{self, Deed, Form, Known, Rights};
+use super::kernel;
+use super::spec::Confine;
+use super::system::{self, Answer, Call};
+use super::tries::Tries;
+
+/// Sockets of the system that programs ask for names and say what happens to.
+const SERVICES: &[&str] = &["/run/systemd/resolve", "/run/nscd", "/run/systemd/journal", "/dev/log"];
+/// What `/proc` tells of a process only to those who may trace it.
+const PRIVATE: &[&str] = &["environ", "mem", "maps", "smaps", "auxv", "pagemap", "stack", "syscall"];
+
+/// Hears until nobody is left who could call.
+#[derive(Clone, Debug)]
+pub(crate) struct Listener {
+    tries: Arc<Mutex<Tries>>,
+}
+
+impl Listener {
+    /// Begins to listen, in a thread of its own. `abi` is the interface of Landlock that the program is under.
+    pub(crate) fn start(fd: OwnedFd, confine: Confine, abi: u32) -> io::Result<Listener> {
+        let listener = Listener { tries: Arc::default() };
+        let ear = Ear { confine, abi, tries: listener.tries.clone() };
+        system::make_fast(fd.as_fd());
+        // Should it panic, its descriptor closes, and what waits is told that the call does not exist.
+        std::thread::Builder::new().name("p0-listener".into()).spawn(move || ear.listen(&fd))?;
+        Ok(listener)
+    }
+
+    /// What was tried so far.
+    pub(crate) fn tries(&self) -> Tries {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+struct Ear {
+    confine: Confine,
+    abi: u32,
+    tries: Arc<Mutex<Tries>>,
+}
+
+impl Ear {
+    fn listen(&self, fd: &OwnedFd) {
+        loop {
+            match system::receive(fd.as_fd()) {
+                Ok(Some(call)) => {
+                    let answer = self.judge(fd, &call);
+                    system::answer(fd.as_fd(), call.id, answer);
+                }
+                Ok(None) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn note(&self, operation: &str, what: &Path) {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner).note(operation, &what.to_string_lossy());
+    }
+
+    fn judge(&self, fd: &OwnedFd, call: &Call) -> Answer {
+        let Some(known) = filter::known(call.data.nr.into()) else { return Answer::GoOn };
+        match known.deed {
+            Deed::Open { flags, indirect } => {
+                self.open(call, known, flags, indirect);
+                Answer::GoOn
+            }
+            Deed::Change(what) => {
+                self.change(call, known, what);
+                Answer::GoOn
+            }
+            Deed::Rights(rights) => self.rights(fd, call, known, rights),
+            Deed::Connect => self.connect(call),
+            Deed::Signal(at) => self.signal(descriptor(argument(call, at))),
+            Deed::SignalBy(at) => caller::held_process(call.pid, descriptor(argument(call, at)))
+                .map_or(Answer::GoOn, |pid| self.signal(pid)),
+            Deed::Reach(at) => {
+                let target = descriptor(argument(call, at));
+                if target > 0 && !caller::is_ours(target) {
+                    self.note("reach", &process(target));
+                }
+                Answer::GoOn
+            }
+        }
+    }
+
+    fn open(&self, call: &Call, known: &Known, flags: usize, indirect: bool) {
+        let flags = argument(call, flags);
+        let flags = if indirect { caller::number(call.pid, flags) } else { Some(flags) };
+        let is_set = |flag: c_int| flags.is_some_and(|it| descriptor(it) & flag == flag);
+        // Such a descriptor leads nowhere by itself.
+        if is_set(libc::O_PATH) {
+            return;
+        }
+        let Some(path) = known.about[0].and_then(|form| named(call, form)) else { return };
+        let follow = !is_set(libc::O_NOFOLLOW);
+        if flags.is_none_or(|it| it & u64::from(filter::writing_flags()) != 0) {
+            if let Some(real) = real(&path, follow)
+                && !self.confine.may_write(&real)
+            {
+                self.note("write", &real);
+            }
+        } else if let Some(real) = pin(&path, follow).and_then(|file| whereabouts(&file))
+            && (!self.confine.may_read(&real) || is_anothers(&real))
+        {
+            self.note("read", &real);
+        }
+    }
+
+    fn change(&self, call: &Call, known: &Known, what: &'static str) {
+        for path in known.about.iter().flatten().filter_map(|form| named(call, *form)) {
+            if what == "make" && path.symlink_metadata().is_ok() {
+                continue;
+            }
+            if let Some(real) = real(&path, what == "cut")
+                && !self.confine.may_write(&real)
+            {
+                self.note(what, &real);
+            }
+        }
+    }
+
+    /// Changes of mode and owner, which Landlock does not know: done here on exactly the file that was looked at.
+    fn rights(&self, fd: &OwnedFd, call: &Call, known: &Known, rights: Rights) -> Answer {
+        let flags = match (rights, known.number) {
+            (Rights::Owner { flags: Some(at), .. }, _) => descriptor(argument(call, at)),
+            (Rights::Mode(_), filter::FCHMODAT2) => descriptor(argument(call, 3)),
+            (Rights::Owner { .. } | Rights::Mode(_), _) => 0,
+        };
+        let follows = !matches!(rights, Rights::Owner { follow: false, .. });
+        let follow = follows && flags & libc::AT_SYMLINK_NOFOLLOW == 0;
+        let Some(path) = known.about[0].and_then(|form| named(call, form)) else { return Answer::Done(libc::EFAULT) };
+        // The caller's folder was read from `/proc` by its number: it must still be the caller.
+        let file = match pin(&path, follow || matches!(known.about[0], Some(Form::Fd(_)))) {
+            Some(file) if system::still_waits(fd.as_fd(), call.id) => file,
+            Some(_) | None => return Answer::Done(libc::ENOENT),
+        };
+        let Some(real) = whereabouts(&file) else { return Answer::Done(libc::ENOENT) };
+        if !self.confine.may_write(&real) {
+            self.note("rights", &real);
+            return Answer::Done(libc::EPERM);
+        }
+        let done = match rights {
+            Rights::Mode(at) => change_mode(&file, argument(call, at)),
+            Rights::Owner { user, .. } => {
+                // All ones leave it as it is.
+                let id = |at: usize| u32::try_from(argument(call, at) & 0xffff_ffff).ok().filter(|it| *it != u32::MAX);
+                let (user, group) = (id(user).map(Uid::from_raw), id(user + 1).map(Gid::from_raw));
+                rustix::fs::chownat(&file, "", user, group, AtFlags::EMPTY_PATH)
+            }
+        };
+        Answer::Done(done.map_or_else(rustix::io::Errno::raw_os_error, |()| 0))
+    }
+
+    fn connect(&self, call: &Call) -> Answer {
+        match caller::socket(call.pid, argument(call, 1), argument(call, 2)) {
+            None => Answer::GoOn,
+            Some(Err(name)) => {
+                self.note("connect", Path::new(&name));
+                if self.abi >= kernel::SCOPES { Answer::GoOn } else { Answer::Done(libc::EPERM) }
+            }
+            Some(Ok(path)) => {
+                let real = real(&path, true).unwrap_or(path);
+                let own = self.confine.door.as_ref() == Some(&real) || self.confine.may_write(&real);
+                if own || SERVICES.iter().any(|it| real.starts_with(it)) {
+                    return Answer::GoOn;
+                }
+                if real.symlink_metadata().is_ok() {
+                    self.note("connect", &real);
+                }
+                if real.starts_with(&self.confine.house) { Answer::GoOn } else { Answer::Done(libc::EACCES) }
+            }
+        }
+    }
+
+    fn signal(&self, target: i32) -> Answer {
+        let process_or_group = target.saturating_abs();
+        if target == 0 || (target != -1 && caller::is_ours(process_or_group)) {
+            return Answer::GoOn;
+        }
+        if target != -1 && !process(process_or_group).exists() {
+            return Answer::GoOn;
+        }
+        self.note("signal", &process(process_or_group));
+        if self.abi >= kernel::SCOPES { Answer::GoOn } else { Answer::Done(libc::EPERM) }
+    }
+}
+
+fn process(pid: i32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}"))
+}
+
+/// Whether a path in `/proc` tells what only those learn who may trace the process, and it is none of the attempt's.
+fn is_anothers(path: &Path) -> bool {
+    let Ok(rest) = path.strip_prefix("/proc") else { return false };
+    let mut parts = rest.iter().filter_map(|part| part.to_str());
+    let Some(pid) = parts.next().and_then(|part| part.parse().ok()) else { return false };
+    parts.last().is_some_and(|name| PRIVATE.contains(&name)) && !caller::is_ours(pid)
+}
+
+fn change_mode(file: &OwnedFd, mode: u64) -> rustix::io::Result<()> {
+    // A descriptor that cannot be read cannot be changed by itself, but by its name in `/proc`; a link has no mode.
+    if rustix::fs::fstat(file).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFLNK) {
+        return Err(rustix::io::Errno::OPNOTSUPP);
+    }
+    let mode = Mode::from_raw_mode(u32::try_from(mode & 0o7777).unwrap_or_default());
+    rustix::fs::chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), mode)
+}

@@ -1,0 +1,100 @@
+//! The sandbox of an attempt: its own home and temporary folder, and the limits of its program.
+use super::World;
+use crate::{
+    effects::sandbox::{self, Confine, Places},
+    model::{attempt::Attempt, id::RunId, run::Run, sandbox::Mode},
+};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+/// What of an attempt the limits are made from.
+pub(super) struct Cage<'a> {
+    pub(super) project: &'a Path,
+    pub(super) worktree: &'a Path,
+    pub(super) door: Option<&'a Path>,
+    pub(super) argv: &'a [String],
+}
+
+impl World {
+    /// Makes the attempt's home and temporary folder, points `env` at them, and says what the program may touch. With
+    /// the sandbox off, the program is at home in the person's.
+    pub(super) fn confine(
+        &self,
+        run: &Run,
+        attempt: &Attempt,
+        env: &mut BTreeMap<String, String>,
+        cage: &Cage<'_>,
+    ) -> Result<Option<Confine>, String> {
+        let settings = run.settings.sandbox_of(&attempt.role, &attempt.agent);
+        if settings.mode == Mode::Off {
+            return Ok(None);
+        }
+        let workshop = self.workshop(&cage.project.display().to_string()).map_err(|e| e.to_string())?;
+        let (git, objects) = workshop.agent_places(&attempt.id.to_string()).map_err(|e| e.to_string())?;
+        let home = self.home_of(attempt)?;
+        let temp = private(self.attempt_dir(attempt.id).join("tmp"))?;
+        greet(&home, workshop.person())?;
+        let person = env.get("HOME").map(PathBuf::from);
+        sandbox::hermetic(env, &home, &temp);
+        let places = Places {
+            worktree: cage.worktree,
+            git: vec![git],
+            objects,
+            home: &home,
+            temp: &temp,
+            door: cage.door,
+            data: &self.options.data_dir,
+            project: cage.project,
+            project_git: workshop.person().git_dir(),
+            person: person.as_deref(),
+            argv: cage.argv,
+            p0: &self.options.supervisor,
+            env,
+        };
+        Ok(sandbox::confine(&settings, &places))
+    }
+
+    /// The home of an agent at work on one ticket, or in one role: it survives rounds, and conversations with it.
+    fn home_of(&self, attempt: &Attempt) -> Result<PathBuf, String> {
+        let whose = attempt.ticket.as_ref().map_or_else(|| attempt.role.to_string(), ToString::to_string);
+        let name: String = format!("{whose}-{}", attempt.agent)
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' })
+            .collect();
+        private(self.homes_of(attempt.run).join(name))
+    }
+
+    /// Where the homes of a run's agents are.
+    pub(super) fn homes_of(&self, run: RunId) -> PathBuf {
+        self.options.data_dir.join("homes").join(run.to_string())
+    }
+}
+
+/// Who the person is, for what agents commit elsewhere than in their worktree, whose own settings say it.
+fn greet(home: &Path, person: &crate::effects::git::PersonRepo) -> Result<(), String> {
+    let path = home.join(".gitconfig");
+    let Ok(identity) = person.identity() else { return Ok(()) };
+    let clean = |value: &str| value.replace(['\\', '"', '\n'], "");
+    let text = format!("[user]\n\tname = \"{}\"\n\temail = \"{}\"\n", clean(&identity.name), clean(&identity.email));
+    // Never through a link that an earlier round may have left there.
+    match std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .and_then(|mut f| f.write_all(text.as_bytes()))
+    {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(format!("{}: {e}", path.display())),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// A folder that only its owner may look into.
+fn private(dir: PathBuf) -> Result<PathBuf, String> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+    made.map_err(|e| format!("{}: {e}", dir.display()))?;
+    Ok(dir)
+}

@@ -69,7 +69,10 @@ pub fn decide(request: &Request, grounds: &Grounds, permissions: Permissions) ->
         match resolved(path, &grounds.worktree) {
             Some(full) if grounds.hold(&full) => {}
             _ => {
-                return Verdict::Deny(format!("{} is outside of the attempt's worktree, home and temp", path.display()));
+                return Verdict::Deny(format!(
+                    "{} is outside of the attempt's worktree, home and temp",
+                    path.display()
+                ));
             }
         }
     }

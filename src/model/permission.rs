@@ -16,6 +16,13 @@ pub enum Permissions {
     Deny,
 }
 
+impl Permissions {
+    /// Whether it is what nobody has to say.
+    pub fn is_usual(&self) -> bool {
+        *self == Permissions::default()
+    }
+}
+
 /// A request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {

@@ -8,7 +8,9 @@ use super::{
         reply::{Answer, Asked, Failure, Input},
         tickets,
     },
+    client::Client,
     error::{Kind, Problem},
+    mcp::{self, AttemptDesk, Desk},
     socket::{self, MAX_PATH_BYTES, SocketFile},
     token,
 };
@@ -19,9 +21,11 @@ use crate::{
         actor::Actor,
         attempt::Attempt,
         command::Action,
-        id::{AttemptId, MilestoneId},
-        protocol::Message,
+        files::Files,
+        id::{AttemptId, MilestoneId, RunId, TicketId},
+        protocol::{LearningInput, Message},
         reply::Reply,
+        workflow::Rights,
     },
     views::tickets::{TicketDoc, TicketFull},
 };
@@ -33,7 +37,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     io,
@@ -159,16 +163,19 @@ struct Door {
 }
 
 fn routes(door: Door) -> Router {
-    Router::new()
+    let own = Router::new()
+        .route("/api/v1/attempt", get(now))
         .route("/api/v1/attempt/say", post(say))
+        .route("/api/v1/attempt/learnings", get(learnings))
         .route("/api/v1/tickets", get(list))
         .route("/api/v1/tickets/{ticket}", get(show))
         .route("/api/v1/events", get(events_of_run))
         .route("/healthz", get(|| async { Json(serde_json::json!({"status": "ok"})) }))
         .fallback(refused)
         .method_not_allowed_fallback(refused)
-        .layer(middleware::from_fn_with_state(door.clone(), check_token))
-        .with_state(door)
+        .with_state(door.clone());
+    let desk = Desk::Attempt(AttemptDesk::new(Client::Local(own.clone())));
+    own.route_service("/mcp", mcp::service(desk)).layer(middleware::from_fn_with_state(door, check_token))
 }
 
 impl Door {
@@ -243,6 +250,54 @@ async fn say(State(door): State<Door>, Asked(meant): Asked<Meant>, Input(message
     let actor = Actor::Agent { role: attempt.role.clone(), attempt: door.attempt };
     let action = Action::AttemptSaid { attempt: door.attempt, line: 0, message };
     Ok(Json(handle.submit(milestone, actor, action).await?.reply))
+}
+
+/// The attempt, as its own programs see it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AttemptNow {
+    /// Its id.
+    pub(crate) attempt: AttemptId,
+    /// The role it plays.
+    pub(crate) role: String,
+    /// What the role may say.
+    pub(crate) rights: Rights,
+    /// Its run.
+    pub(crate) run: RunId,
+    /// The iteration, from 1.
+    pub(crate) iteration: u32,
+    /// The round, from 1.
+    pub(crate) round: u32,
+    /// Its ticket, if it has one.
+    pub(crate) ticket: Option<TicketId>,
+    /// The files it may create and modify now.
+    pub(crate) files: Files,
+    /// What it said through this door that is applied at its clean end.
+    pub(crate) staged: Vec<Message>,
+}
+
+async fn now(State(door): State<Door>) -> Answer<AttemptNow> {
+    let (handle, milestone, attempt) = door.own().await?;
+    let state = names::state(&handle, milestone)?;
+    let ticket = attempt.ticket.as_ref().and_then(|id| state.tickets.get(id));
+    Ok(Json(AttemptNow {
+        attempt: attempt.id,
+        role: attempt.role.0.clone(),
+        rights: attempt.rights,
+        run: attempt.run,
+        iteration: attempt.iteration,
+        round: attempt.round,
+        ticket: attempt.ticket.clone(),
+        files: ticket.map(|t| t.seed.files.clone()).unwrap_or_default(),
+        staged: attempt.staged.clone(),
+    }))
+}
+
+/// What was learned, but for what a planner dropped.
+async fn learnings(State(door): State<Door>) -> Answer<Vec<LearningInput>> {
+    let (handle, milestone, _) = door.own().await?;
+    let state = names::state(&handle, milestone)?;
+    let kept = state.learnings.iter().filter(|(_, learning)| learning.curated != Some(false));
+    Ok(Json(kept.map(|(id, learning)| LearningInput { id: id.0.clone(), text: learning.text.clone() }).collect()))
 }
 
 /// The message as it may be kept.

@@ -12,6 +12,7 @@ mod agents;
 mod env;
 mod input;
 mod mask;
+mod mcp;
 mod ownership;
 mod plans;
 mod record;

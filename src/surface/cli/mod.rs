@@ -14,6 +14,7 @@ mod follow;
 mod graph;
 mod init;
 mod logs;
+mod mcp;
 mod ready;
 mod replay;
 mod run;
@@ -28,4 +29,6 @@ mod tickets;
 pub(crate) mod ui;
 
 pub use args::main;
+pub(crate) use detach::hand_over;
+pub(crate) use run::{check as check_run, read_spec};
 pub(crate) use signals::Signals;

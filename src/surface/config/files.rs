@@ -96,7 +96,7 @@ pub(crate) fn settings(
     for (name, agent) in &mut settings.agents {
         let bad = |why: String| Problem::new(Kind::Config, format!("agent '{name}': {why}"));
         match agent.kind {
-            AgentKind::Command => locate(agent, project).map_err(|e| bad(e.to_string()))?,
+            AgentKind::Command | AgentKind::Cli => locate(agent, project).map_err(|e| bad(e.to_string()))?,
             AgentKind::Playbook => {
                 let file = agent.command.first().cloned().unwrap_or_default();
                 if !Path::new(&file).is_file() {

@@ -68,7 +68,9 @@ pub fn decide(request: &Request, grounds: &Grounds, permissions: Permissions) ->
     for path in &request.paths {
         match resolved(path, &grounds.worktree) {
             Some(full) if grounds.hold(&full) => {}
-            _ => return Verdict::Deny(format!("{} is outside of the attempt's worktree, home and temp", path.display())),
+            _ => {
+                return Verdict::Deny(format!("{} is outside of the attempt's worktree, home and temp", path.display()));
+            }
         }
     }
     let kind = request.kind.as_deref().unwrap_or_default();

@@ -1,6 +1,9 @@
 //! The agents, and how each is told that its model is the scripted server. It is what a person would do: a key in the
 //! environment, or a configuration in the home.
-use std::{env, fs, path::{Path, PathBuf}};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
@@ -35,12 +38,12 @@ const GEMINI: &str = r#"{"security": {"auth": {"selectedType": "gemini-api-key"}
 
 const CODEX_FILES: &[(&str, &str)] = &[(".codex/config.toml", CODEX)];
 const CODEX_ENV: &[(&str, &str)] = &[("SCRIPTED_KEY", "dummy")];
-const CLAUDE_ENV: &[(&str, &str)] = &[("ANTHROPIC_BASE_URL", "http://127.0.0.1:PORT"), ("ANTHROPIC_API_KEY", "sk-dummy")];
+const CLAUDE_ENV: &[(&str, &str)] =
+    &[("ANTHROPIC_BASE_URL", "http://127.0.0.1:PORT"), ("ANTHROPIC_API_KEY", "sk-dummy")];
 const OPENCODE_FILES: &[(&str, &str)] = &[(".config/opencode/opencode.json", OPENCODE)];
 const GEMINI_FILES: &[(&str, &str)] = &[(".gemini/settings.json", GEMINI)];
 const GEMINI_ENV: &[(&str, &str)] = &[("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:PORT"), ("GEMINI_API_KEY", "dummy")];
-const QWEN_FILES: &[(&str, &str)] =
-    &[(".qwen/settings.json", r#"{"security": {"auth": {"selectedType": "openai"}}}"#)];
+const QWEN_FILES: &[(&str, &str)] = &[(".qwen/settings.json", r#"{"security": {"auth": {"selectedType": "openai"}}}"#)];
 const QWEN_ENV: &[(&str, &str)] = &[("OPENAI_BASE_URL", "http://127.0.0.1:PORT/v1"), ("OPENAI_API_KEY", "dummy")];
 
 const fn agent(
@@ -55,7 +58,8 @@ const fn agent(
 
 /// Those that are installed by `scripts/agents` and run in every check.
 pub const CODEX_EXEC: Agent = agent("codex", "codex", "scripted-1", CODEX_FILES, CODEX_ENV);
-pub const CODEX_ACP: Agent = Agent { asks: true, ..agent("codex-acp", "codex-acp", "scripted-1", CODEX_FILES, CODEX_ENV) };
+pub const CODEX_ACP: Agent =
+    Agent { asks: true, ..agent("codex-acp", "codex-acp", "scripted-1", CODEX_FILES, CODEX_ENV) };
 
 /// All of them.
 pub const ALL: &[Agent] = &[
@@ -109,6 +113,11 @@ impl Agent {
     pub fn table(&self, port: u16, more: &str) -> String {
         let env: Vec<String> =
             self.env.iter().map(|(n, v)| format!("{n} = \"{}\"", v.replace("PORT", &port.to_string()))).collect();
-        format!("[agents.real]\nkind = \"{}\"\nmodel = \"{}\"\nenv = {{ {} }}\n{more}\n", self.kind, self.model, env.join(", "))
+        format!(
+            "[agents.real]\nkind = \"{}\"\nmodel = \"{}\"\nenv = {{ {} }}\n{more}\n",
+            self.kind,
+            self.model,
+            env.join(", ")
+        )
     }
 }

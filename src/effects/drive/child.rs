@@ -136,7 +136,10 @@ mod tests {
     async fn lines_are_read_whole_or_cut_and_the_last_needs_no_end() {
         let line = |text: &str, cut| (text.to_owned(), cut);
         assert_eq!(all(b"", 9).await, []);
-        assert_eq!(all(b"a\n\nbcdefgh\nx", 9).await, [line("a", false), line("", false), line("bcdefgh", false), line("x", false)]);
+        assert_eq!(
+            all(b"a\n\nbcdefgh\nx", 9).await,
+            [line("a", false), line("", false), line("bcdefgh", false), line("x", false)]
+        );
         assert_eq!(all(b"abcdefgh\ni\n", 4).await, [line("abcd", true), line("i", false)]);
         assert_eq!(all(b"abcd", 4).await, [line("abcd", false)]);
     }

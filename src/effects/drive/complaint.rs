@@ -75,8 +75,7 @@ impl Classes {
     pub(super) fn understand(&self, complaint: &Complaint, now: Time) -> Failure {
         let text = shortened(&complaint.text);
         let status = complaint.status.or_else(|| self.status_in(&text));
-        let mut failure =
-            Failure { class: ErrorClass::Other, text, status, retry_after_s: complaint.retry_after_s };
+        let mut failure = Failure { class: ErrorClass::Other, text, status, retry_after_s: complaint.retry_after_s };
         let mut fitting = self.rules.iter().filter_map(|(rule, regex)| {
             let found = regex.as_ref().and_then(|regex| regex.captures(&complaint.text));
             let fits = found.is_some() || status.is_some_and(|status| rule.status.contains(&status));
@@ -186,8 +185,20 @@ mod tests {
         let cases: &[(&str, &str, Option<u16>, ErrorClass, Option<u64>)] = &[
             ("codex", "unexpected status 401 Unauthorized: Missing bearer authentication", None, Auth, None),
             ("codex", "exceeded retry limit, last status: 429 Too Many Requests", None, RateLimited, None),
-            ("codex", "We're currently experiencing high demand, which may cause temporary errors.", None, Overloaded, None),
-            ("codex", "You've hit your usage limit. Upgrade to Pro or try again in 1 day 2 hours 3 minutes.", None, RateLimited, Some(93_780)),
+            (
+                "codex",
+                "We're currently experiencing high demand, which may cause temporary errors.",
+                None,
+                Overloaded,
+                None,
+            ),
+            (
+                "codex",
+                "You've hit your usage limit. Upgrade to Pro or try again in 1 day 2 hours 3 minutes.",
+                None,
+                RateLimited,
+                Some(93_780),
+            ),
             ("codex", "Rate limit reached for gpt-5. Please try again in 1.898s.", None, RateLimited, Some(2)),
             ("codex", "Your input exceeds the context window of this model.", None, Context, None),
             ("codex", "Missing environment variable: `SCRIPTED_KEY`.", None, Auth, None),

@@ -188,9 +188,7 @@ fn content(file: &FileTemplate, values: &template::Values) -> Option<(PathBuf, C
     let path = PathBuf::from(template::fill(&file.path, values)?);
     let content = match (&file.text, &file.json) {
         (Some(text), _) => Content::Text(template::fill(text, values)?),
-        (None, Some(json)) => {
-            Content::Json(template::fill_json(json, values).unwrap_or_else(|| json!({})), file.merge)
-        }
+        (None, Some(json)) => Content::Json(template::fill_json(json, values).unwrap_or_else(|| json!({})), file.merge),
         (None, None) => return None,
     };
     Some((path, content))

@@ -198,9 +198,7 @@ fn words_at(event: &Value, path: &str) -> Option<String> {
 
 /// Reads the numbers that `usage` names into the account.
 pub(super) fn count(usage: &Usage, event: &Value, account: &mut Account) {
-    let sum = |paths: &[String]| {
-        paths.iter().filter_map(|path| whole(at(event, path)?)).reduce(u64::saturating_add)
-    };
+    let sum = |paths: &[String]| paths.iter().filter_map(|path| whole(at(event, path)?)).reduce(u64::saturating_add);
     let (input, output, cached) = (sum(&usage.input), sum(&usage.output), sum(&usage.cached));
     if input.is_some() || output.is_some() {
         let tokens = Tokens {

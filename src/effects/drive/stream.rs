@@ -151,7 +151,6 @@ impl Stream<'_> {
             log.progress();
         }
     }
-
 }
 
 /// When the alarm rings; never when there is none.

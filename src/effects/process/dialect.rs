@@ -53,7 +53,9 @@ mod tests {
 
     #[test]
     fn native_lines_are_log() {
-        for line in ["{\"native\":{\"type\":\"verdict\"}}", "{\"native\":\"hello\",\"cut_bytes\":9}", " {\"native\":null}"] {
+        for line in
+            ["{\"native\":{\"type\":\"verdict\"}}", "{\"native\":\"hello\",\"cut_bytes\":9}", " {\"native\":null}"]
+        {
             assert_eq!(parse_line(line.as_bytes()), Line::Log(line.into()));
         }
         assert_eq!(parse_line(b"{\"native\":1,\"type\":7}"), Line::Malformed("{\"native\":1,\"type\":7}".into()));

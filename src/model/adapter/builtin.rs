@@ -65,9 +65,8 @@ impl Adapter {
             })?;
             table = merged(base, table);
         }
-        let mut adapter: Adapter = table
-            .try_into()
-            .map_err(|e: toml::de::Error| fail("", e.to_string().trim().to_owned()))?;
+        let mut adapter: Adapter =
+            table.try_into().map_err(|e: toml::de::Error| fail("", e.to_string().trim().to_owned()))?;
         name.clone_into(&mut adapter.name);
         adapter.check()?;
         let common: Common = toml::from_str(COMMON).map_err(|e| fail("common", e.to_string()))?;

@@ -49,7 +49,10 @@ impl Adapter {
         }
         for (key, path) in self.login.files.iter().map(|path| ("login.files", path)) {
             if path.starts_with('/') || path.split('/').any(|part| part == "..") {
-                return fail(key.to_owned(), format!("{path}: must be a path below the home, such as .codex/auth.json"));
+                return fail(
+                    key.to_owned(),
+                    format!("{path}: must be a path below the home, such as .codex/auth.json"),
+                );
             }
         }
         self.check_prompt().or_else(|(key, why)| fail(key, why))?;
@@ -73,7 +76,8 @@ impl Adapter {
         if groups().any(|text| template::mentions(text, wanted)) {
             return Ok(());
         }
-        let why = format!("the program would never see its prompt; add {{{wanted}}} to args, or set prompt = \"stdin\"");
+        let why =
+            format!("the program would never see its prompt; add {{{wanted}}} to args, or set prompt = \"stdin\"");
         Err(("prompt".to_owned(), why))
     }
 

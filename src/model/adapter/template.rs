@@ -158,10 +158,8 @@ pub fn fill_json(template: &Value, values: &Values) -> Option<Value> {
         },
         Value::Array(list) => Some(Value::Array(list.iter().filter_map(|item| fill_json(item, values)).collect())),
         Value::Object(map) => {
-            let filled: Map<String, Value> = map
-                .iter()
-                .filter_map(|(key, value)| Some((fill(key, values)?, fill_json(value, values)?)))
-                .collect();
+            let filled: Map<String, Value> =
+                map.iter().filter_map(|(key, value)| Some((fill(key, values)?, fill_json(value, values)?))).collect();
             (!filled.is_empty() || map.is_empty()).then_some(Value::Object(filled))
         }
         other => Some(other.clone()),

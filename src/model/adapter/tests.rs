@@ -85,7 +85,10 @@ fn templates_are_filled_and_other_braces_are_text() {
     let fill = |text: &str| template::fill(text, &values());
     assert_eq!(fill("-m={model}").unwrap(), "-m=gpt \"5\"");
     assert_eq!(fill("{model|json}{model|toml}").unwrap(), r#""gpt \"5\"""gpt \"5\"""#);
-    assert_eq!(fill(r#"{"a": {}, "b": {model|json}, {Not} { x } {"#).unwrap(), r#"{"a": {}, "b": "gpt \"5\"", {Not} { x } {"#);
+    assert_eq!(
+        fill(r#"{"a": {}, "b": {model|json}, {Not} { x } {"#).unwrap(),
+        r#"{"a": {}, "b": "gpt \"5\"", {Not} { x } {"#
+    );
     assert_eq!(fill("{session}"), None);
     let toml: toml::Table = toml::from_str(&format!("x = {}", fill("{mcp|toml}").unwrap())).unwrap();
     assert_eq!(serde_json::to_value(&toml["x"]).unwrap(), values()["mcp"]);

@@ -89,7 +89,8 @@ impl Conversation<'_> {
             door: self.door,
             over,
         });
-        let talk = talk::Talk { shared: shared.clone(), input: self.input, plan, resume, stop: self.stop, over: over_heard };
+        let talk =
+            talk::Talk { shared: shared.clone(), input: self.input, plan, resume, stop: self.stop, over: over_heard };
         let outcome = match (program.stdin.take(), program.lines.take()) {
             (Some(stdin), Some(lines)) => talk.run(stdin, lines).await,
             _ => talk::Outcome::Broken("its pipes are gone".to_owned()),
@@ -109,7 +110,8 @@ impl Conversation<'_> {
             }
         };
         // The status of a program that is told to end says nothing about its work: the answer to the prompt does.
-        let complaint = failure.map(|failure| inner.log.complaint.clone().filter(|_| inner.log.over).unwrap_or(failure));
+        let complaint =
+            failure.map(|failure| inner.log.complaint.clone().filter(|_| inner.log.over).unwrap_or(failure));
         Ok(End { status: Some(std::process::ExitStatus::default()), stopped, complaint, tail: inner.log.tail() })
     }
 }

@@ -19,8 +19,7 @@ pub(super) async fn answer(shared: &Shared, params: &Value) -> RequestPermission
     let request = request(&call);
     let target = target(&call, &request);
     let drive = &shared.drive;
-    let grounds =
-        Grounds { worktree: drive.worktree.clone(), home: drive.home.clone(), temp: drive.temp.clone() };
+    let grounds = Grounds { worktree: drive.worktree.clone(), home: drive.home.clone(), temp: drive.temp.clone() };
     let (mut allowed, mut why) = match decide(&request, &grounds, drive.permissions) {
         Verdict::Allow(why) => (true, why.to_owned()),
         Verdict::Deny(why) => (false, why),

@@ -60,7 +60,8 @@ type Agents = ConnectionTo<Agent>;
 impl Talk<'_> {
     /// Runs the whole conversation; the agent's stdin is closed at its end.
     pub(super) async fn run(self, stdin: ChildStdin, lines: mpsc::Receiver<Line>) -> Outcome {
-        let transport = Lines::new(Box::pin(wire::outgoing(stdin)), Box::pin(wire::incoming(lines, self.shared.clone())));
+        let transport =
+            Lines::new(Box::pin(wire::outgoing(stdin)), Box::pin(wire::incoming(lines, self.shared.clone())));
         let (for_updates, for_requests) = (self.shared.clone(), self.shared.clone());
         let connected = Client
             .v1()
@@ -128,12 +129,7 @@ impl Talk<'_> {
     }
 
     /// Ends the turn in the protocol's words; what the answer says was used still counts.
-    async fn cancel(
-        &self,
-        agent: &Agents,
-        session: String,
-        answered: impl Future<Output = Result<Value, Error>>,
-    ) {
+    async fn cancel(&self, agent: &Agents, session: String, answered: impl Future<Output = Result<Value, Error>>) {
         let told = UntypedMessage::new(METHODS.session_cancel, CancelNotification::new(session));
         if told.is_ok_and(|told| agent.send_notification(told).is_ok())
             && let Ok(answer) = tokio::time::timeout(CANCEL_PATIENCE, answered).await
@@ -147,7 +143,8 @@ impl Talk<'_> {
         let hello = InitializeRequest::new(ProtocolVersion::V1)
             .client_info(Implementation::new("p0", env!("CARGO_PKG_VERSION")));
         let about = ask(agent, METHODS.initialize, &hello).await?;
-        let can = |pointer: &str| about.pointer(pointer).is_some_and(|can| !can.is_null() && *can != Value::Bool(false));
+        let can =
+            |pointer: &str| about.pointer(pointer).is_some_and(|can| !can.is_null() && *can != Value::Bool(false));
         if let Some(resume) = self.resume {
             let resumed = if can("/agentCapabilities/loadSession") {
                 self.shared.inner().ear.replaying = true;
@@ -219,7 +216,8 @@ impl Talk<'_> {
         let named = |list: &[Value], id: &str| list.iter().any(|m| m.get("id").and_then(Value::as_str) == Some(id));
         let modes = list("modes.availableModes");
         let wanted = self.shared.drive.adapter.acp.modes.iter().find(|mode| named(&modes, mode));
-        if let Some(mode) = wanted.filter(|mode| at(state, "modes.currentModeId") != Some(&Value::from(mode.as_str()))) {
+        if let Some(mode) = wanted.filter(|mode| at(state, "modes.currentModeId") != Some(&Value::from(mode.as_str())))
+        {
             let request = SetSessionModeRequest::new(id.to_owned(), mode.clone());
             ask(agent, METHODS.session_set_mode, &request).await?;
         }
@@ -228,9 +226,10 @@ impl Talk<'_> {
             let option = options.iter().find(|o| o.get("category").and_then(Value::as_str) == Some("model"));
             let values = option.and_then(|o| o.get("options")).map(Value::to_string).unwrap_or_default();
             let config = option.and_then(|o| o.get("id")).and_then(Value::as_str);
-            if let Some(config) = config.filter(|_| values.contains(&format!("\"value\":{}", Value::from(model.as_str())))) {
-                let request =
-                    SetSessionConfigOptionRequest::new(id.to_owned(), config.to_owned(), model.as_str());
+            if let Some(config) =
+                config.filter(|_| values.contains(&format!("\"value\":{}", Value::from(model.as_str()))))
+            {
+                let request = SetSessionConfigOptionRequest::new(id.to_owned(), config.to_owned(), model.as_str());
                 ask(agent, METHODS.session_set_config_option, &request).await?;
             }
         }
@@ -251,9 +250,7 @@ impl Talk<'_> {
         if let Some(line) = inner.heard.account.usage_line() {
             inner.out.say(&line);
         }
-        let failed = |class, text: &str| {
-            Outcome::Failed(Complaint { class: Some(class), ..Complaint::words(text) })
-        };
+        let failed = |class, text: &str| Outcome::Failed(Complaint { class: Some(class), ..Complaint::words(text) });
         match answer.get("stopReason").and_then(Value::as_str) {
             Some("end_turn") => Outcome::Done,
             Some("refusal") => failed(ErrorClass::Refused, "the model refused to go on"),

@@ -1,11 +1,13 @@
 //! What follows by itself: stages entered and left, attempts started, runs ended. Interprets the run's workflow value.
 use super::{
     decide::cx::{Cx, Scope},
-    schedule,
+    schedule::{self, NotReady},
 };
 use crate::model::{
+    attempt::{Attempt, Session},
     event::Event,
-    id::{AttemptId, CommitId, Fence, RoleName, RunId, StageName, TicketId},
+    id::{AgentName, AttemptId, CommitId, Fence, RoleName, RunId, StageName, TicketId},
+    protocol::FailureClass,
     run::{AtStage, Run, RunState},
     ticket::{Claim, Holder, Status},
     workflow::{Exit, Goal, Stage, When, Work},
@@ -88,7 +90,10 @@ fn solo(cx: &mut Cx<'_>, run: &Run, stage: &Stage, at: &AtStage, role: &RoleName
         stuck(cx, run.id, why);
         return true;
     }
-    if schedule::no_place(&cx.state, run, role).is_some() || !afford(cx, run) {
+    if let Some(why) = schedule::no_place(&cx.state, run, role) {
+        return wait_for_person(cx, run, &why);
+    }
+    if !afford(cx, run) {
         return false;
     }
     let round = at.rounds.get(role).copied().unwrap_or_default() + 1;
@@ -98,8 +103,8 @@ fn solo(cx: &mut Cx<'_>, run: &Run, stage: &Stage, at: &AtStage, role: &RoleName
 
 /// Starts an attempt on the most important ready ticket, if there is one and a place for it.
 fn start_ready(cx: &mut Cx<'_>, run: &Run, stage: &Stage, role: &RoleName) -> bool {
-    if schedule::no_place(&cx.state, run, role).is_some() {
-        return false;
+    if let Some(why) = schedule::no_place(&cx.state, run, role) {
+        return schedule::next_ready(&cx.state).is_some() && wait_for_person(cx, run, &why);
     }
     let Some(ticket) = schedule::next_ready(&cx.state) else { return false };
     if !afford(cx, run) {
@@ -120,6 +125,19 @@ fn afford(cx: &mut Cx<'_>, run: &Run) -> bool {
     false
 }
 
+/// When nobody can play a role before a person does something, and nothing else is at work, the run waits for that.
+fn wait_for_person(cx: &mut Cx<'_>, run: &Run, why: &NotReady) -> bool {
+    if let NotReady::AgentUnavailable { agent, .. } = why
+        && !anyone_live(cx, run.id)
+    {
+        let help = run.settings.agents.get(agent).and_then(|a| a.adapter.as_ref()).map(|a| a.login.help.as_str());
+        let help = help.filter(|help| !help.is_empty()).unwrap_or("log it in");
+        let why = format!("{why}; {help}, then run the same command again (or `p0 resume`)");
+        cx.emit_engine(Scope::run(run.id), Event::RunPaused { why, until: None });
+    }
+    false
+}
+
 fn start(
     cx: &mut Cx<'_>,
     run: &Run,
@@ -134,6 +152,9 @@ fn start(
         return false;
     };
     let Some(base) = run.head.clone() else { return false };
+    let Ok(agent) = schedule::player(&cx.state, run, role) else { return false };
+    let (resumes, carries) = going_on(cx, run, role, &agent, ticket);
+    let model = settings.model.clone().or_else(|| run.settings.agents.get(&agent).and_then(|a| a.model.clone()));
     let id = AttemptId(cx.new_id());
     let scope = Scope { run: Some(run.id), ticket: ticket.cloned(), attempt: Some(id) };
     if ticket.is_some() {
@@ -144,15 +165,40 @@ fn start(
         id,
         role: role.clone(),
         rights: settings.rights,
-        agent: settings.agent.clone(),
+        agent,
         stage: stage.name.clone(),
         iteration: run.iteration,
         round,
         base,
         feedback,
+        model,
+        resumes,
+        carries,
     };
     cx.emit_engine(scope, event);
     true
+}
+
+/// What an attempt takes over from the one before it on the same work: the conversation, when the same agent goes on
+/// and can; and what stood in the worktree, when the conversation knows of it or was given up for its length.
+fn going_on(
+    cx: &Cx<'_>,
+    run: &Run,
+    role: &RoleName,
+    agent: &AgentName,
+    ticket: Option<&TicketId>,
+) -> (Option<Session>, Option<CommitId>) {
+    let same_work = |a: &&Attempt| match ticket {
+        Some(ticket) => a.ticket.as_ref() == Some(ticket),
+        None => a.role == *role && a.ticket.is_none() && a.iteration == run.iteration,
+    };
+    let last = cx.state.attempts.values().rev().map(AsRef::as_ref).filter(|a| a.run == run.id).find(same_work);
+    let Some(last) = last.filter(|a| a.agent == *agent) else { return (None, None) };
+    let resumes = run.settings.agents.get(agent).and_then(|a| a.adapter.as_ref()).is_some_and(|a| a.resumes);
+    let too_long = matches!(last.talk.failure, Some((FailureClass::Context, _)));
+    let session = last.talk.session.clone().filter(|_| resumes && !too_long);
+    let carries = last.commit.clone().filter(|_| session.is_some() || too_long);
+    (session, carries)
 }
 
 /// Takes the first way out whose condition holds.

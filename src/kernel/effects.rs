@@ -24,6 +24,10 @@ pub fn outstanding(state: &Aggregate) -> BTreeSet<Effect> {
     for attempt in state.live_attempts() {
         of_attempt(state, attempt, &mut wanted);
     }
+    for approval in state.approvals.values().filter(|a| a.is_open()) {
+        let timer = Timer::Approval { approval: approval.id.clone(), until: approval.until };
+        wanted.insert(Effect::Wait { timer });
+    }
     for (id, ticket) in &state.tickets {
         let Some(claim) = &ticket.claim else { continue };
         if let Holder::Worker { lease_s, renewals, .. } = &claim.holder {

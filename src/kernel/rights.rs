@@ -19,6 +19,11 @@ pub fn may_say(rights: Rights, message: &Message) -> Result<(), String> {
         | Message::Checklist { .. }
         | Message::Confidence { .. }
         | Message::Usage { .. }
+        | Message::Session { .. }
+        | Message::Failed { .. }
+        | Message::Activity { .. }
+        | Message::Permission { .. }
+        | Message::Ask { .. }
         | Message::RateLimited { .. }
         | Message::Question { .. } => return Ok(()),
     };
@@ -77,6 +82,11 @@ mod tests {
             r#"{"type":"checklist","items":[]}"#,
             r#"{"type":"confidence","value":1}"#,
             r#"{"type":"usage"}"#,
+            r#"{"type":"session","session":"s"}"#,
+            r#"{"type":"failed","class":"auth"}"#,
+            r#"{"type":"activity","tool_calls":1}"#,
+            r#"{"type":"permission","tool":"t","allowed":true}"#,
+            r#"{"type":"ask","tool":"t"}"#,
             r#"{"type":"rate_limited"}"#,
             r#"{"type":"question","text":"t"}"#,
         ]
@@ -107,6 +117,11 @@ mod tests {
         xxxx checklist
         xxxx confidence
         xxxx usage
+        xxxx session
+        xxxx failed
+        xxxx activity
+        xxxx permission
+        xxxx ask
         xxxx rate_limited
         xxxx question
         ");

@@ -4,7 +4,7 @@ use crate::model::{
     aggregate::Aggregate,
     attempt::{Phase, Step},
     id::{AgentName, CommitId, RoleName, StageName, TicketId},
-    run::{Run, RunState},
+    run::{Run, RunState, TROUBLE_IN_A_ROW},
     settings::Settings,
     ticket::{BlockedOn, Holder, Kind, Priority, Status, Ticket},
     workflow::{Rights, Work},
@@ -78,6 +78,18 @@ pub enum NotReady {
         /// Until when.
         until: Time,
     },
+    /// The agent cannot work until a person does something.
+    AgentUnavailable {
+        /// The agent.
+        agent: AgentName,
+        /// What it says.
+        why: String,
+    },
+    /// The agent's limit is over, and one attempt finds out whether it really is.
+    AgentOnTrial {
+        /// The agent.
+        agent: AgentName,
+    },
     /// The run is paused.
     Paused {
         /// Why.
@@ -112,6 +124,10 @@ impl fmt::Display for NotReady {
             NotReady::SlotsFull { limit } => write!(f, "all {limit} places are taken"),
             NotReady::AgentLimited { agent, until } => {
                 write!(f, "agent {agent} is rate limited until {}", until.format("%H:%M:%S"))
+            }
+            NotReady::AgentUnavailable { agent, why } => write!(f, "agent {agent} cannot work: {why}"),
+            NotReady::AgentOnTrial { agent } => {
+                write!(f, "agent {agent} was limited; one attempt finds out whether it still is")
             }
             NotReady::Paused { why } => write!(f, "the run is paused: {why}"),
             NotReady::NoRun => f.write_str("no run is at work on it"),
@@ -240,8 +256,45 @@ pub(crate) fn no_place(state: &Aggregate, run: &Run, role: &RoleName) -> Option<
     if slots_taken(state, run) >= limit {
         return Some(NotReady::SlotsFull { limit });
     }
-    let agent = run.settings.roles.get(role).map(|r| &r.agent)?;
-    run.limited.get(agent).map(|until| NotReady::AgentLimited { agent: agent.clone(), until: *until })
+    player(state, run, role).err()
+}
+
+/// Who plays a role now: the first of its agents that is neither limited nor unavailable, and has not failed again and
+/// again for its own sake; the first of those that have when there is nobody else.
+pub(crate) fn player(state: &Aggregate, run: &Run, role: &RoleName) -> Result<AgentName, NotReady> {
+    let Some(settings) = run.settings.roles.get(role) else { return Ok(AgentName(String::new())) };
+    let mut first_reason = None;
+    let mut troubled = None;
+    for agent in settings.agents() {
+        match cannot_play(state, run, agent) {
+            // The soonest to come back is the one to wait for; a person may never come.
+            Some(why) => {
+                if matches!(first_reason, None | Some(NotReady::AgentUnavailable { .. })) {
+                    first_reason = Some(why);
+                }
+            }
+            None if run.trouble.get(agent).is_some_and(|times| *times >= TROUBLE_IN_A_ROW) => {
+                troubled.get_or_insert(agent);
+            }
+            None => return Ok(agent.clone()),
+        }
+    }
+    match (troubled, first_reason) {
+        (Some(agent), _) => Ok(agent.clone()),
+        (None, Some(why)) => Err(why),
+        (None, None) => Ok(settings.agent.clone()),
+    }
+}
+
+fn cannot_play(state: &Aggregate, run: &Run, agent: &AgentName) -> Option<NotReady> {
+    if let Some(why) = run.unavailable.get(agent) {
+        return Some(NotReady::AgentUnavailable { agent: agent.clone(), why: why.clone() });
+    }
+    if let Some(until) = run.limited.get(agent) {
+        return Some(NotReady::AgentLimited { agent: agent.clone(), until: *until });
+    }
+    let at_work = || state.attempts.values().any(|a| a.run == run.id && a.agent == *agent && a.takes_slot());
+    (run.on_trial.contains(agent) && at_work()).then(|| NotReady::AgentOnTrial { agent: agent.clone() })
 }
 
 /// Why a ticket does not move, with its run in view; `None` = it is done.

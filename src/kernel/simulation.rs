@@ -247,6 +247,9 @@ impl Simulation {
             truncated: false,
             orphans: 0,
             stderr_tail: String::new(),
+            denied: Vec::new(),
+            redacted: Vec::new(),
+            confined: None,
         };
         Action::AttemptExited { attempt: id, report: Box::new(report) }
     }

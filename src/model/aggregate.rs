@@ -1,8 +1,9 @@
 //! The state of one milestone: everything its runs decide from.
 use super::{
     Time,
+    approval::Approval,
     attempt::Attempt,
-    id::{AttemptId, BlobId, LearningId, MilestoneId, RunId, TicketId},
+    id::{ApprovalId, AttemptId, BlobId, LearningId, MilestoneId, RunId, TicketId},
     run::Run,
     ticket::Ticket,
 };
@@ -52,6 +53,9 @@ pub struct Aggregate {
     pub attempts: OrdMap<AttemptId, Arc<Attempt>>,
     /// What was learned.
     pub learnings: OrdMap<LearningId, Learning>,
+    /// Questions to people.
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    pub approvals: OrdMap<ApprovalId, Approval>,
     /// The number of the last top-level item.
     pub last_item: u32,
     /// The last fencing token given out.

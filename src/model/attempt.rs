@@ -2,7 +2,8 @@
 use super::{
     Time,
     id::{AgentName, AttemptId, BlobId, CommitId, RoleName, RunId, StageName, TicketId},
-    protocol::Message,
+    protocol::{FailureClass, Message},
+    sandbox::{Applied, Denied, Redacted},
     workflow::Rights,
 };
 use schemars::JsonSchema;
@@ -16,8 +17,15 @@ pub struct Usage {
     pub input_tokens: u64,
     /// Tokens written by the model.
     pub output_tokens: u64,
+    /// The cached ones of those read.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cached_tokens: u64,
     /// US dollars.
     pub cost_usd: f64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Usage {
@@ -26,7 +34,18 @@ impl Usage {
         Usage {
             input_tokens: self.input_tokens.saturating_add(other.input_tokens),
             output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cached_tokens: self.cached_tokens.saturating_add(other.cached_tokens),
             cost_usd: self.cost_usd + other.cost_usd,
+        }
+    }
+
+    /// What this is more than `before`; never less than nothing.
+    pub fn minus(self, before: Usage) -> Usage {
+        Usage {
+            input_tokens: self.input_tokens.saturating_sub(before.input_tokens),
+            output_tokens: self.output_tokens.saturating_sub(before.output_tokens),
+            cached_tokens: self.cached_tokens.saturating_sub(before.cached_tokens),
+            cost_usd: (self.cost_usd - before.cost_usd).max(0.0),
         }
     }
 }
@@ -127,6 +146,15 @@ pub struct ExitReport {
     pub orphans: u32,
     /// The last lines of stderr, for people.
     pub stderr_tail: String,
+    /// What it tried and its sandbox did not let it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<Denied>,
+    /// Secrets that were left out of its output.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<Redacted>,
+    /// Its sandbox as it really was; `None` = it had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confined: Option<Applied>,
 }
 
 impl ExitReport {
@@ -143,6 +171,9 @@ impl ExitReport {
             truncated: false,
             orphans: 0,
             stderr_tail: String::new(),
+            denied: Vec::new(),
+            redacted: Vec::new(),
+            confined: None,
         }
     }
 }
@@ -354,6 +385,51 @@ pub struct Attempt {
     pub open_checklist: Vec<String>,
     /// Its agent's provider refused more work until then.
     pub rate_limited: bool,
+    /// What its program and its surroundings are, where there is more to say.
+    #[serde(default, skip_serializing_if = "Conversation::is_empty")]
+    pub talk: Conversation,
+}
+
+/// The conversation of an attempt with a model, as far as its program tells of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Conversation {
+    /// The model asked for; `None` = the program's usual one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The conversation that it was to go on with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumes: Option<Session>,
+    /// The conversation as it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
+    /// Unlanded work that its worktree began with, on top of its base.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carries: Option<CommitId>,
+    /// Tools called, where its program counts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<u64>,
+    /// Why its program gave up, in its words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<(FailureClass, String)>,
+}
+
+impl Conversation {
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        *self == Conversation::default()
+    }
+}
+
+/// A conversation that a program keeps and can take up again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Session {
+    /// Its id, as the program gave it.
+    pub id: String,
+    /// The agent that keeps it.
+    pub agent: AgentName,
+    /// What it used from its beginning, as the program counts.
+    pub used: Usage,
 }
 
 impl Attempt {

@@ -4,7 +4,7 @@ use super::{
     actor::Actor,
     attempt::{ExitReport, Harvest},
     effect::Timer,
-    id::{AttemptId, BlobId, CommitId, MilestoneId, RunId, TicketId},
+    id::{ApprovalId, AttemptId, BlobId, CommitId, MilestoneId, RunId, TicketId},
     protocol::{Message, Proposal},
     settings::Settings,
     ticket::BacklogItem,
@@ -121,6 +121,22 @@ pub enum Action {
         ticket: TicketId,
         /// BLAKE3 of the claim's token.
         token_hash: String,
+    },
+    /// Answer a question of an attempt.
+    AnswerApproval {
+        /// Which.
+        approval: ApprovalId,
+        /// Whether it may be done.
+        allowed: bool,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Answer the question that a ticket is blocked on; it is worked on again.
+    AnswerQuestion {
+        /// Which ticket.
+        ticket: TicketId,
+        /// The answer.
+        text: String,
     },
     /// Report: the run's branch is there.
     RunOpened {

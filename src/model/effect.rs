@@ -1,7 +1,7 @@
 //! What the engine asks of the world. Effects are data: printable and comparable. The world answers with commands.
 use super::{
     Time,
-    id::{AgentName, AttemptId, CommitId, Fence, RunId, TicketId},
+    id::{AgentName, ApprovalId, AttemptId, CommitId, Fence, RunId, TicketId},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,13 @@ pub enum Timer {
         run: RunId,
         /// The agent.
         agent: AgentName,
+        /// When.
+        until: Time,
+    },
+    /// The end of the patience with a question that nobody answered.
+    Approval {
+        /// The question.
+        approval: ApprovalId,
         /// When.
         until: Time,
     },

@@ -4,9 +4,10 @@
 //! fixture of the old form stays in `replay-fixtures/`.
 use super::{
     Time,
-    attempt::{ExitReport, Harvest, Outcome},
+    approval::Approval,
+    attempt::{ExitReport, Harvest, Outcome, Session},
     files::Files,
-    id::{AgentName, AttemptId, BlobId, CommitId, LearningId, MilestoneId, RoleName, RunId, StageName},
+    id::{AgentName, ApprovalId, AttemptId, BlobId, CommitId, LearningId, MilestoneId, RoleName, RunId, StageName},
     protocol::Message,
     settings::{Budget, Settings},
     ticket::{BacklogItem, BlockedOn, Changes, Claim, Seed},
@@ -224,6 +225,15 @@ events! {
         base: CommitId,
         /// Why the last round was refused.
         feedback: Vec<String>,
+        /// The model asked for; `None` = the agent's usual one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+        /// The conversation it is to go on with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resumes: Option<Session>,
+        /// Unlanded work that its worktree begins with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        carries: Option<CommitId>,
     }
     /// Its supervisor waits for "go".
     AttemptSpawned = "attempt.spawned" {
@@ -309,6 +319,22 @@ events! {
         what: String,
         /// Why not.
         why: String,
+    }
+    /// A program tried what its sandbox does not let it.
+    SandboxDenied = "sandbox.denied" {
+        /// `read`, `write`, `connect`, …
+        operation: String,
+        /// The file, socket or process.
+        path: String,
+        /// How often.
+        times: u64,
+    }
+    /// A program showed a secret; what is kept has its name in its place.
+    SecretRedacted = "secret.redacted" {
+        /// The variable that holds it.
+        name: String,
+        /// How often.
+        times: u64,
     }
     /// A plan or a set of reports was refused whole.
     PlanRefused = "plan.refused" {
@@ -413,6 +439,27 @@ events! {
         agent: AgentName,
         /// Until when.
         until: Time,
+    }
+    /// An agent cannot work until a person does something: it is not logged in, or its key is refused.
+    AgentUnavailable = "agent.unavailable" {
+        /// The agent.
+        agent: AgentName,
+        /// Why, in its program's words.
+        why: String,
+    }
+    /// An attempt asks a person.
+    ApprovalRequested = "approval.requested" {
+        /// The question.
+        approval: Approval,
+    }
+    /// A question has its answer.
+    ApprovalAnswered = "approval.answered" {
+        /// Which.
+        id: ApprovalId,
+        /// Whether it may be done.
+        allowed: bool,
+        /// Why; may be empty.
+        reason: String,
     }
     /// The limit of an agent is over.
     AgentAvailable = "agent.available" {

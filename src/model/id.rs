@@ -65,6 +65,10 @@ name_id!(
     RoleName
 );
 name_id!(
+    /// A question to a person: `BLOG-A1`.
+    ApprovalId
+);
+name_id!(
     /// A configured agent: the `NAME` of `[agents.NAME]`.
     AgentName
 );

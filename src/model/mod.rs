@@ -5,6 +5,7 @@
 pub mod actor;
 pub mod adapter;
 pub mod aggregate;
+pub mod approval;
 pub mod attempt;
 pub mod command;
 pub mod config;

@@ -16,6 +16,13 @@ pub enum Permissions {
     Deny,
 }
 
+impl Permissions {
+    /// Whether it is what nobody has to say.
+    pub fn is_usual(&self) -> bool {
+        *self == Permissions::default()
+    }
+}
+
 /// A request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
@@ -69,7 +76,10 @@ pub fn decide(request: &Request, grounds: &Grounds, permissions: Permissions) ->
         match resolved(path, &grounds.worktree) {
             Some(full) if grounds.hold(&full) => {}
             _ => {
-                return Verdict::Deny(format!("{} is outside of the attempt's worktree, home and temp", path.display()));
+                return Verdict::Deny(format!(
+                    "{} is outside of the attempt's worktree, home and temp",
+                    path.display()
+                ));
             }
         }
     }

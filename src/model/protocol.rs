@@ -1,5 +1,6 @@
 //! The contract with an agent of kind `command`: what it reads on stdin and the lines it writes on stdout.
 use super::{
+    attempt::Usage,
     files::Files,
     ticket::{BacklogItem, Contract, Priority},
     workflow::Choice,
@@ -67,6 +68,22 @@ pub enum OwnStatus {
     Done,
     /// It cannot go on.
     Blocked,
+}
+
+/// Why an agent's program gave up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// Not logged in, or the key is refused. Trying again does not help.
+    Auth,
+    /// The provider has trouble. Trying again later may help.
+    Overloaded,
+    /// The conversation has become too long. A new one may go on.
+    Context,
+    /// The provider refuses the request as it is: an unknown model, a bad request.
+    Refused,
+    /// Anything else.
+    Other,
 }
 
 /// One entry of a checklist.
@@ -182,20 +199,84 @@ pub enum Message {
         /// From 0 to 100.
         value: f64,
     },
-    /// What it used since its last such line.
+    /// What it used since its last such line; with `total`, everything that it used so far.
     Usage {
         /// The model.
         #[serde(default)]
         model: Option<String>,
-        /// Tokens read.
+        /// Tokens read, cached ones included.
         #[serde(default)]
         input_tokens: u64,
         /// Tokens written.
         #[serde(default)]
         output_tokens: u64,
+        /// The cached ones of those read.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        cached_tokens: u64,
         /// US dollars.
         #[serde(default)]
         cost_usd: f64,
+        /// Whether the numbers replace what was said before, instead of adding to it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        total: bool,
+    },
+    /// The conversation that its program keeps, and what the whole of it used, as the program counts.
+    Session {
+        /// The conversation's id.
+        session: String,
+        /// Whether an earlier conversation goes on.
+        #[serde(default)]
+        resumed: bool,
+        /// What the conversation used from its beginning.
+        #[serde(flatten)]
+        used: Usage,
+    },
+    /// Why its program gave up. Its exit follows.
+    Failed {
+        /// What kind of failure.
+        class: FailureClass,
+        /// In the program's words.
+        #[serde(default)]
+        text: String,
+        /// The HTTP status behind it.
+        #[serde(default)]
+        status: Option<u16>,
+        /// Seconds until it may be tried again.
+        #[serde(default)]
+        retry_after_s: Option<u64>,
+    },
+    /// What it has done so far. A program that called no tool has done nothing, whatever it says.
+    Activity {
+        /// Tools called.
+        tool_calls: u64,
+        /// Turns of the model's conversation.
+        #[serde(default)]
+        turns: u64,
+    },
+    /// A request for permission that was answered by a rule.
+    Permission {
+        /// The tool.
+        tool: String,
+        /// What it was to be used on.
+        #[serde(default)]
+        target: String,
+        /// The answer.
+        allowed: bool,
+        /// The rule, in words.
+        #[serde(default)]
+        why: String,
+    },
+    /// A request for permission that only a person can answer. Only through the attempt's socket, where the answer is
+    /// waited for.
+    Ask {
+        /// The tool.
+        tool: String,
+        /// What it is to be used on.
+        #[serde(default)]
+        target: String,
+        /// Why a rule does not answer it.
+        #[serde(default)]
+        why: String,
     },
     /// Its provider takes no more work for now.
     RateLimited {
@@ -232,6 +313,11 @@ impl Message {
             | Message::Checklist { .. }
             | Message::Confidence { .. }
             | Message::Usage { .. }
+            | Message::Session { .. }
+            | Message::Failed { .. }
+            | Message::Activity { .. }
+            | Message::Permission { .. }
+            | Message::Ask { .. }
             | Message::RateLimited { .. }
             | Message::Question { .. } => false,
         }
@@ -255,10 +341,19 @@ impl Message {
             Message::Checklist { .. } => "checklist",
             Message::Confidence { .. } => "confidence",
             Message::Usage { .. } => "usage",
+            Message::Session { .. } => "session",
+            Message::Failed { .. } => "failed",
+            Message::Activity { .. } => "activity",
+            Message::Permission { .. } => "permission",
+            Message::Ask { .. } => "ask",
             Message::RateLimited { .. } => "rate_limited",
             Message::Question { .. } => "question",
         }
     }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What an agent reads on stdin: one JSON object. Keys that do not apply are null or empty.

@@ -1,5 +1,5 @@
 //! What a caller is told when its command was accepted.
-use super::id::{Fence, RunId, TicketId};
+use super::id::{ApprovalId, Fence, RunId, TicketId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,16 @@ pub enum Reply {
         ticket: TicketId,
         /// The fencing token.
         fence: Fence,
+    },
+    /// A question was put to a person.
+    Asked {
+        /// Its id.
+        approval: ApprovalId,
+    },
+    /// It is on record, and it was refused: an attempt said what it may not, or asked for what it cannot have.
+    Refused {
+        /// A sentence that the attempt can act on.
+        why: String,
     },
     /// The report no longer applies, or was known already; nothing changed.
     Ignored,

@@ -7,13 +7,16 @@ use super::{
     ticket::BacklogItem,
     workflow::{Choice, Workflow},
 };
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A lost attempt uses up no round: that is for crashes and stops. So many in a row are no accident; the next one counts
 /// as a failed round, so that nothing goes on for ever.
 pub const LOST_IN_A_ROW: u32 = 10;
+
+/// An agent that fails for its own sake so many times in a row is passed over while another can play its role.
+pub const TROUBLE_IN_A_ROW: u32 = 3;
 
 /// How a run stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,6 +193,15 @@ pub struct Run {
     pub signature: Option<String>,
     /// Agents that take no more work for now.
     pub limited: OrdMap<AgentName, Time>,
+    /// Agents that cannot work until a person does something, and why.
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    pub unavailable: OrdMap<AgentName, String>,
+    /// Attempts of each agent that failed for the agent's own sake, in a row.
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    pub trouble: OrdMap<AgentName, u32>,
+    /// Agents whose limit is over, until one attempt shows that it is: they get one place.
+    #[serde(default, skip_serializing_if = "OrdSet::is_empty")]
+    pub on_trial: OrdSet<AgentName>,
     /// Programs that could not be started, in a row.
     pub start_failures: u32,
     /// What all attempts used.

@@ -111,6 +111,43 @@ pub struct Sandbox {
     pub limits: Rlimits,
 }
 
+/// What was really applied to a program.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Applied {
+    /// The version of Landlock's interface that was used; 0 = none.
+    pub landlock: u32,
+    /// How many Landlock rules there are.
+    pub rules: u32,
+    /// Whether a listener records tries, and holds back what Landlock does not know.
+    pub listener: bool,
+    /// Whether the program runs in namespaces made by bubblewrap.
+    pub bubblewrap: bool,
+    /// What was asked for and not applied, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+}
+
+/// Something that a program tried and was not let.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Denied {
+    /// `read`, `write`, `make`, `remove`, `move`, `link`, `cut`, `rights`, `connect`, `signal`, `reach`; `other` for
+    /// those that were too many to be told apart.
+    pub operation: String,
+    /// The file, socket or process.
+    pub path: String,
+    /// How often.
+    pub times: u64,
+}
+
+/// A secret that was left out of what is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Redacted {
+    /// The variable that holds it.
+    pub name: String,
+    /// How often.
+    pub times: u64,
+}
+
 /// The largest file when nothing is said, in MiB: a program that runs wild ends before the disk does.
 const FILE_MB: u64 = 16 * 1024;
 

@@ -1,6 +1,8 @@
 //! What decided a run beside the spec: the resolved configuration, recorded in `run.started`.
 use super::{
+    adapter::Adapter,
     id::{AgentName, RoleName},
+    permission::Permissions,
     sandbox::{self, Sandbox, SandboxConfig},
     workflow::Rights,
 };
@@ -16,6 +18,8 @@ pub enum AgentKind {
     Command,
     /// Plays recorded work from a file.
     Playbook,
+    /// A command-line agent, run by the driver as its adapter's table says.
+    Cli,
 }
 
 /// One configured agent. Environment *values* are never recorded: only their names.
@@ -27,6 +31,18 @@ pub struct AgentSettings {
     pub command: Vec<String>,
     /// Names of the variables that the configuration gives it.
     pub env_names: Vec<String>,
+    /// `cli`: how the program is driven, pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<Box<Adapter>>,
+    /// `cli`: the model, where the role names none; `None` = the program's usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// `cli`: what is done about requests for permission that no rule decides.
+    #[serde(default, skip_serializing_if = "Permissions::is_usual")]
+    pub permissions: Permissions,
+    /// `cli`: the person's own arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_args: Vec<String>,
     /// What its sandbox has other than the run's.
     #[serde(default, skip_serializing_if = "SandboxConfig::is_empty")]
     pub sandbox: SandboxConfig,
@@ -45,9 +61,22 @@ pub struct RoleSettings {
     pub idle_s: Option<u64>,
     /// The role's own instruction, beside its template.
     pub prompt: Option<String>,
+    /// The model, whatever the agent's is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Agents that play the role, in this order, while those before them cannot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<AgentName>,
     /// What its sandbox has other than the agent's.
     #[serde(default, skip_serializing_if = "SandboxConfig::is_empty")]
     pub sandbox: SandboxConfig,
+}
+
+impl RoleSettings {
+    /// Those who may play it, the first before the others.
+    pub fn agents(&self) -> impl Iterator<Item = &AgentName> {
+        std::iter::once(&self.agent).chain(&self.fallbacks)
+    }
 }
 
 /// Limits of a run.
@@ -65,6 +94,29 @@ pub struct Limits {
     pub grace_ms: u64,
     /// Bytes of an attempt's output that are kept.
     pub output_bytes: u64,
+    /// How long a question to a person stays open before it counts as denied, in seconds.
+    #[serde(default = "usual_approval_s", skip_serializing_if = "is_usual_approval_s")]
+    pub approval_s: u64,
+    /// Bytes of a prompt; what is cut first is said in `engine/world/input`.
+    #[serde(default = "usual_prompt_bytes", skip_serializing_if = "is_usual_prompt_bytes")]
+    pub prompt_bytes: u64,
+}
+
+fn usual_approval_s() -> u64 {
+    300
+}
+
+fn usual_prompt_bytes() -> u64 {
+    200_000
+}
+
+// What is usual is not written: runs recorded before there was such a limit have the same form.
+fn is_usual_approval_s(value: &u64) -> bool {
+    *value == usual_approval_s()
+}
+
+fn is_usual_prompt_bytes(value: &u64) -> bool {
+    *value == usual_prompt_bytes()
 }
 
 impl Default for Limits {
@@ -76,6 +128,8 @@ impl Default for Limits {
             gate_timeout_s: 1800,
             grace_ms: 5_000,
             output_bytes: 16 * 1024 * 1024,
+            approval_s: usual_approval_s(),
+            prompt_bytes: usual_prompt_bytes(),
         }
     }
 }

@@ -13,14 +13,17 @@ use super::{
     token,
 };
 use crate::{
+    effects::process,
     engine::handle::{AttemptDoor, Handle},
     model::{
         actor::Actor,
         attempt::Attempt,
         command::Action,
-        id::{AttemptId, MilestoneId},
-        protocol::Message,
+        files::Files,
+        id::{AttemptId, MilestoneId, RunId, TicketId},
+        protocol::{LearningInput, Message},
         reply::Reply,
+        workflow::Rights,
     },
     views::tickets::{TicketDoc, TicketFull},
 };
@@ -32,15 +35,21 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     io,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 use tokio::{sync::watch, task::JoinHandle};
+
+/// Requests with a wrong token that are put on record, for each door.
+const MOST_GUESSES: u32 = 20;
 
 /// Every open door. The engine opens them; they lead to the engine once it is attached.
 pub(crate) struct Doors {
@@ -118,7 +127,8 @@ impl AttemptDoor for Doors {
         make_dir(&self.dir)?;
         let name = door_name(attempt);
         let (listener, file) = socket::bind(&self.dir, &name)?;
-        let door = Door { attempt, token_hash: token_hash.into(), engine: self.engine.subscribe() };
+        let door =
+            Door { attempt, token_hash: token_hash.into(), engine: self.engine.subscribe(), guesses: Arc::default() };
         let routes = routes(door);
         let task = self.runtime.spawn(async move {
             if let Err(e) = axum::serve(listener, routes).await {
@@ -146,11 +156,15 @@ struct Door {
     attempt: AttemptId,
     token_hash: Arc<str>,
     engine: watch::Receiver<Option<Handle>>,
+    /// Requests with a wrong token, or none.
+    guesses: Arc<AtomicU32>,
 }
 
 fn routes(door: Door) -> Router {
     Router::new()
+        .route("/api/v1/attempt", get(now))
         .route("/api/v1/attempt/say", post(say))
+        .route("/api/v1/attempt/learnings", get(learnings))
         .route("/api/v1/tickets", get(list))
         .route("/api/v1/tickets/{ticket}", get(show))
         .route("/api/v1/events", get(events_of_run))
@@ -198,7 +212,12 @@ async fn check_token(State(door): State<Door>, headers: HeaderMap, request: Requ
     match shown {
         Some(shown) if token::fits(shown.trim(), &door.token_hash) => next.run(request).await,
         Some(_) | None => {
-            let problem = Problem::new(Kind::Refused, "this socket opens to the token of its attempt only");
+            let why = "this socket opens to the token of its attempt only";
+            // Before the engine is attached there is no log to write to, and a flood of guesses is one try.
+            if door.engine.borrow().is_some() && door.guesses.fetch_add(1, Ordering::Relaxed) < MOST_GUESSES {
+                door.note("a request without the token of this socket".to_owned(), why).await;
+            }
+            let problem = Problem::new(Kind::Refused, why);
             Failure(problem.hint("send `Authorization: Bearer $P0_TOKEN`")).into_response()
         }
     }
@@ -224,9 +243,70 @@ async fn say(State(door): State<Door>, Asked(meant): Asked<Meant>, Input(message
             return Err(door.note(what, "an attempt speaks for its own ticket only").await);
         }
     }
+    let message = without_secrets(&handle.attempt_dir(door.attempt), message)?;
     let actor = Actor::Agent { role: attempt.role.clone(), attempt: door.attempt };
     let action = Action::AttemptSaid { attempt: door.attempt, line: 0, message };
     Ok(Json(handle.submit(milestone, actor, action).await?.reply))
+}
+
+/// The attempt, as its own programs see it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AttemptNow {
+    /// Its id.
+    pub(crate) attempt: AttemptId,
+    /// The role it plays.
+    pub(crate) role: String,
+    /// What the role may say.
+    pub(crate) rights: Rights,
+    /// Its run.
+    pub(crate) run: RunId,
+    /// The iteration, from 1.
+    pub(crate) iteration: u32,
+    /// The round, from 1.
+    pub(crate) round: u32,
+    /// Its ticket, if it has one.
+    pub(crate) ticket: Option<TicketId>,
+    /// The files it may create and modify now.
+    pub(crate) files: Files,
+    /// What it said through this door that is applied at its clean end.
+    pub(crate) staged: Vec<Message>,
+}
+
+async fn now(State(door): State<Door>) -> Answer<AttemptNow> {
+    let (handle, milestone, attempt) = door.own().await?;
+    let state = names::state(&handle, milestone)?;
+    let ticket = attempt.ticket.as_ref().and_then(|id| state.tickets.get(id));
+    Ok(Json(AttemptNow {
+        attempt: attempt.id,
+        role: attempt.role.0.clone(),
+        rights: attempt.rights,
+        run: attempt.run,
+        iteration: attempt.iteration,
+        round: attempt.round,
+        ticket: attempt.ticket.clone(),
+        files: ticket.map(|t| t.seed.files.clone()).unwrap_or_default(),
+        staged: attempt.staged.clone(),
+    }))
+}
+
+/// What was learned, but for what a planner dropped.
+async fn learnings(State(door): State<Door>) -> Answer<Vec<LearningInput>> {
+    let (handle, milestone, _) = door.own().await?;
+    let state = names::state(&handle, milestone)?;
+    let kept = state.learnings.iter().filter(|(_, learning)| learning.curated != Some(false));
+    Ok(Json(kept.map(|(id, learning)| LearningInput { id: id.0.clone(), text: learning.text.clone() }).collect()))
+}
+
+/// The message as it may be kept.
+fn without_secrets(dir: &Path, message: Message) -> Result<Message, Failure> {
+    let (redactor, mut counts) = (process::redactor(dir), BTreeMap::new());
+    let bad = |e: serde_json::Error| Failure(Problem::general(&e));
+    let clean = redactor.redact(&serde_json::to_vec(&message).map_err(bad)?, &mut counts);
+    if counts.is_empty() {
+        return Ok(message);
+    }
+    process::note_redacted(dir, &counts);
+    serde_json::from_slice(&clean).map_err(bad)
 }
 
 async fn list(State(door): State<Door>) -> Answer<Vec<TicketDoc>> {

@@ -11,6 +11,7 @@
 //! | `api` | the routes, on the main socket |
 //! | `door` | the socket of one attempt, which takes only what its role may do |
 //! | `session`, `client`, `socket`, `serve` | finding the holder or becoming it, requests, sockets |
+//! | `mcp` | the same as tools of the Model Context Protocol |
 //! | `config`, `project` | the environment, `.p0/`, the repository |
 //! | `error` | problems: kind, chain, hint; their exit codes and HTTP statuses |
 mod api;
@@ -20,6 +21,7 @@ pub mod config;
 pub mod daemon;
 mod door;
 pub mod error;
+mod mcp;
 mod project;
 mod serve;
 mod session;

@@ -91,8 +91,11 @@ fn run() -> Run {
         verdict: None,
         signature: None,
         limited: imbl::OrdMap::new(),
+        unavailable: imbl::OrdMap::new(),
+        trouble: imbl::OrdMap::new(),
+        on_trial: imbl::OrdSet::new(),
         start_failures: 0,
-        usage: Usage { input_tokens: 10, output_tokens: 5, cost_usd: 0.5 },
+        usage: Usage { input_tokens: 10, output_tokens: 5, cached_tokens: 0, cost_usd: 0.5 },
         counters: Counters { attempts: 3, ..Counters::default() },
         spent: Spent { agents_ms: 30_000, integration_ms: 500 },
         artifacts: imbl::OrdMap::new(),
@@ -129,6 +132,7 @@ fn attempt() -> Attempt {
         staged: vec![],
         open_checklist: vec![],
         rate_limited: false,
+        talk: Default::default(),
     }
 }
 

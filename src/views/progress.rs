@@ -126,6 +126,9 @@ mod tests {
             round: 1,
             base: "b".into(),
             feedback: vec![],
+            model: None,
+            resumes: None,
+            carries: None,
         };
         tell(&mut progress, started);
         tell(

@@ -219,12 +219,20 @@ fn of_the_rest(event: &Event) -> (Weight, String) {
         }
         Event::AgentAvailable { agent } => (Normal, format!("agent {agent} takes work again")),
         Event::RightsRefused { what, why } => (Bad, format!("{what} refused: {why}")),
+        Event::SandboxDenied { operation, path, times } => {
+            (Detail, format!("its sandbox did not let it {operation} {path}{}", times_of(*times)))
+        }
+        Event::SecretRedacted { name, times } => (Bad, format!("showed the secret {name}{}", times_of(*times))),
         Event::PlanRefused { reasons } => (Bad, format!("the plan is refused: {}", reasons.join("; "))),
         Event::ResultIgnored { what, why } => (Detail, format!("{what} ignored: {why}")),
         Event::JournalRepaired { what } => (Normal, format!("the log's end was repaired: {what}")),
         Event::StoreRebuilt { why } => (Normal, format!("the store was made anew: {why}")),
         other => (Detail, other.kind().to_owned()),
     }
+}
+
+fn times_of(times: u64) -> String {
+    if times == 1 { String::new() } else { format!(" ({times} times)") }
 }
 
 fn said(message: &Message) -> String {

@@ -251,7 +251,13 @@ impl TestEnvironment {
 
     /// The configuration, with more of it.
     pub fn config(&self, more: &str) {
-        let text = format!("{}[limits]\ngrace_ms = 200\n{more}", self.agent_table("t", "agent.py"));
+        // Agents of tests write down what they saw in a folder beside the repository.
+        let notes = self.dir.join("notes");
+        let text = format!(
+            "{}[sandbox]\nwrite = [\"{}\"]\n[limits]\ngrace_ms = 200\n{more}",
+            self.agent_table("t", "agent.py"),
+            notes.display()
+        );
         self.put(".p0/config.toml", &text);
     }
 

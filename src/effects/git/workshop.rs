@@ -4,6 +4,7 @@ use super::error::{Error, GitContext, IoContext};
 use super::handle;
 use super::land;
 use super::person::PersonRepo;
+use super::slot::Slot;
 use git2::{ErrorCode, Repository, RepositoryInitOptions};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -191,7 +192,15 @@ impl Workshop {
         disk::write_if_changed(&self.project.join("rules.git/info/exclude"), &exclude)?;
         let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         settings.insert(repo.join("objects/info/alternates"), Some(alternates.into_bytes()));
-        settings.insert(repo.join("shallow"), std::fs::read(theirs.join("shallow")).ok());
+        let shallow = std::fs::read(theirs.join("shallow")).ok();
+        if shallow.is_none() {
+            // History that the person has fetched meanwhile is there for agents at work too. Nothing is written where
+            // they can write: a link could lead it elsewhere.
+            for slot in Slot::all(&self.project)? {
+                disk::remove_any(&slot.admin.join("shallow"))?;
+            }
+        }
+        settings.insert(repo.join("shallow"), shallow);
         settings.insert(repo.join("info/exclude"), Some(exclude));
         drop(settings);
         self.settle()

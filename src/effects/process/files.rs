@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -63,6 +63,11 @@ impl AttemptDir {
 
     pub(super) fn ready(&self) -> PathBuf {
         self.dir.join("ready.json")
+    }
+
+    /// Where the program's control group is.
+    pub(super) fn cgroup(&self) -> PathBuf {
+        self.dir.join("cgroup")
     }
 
     pub(super) fn began(&self) -> PathBuf {
@@ -195,6 +200,31 @@ pub(super) fn remove_if_there(path: &Path) -> Result<(), Error> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove the stale file", path)(error)),
         _ => Ok(()),
     }
+}
+
+/// Removes a folder of an attempt with all that is in it, whatever rights its program left there; links are not
+/// followed. Nothing there is fine.
+///
+/// # Errors
+/// Something cannot be removed.
+pub fn remove_tree(dir: &Path) -> io::Result<()> {
+    let once = || match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    once().or_else(|_| open_up(dir).and_then(|()| once()))
+}
+
+/// Folders that cannot be written or entered keep what is in them: their owner may change that.
+fn open_up(dir: &Path) -> io::Result<()> {
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Serialises one of this room's records.

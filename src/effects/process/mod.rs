@@ -25,12 +25,15 @@
 //! | `signals` | signal handlers of the supervisor (`unsafe`, isolated) |
 //! | `wake` | waiting on a descriptor in the engine (`unsafe`, isolated) |
 //! | `supervisor`, `watch`, `pump` | the supervisor: before the program, beside it, its output |
+//! | `cgroup` | a control group of the program's own |
 //! | `confine` | the program before it is the program: `p0 __confine` |
 //! | `launch`, `look`, `stop` | the engine's side: start, find again and wait, end |
 //! | `spool`, `follow` | reading the output of a running or ended program |
+//! | `secrets` | values that an attempt must not show |
 //! | `dialect` | lines of an agent of kind `command` |
 //! | `playbook`, `scene`, `fill` | the built-in agent that plays recorded work |
 
+mod cgroup;
 mod confine;
 mod dialect;
 mod error;
@@ -43,6 +46,7 @@ mod look;
 mod playbook;
 mod pump;
 mod scene;
+mod secrets;
 mod signals;
 mod spec;
 mod spool;
@@ -51,14 +55,16 @@ mod supervisor;
 mod wake;
 mod watch;
 
+pub use cgroup::cgroup_dir;
 pub use confine::confine_main;
 pub use dialect::{Line, parse_line};
 pub use error::Error;
-pub use files::AttemptDir;
+pub use files::{AttemptDir, remove_tree};
 pub use follow::{Follow, follow};
 pub use launch::{Go, Launched, launch, prepare, run_to_end};
 pub use look::{Found, Running, look, wait};
 pub use playbook::playbook_main;
+pub use secrets::{copy_redacted, note_redacted, redacted_elsewhere, redactor};
 pub use spec::{AgentSpec, Ending, ExitRecord, MARK};
 pub use spool::{Cursor, LINE_LIMIT, SpoolLine, read_lines};
 pub use stop::{kill_now, stop, sweep_orphans};

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
+use super::cgroup;
 use super::error::{Error, io_error};
 use super::files::AttemptDir;
 use super::look::{Found, glance, supervisor_of, tree_of, until_gone};
@@ -58,8 +59,10 @@ async fn end_remains_unless_recorded(dir: &Path) -> Result<(), Error> {
 
 /// Kills every process of the attempt except its supervisor.
 pub(super) async fn end_remains(dir: &Path) -> Result<(), Error> {
-    let Some(tree) = tree_of(&AttemptDir::new(dir)) else { return Ok(()) };
+    let place = AttemptDir::new(dir);
+    let Some(tree) = tree_of(&place) else { return Ok(()) };
     let killed = tokio::task::spawn_blocking(move || tree.kill(KILL_PATIENCE)).await;
+    cgroup::clear(&place);
     // A panic in there (it holds no invariant) is one process that may be alive.
     all_gone(dir, killed.unwrap_or(1))
 }
@@ -90,6 +93,7 @@ pub fn kill_now(dir: &Path) -> Result<(), Error> {
             supervisor.signal(Signal::KILL);
         }
     }
+    cgroup::clear(&place);
     // Once more: until the supervisor was gone, it could still have been starting its program.
     all_gone(dir, tree.kill(KILL_PATIENCE))
 }
@@ -138,5 +142,7 @@ async fn sweep_one(dir: &Path) -> Result<bool, Error> {
     if was_alive {
         stop(dir).await?;
     }
+    // Its supervisor may have died between the last process's end and its own.
+    cgroup::clear(&AttemptDir::new(dir));
     Ok(was_alive)
 }

@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::FlockOperation;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
+use super::cgroup::Cgroup;
 use super::confine::{self, path_of};
 use super::error::{Error, io_error};
 use super::files::{AttemptDir, create_private};
@@ -191,7 +192,13 @@ fn start(place: &AttemptDir, spec: &AgentSpec) -> Result<Running, String> {
         .stdin(stdin)
         .stdout(Stdio::from(out_writer))
         .stderr(Stdio::from(err_writer));
-    let child = command.spawn().map_err(|error| explain(program, &error))?;
+    let cgroup = Cgroup::enter(place, &spec.nonce);
+    let spawned = command.spawn();
+    let cgroup = cgroup.filter(Cgroup::leave);
+    let child = spawned.map_err(|error| {
+        cgroup.iter().for_each(Cgroup::remove);
+        explain(program, &error)
+    })?;
     let pid = i32::try_from(child.id()).expect("a Linux pid fits 22 bits");
     // `command` holds our copies of the write ends; dropping it leaves only the program's.
     drop(command);
@@ -200,7 +207,7 @@ fn start(place: &AttemptDir, spec: &AgentSpec) -> Result<Running, String> {
         (Some(wire), Some(confine)) => Some(hear_confined(&wire, confine, spec)?),
         _ => None,
     };
-    Ok(Running { pid, out, err, started, started_at_ms, confined })
+    Ok(Running { pid, out, err, started, started_at_ms, confined, cgroup })
 }
 
 /// The command that confines itself and becomes the program.

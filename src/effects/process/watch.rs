@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions, WaitStatus};
 
+use super::cgroup::Cgroup;
 use super::linux::{Member, Tree, children_cpu_ms, now};
 use super::pump::{Buffer, Pump};
 use super::signals::Bell;
@@ -34,6 +35,7 @@ pub(super) struct Running {
     pub(super) started: Instant,
     pub(super) started_at_ms: u64,
     pub(super) confined: Option<Confined>,
+    pub(super) cgroup: Option<Cgroup>,
 }
 
 /// How it is confined.
@@ -226,6 +228,7 @@ impl<'a> Watch<'a> {
             // not reaped, so the number cannot mean another group.
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }
+        self.program.cgroup.iter().for_each(Cgroup::kill);
         members.iter().for_each(|it| it.signal(Signal::KILL));
     }
 
@@ -279,6 +282,7 @@ impl<'a> Watch<'a> {
                 self.note_failure(&error);
             }
         }
+        self.program.cgroup.iter().for_each(Cgroup::remove);
         let (stdout_bytes, stdout_kept) = self.program.out.counts();
         let (stderr_bytes, stderr_kept) = self.program.err.counts();
         if self.cause.is_none() {

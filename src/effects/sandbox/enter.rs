@@ -6,10 +6,10 @@ use std::path::Path;
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::CapabilitySet;
 
-use crate::model::sandbox::Rlimits;
+use crate::model::sandbox::{Applied, Rlimits};
 
 use super::kernel::{self, Kernel};
-use super::spec::{Applied, Confine};
+use super::spec::Confine;
 use super::{filter, rules, system};
 
 /// What root keeps: to work on files of others in its own folders, and to become another user. Everything that reaches

@@ -31,11 +31,12 @@ mod spec;
 mod system;
 mod tries;
 
+pub use crate::model::sandbox::Applied;
 pub(crate) use enter::{Entered, enter, wrap};
 pub use kernel::Kernel;
 pub(crate) use listener::Listener;
 pub use policy::{Places, confine, hermetic};
 pub use redact::{Redacting, Redactor, looks_secret};
 pub use rules::everything_but;
-pub use spec::{Applied, Confine};
-pub use tries::{Tried, Tries, read_tries};
+pub use spec::Confine;
+pub use tries::{Tries, read_tries};

@@ -93,8 +93,8 @@ impl Redactor {
     }
 
     /// Redacts a stream that comes in pieces.
-    pub fn pieces(&self) -> Redacting<'_> {
-        Redacting { redactor: self, held: Vec::new(), counts: BTreeMap::new() }
+    pub fn pieces(&self) -> Redacting {
+        Redacting { redactor: self.clone(), held: Vec::new(), counts: BTreeMap::new() }
     }
 
     /// Copies a file without the values; answers the counts.
@@ -116,14 +116,14 @@ impl Redactor {
 }
 
 /// A stream that is being redacted: what may be the beginning of a value is held back until it is known.
-#[derive(Debug)]
-pub struct Redacting<'a> {
-    redactor: &'a Redactor,
+#[derive(Debug, Default)]
+pub struct Redacting {
+    redactor: Redactor,
     held: Vec<u8>,
     counts: BTreeMap<String, u64>,
 }
 
-impl Redacting<'_> {
+impl Redacting {
     /// Takes a piece in; gives what is certain.
     pub fn next(&mut self, piece: &[u8]) -> Vec<u8> {
         self.held.extend_from_slice(piece);

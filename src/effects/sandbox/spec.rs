@@ -31,21 +31,6 @@ pub struct Confine {
     pub bubblewrap: bool,
 }
 
-/// What was really applied to a program; part of its exit record.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Applied {
-    /// The version of Landlock's interface that was used; 0 = none.
-    pub landlock: u32,
-    /// How many Landlock rules there are.
-    pub rules: u32,
-    /// Whether a listener records tries, and holds back what Landlock does not know.
-    pub listener: bool,
-    /// Whether the program runs in namespaces made by bubblewrap.
-    pub bubblewrap: bool,
-    /// What was asked for and not applied, a sentence each.
-    pub missing: Vec<String>,
-}
-
 impl Confine {
     /// Whether a file may be read, by its real path.
     pub fn may_read(&self, path: &Path) -> bool {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use crate::model::sandbox::Denied;
 
 /// Different tries that are remembered.
 const MOST: usize = 200;
@@ -13,21 +13,10 @@ const PATH_BYTES: usize = 1024;
 /// What the tries above [`MOST`] are counted as.
 const OTHER: &str = "other";
 
-/// One kind of try.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tried {
-    /// `read`, `write`, `make`, `remove`, `move`, `link`, `cut`, `rights`, `connect`, `signal`, `reach`.
-    pub operation: String,
-    /// The file, socket or process.
-    pub path: String,
-    /// How often.
-    pub times: u64,
-}
-
 /// All of them, in the order of the first time.
 #[derive(Clone, Debug, Default)]
 pub struct Tries {
-    list: Vec<Tried>,
+    list: Vec<Denied>,
     index: HashMap<(String, String), usize>,
     others: u64,
 }
@@ -42,18 +31,18 @@ impl Tries {
             known.times += 1;
         } else if self.list.len() < MOST {
             self.index.insert(key, self.list.len());
-            self.list.push(Tried { operation: operation.to_owned(), path: path.to_owned(), times: 1 });
+            self.list.push(Denied { operation: operation.to_owned(), path: path.to_owned(), times: 1 });
         } else {
             self.others += 1;
         }
     }
 
     /// The list; what is over its limit is counted in one last entry.
-    pub fn all(&self) -> Vec<Tried> {
+    pub fn all(&self) -> Vec<Denied> {
         let mut all = self.list.clone();
         if self.others > 0 {
             let path = format!("more than {MOST} different tries");
-            all.push(Tried { operation: OTHER.to_owned(), path, times: self.others });
+            all.push(Denied { operation: OTHER.to_owned(), path, times: self.others });
         }
         all
     }
@@ -69,7 +58,7 @@ impl Tries {
 }
 
 /// Reads what a supervisor wrote down. What is not there or not readable is no try.
-pub fn read_tries(path: &Path) -> Vec<Tried> {
+pub fn read_tries(path: &Path) -> Vec<Denied> {
     let Ok(file) = std::fs::File::open(path) else { return Vec::new() };
     BufReader::new(file).lines().map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok()).collect()
 }

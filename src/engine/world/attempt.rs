@@ -1,19 +1,32 @@
 //! Watching an attempt: "go", its lines as they come, its end.
 use super::{RETRY_FIRST, RETRY_MOST, World, blocking, gate::tail, said};
 use crate::{
-    effects::process::{self, AttemptDir, Cursor, ExitRecord, Found, SpoolLine},
+    effects::{
+        process::{self, AttemptDir, Cursor, ExitRecord, Found, SpoolLine},
+        sandbox::{Redactor, read_tries},
+    },
     model::{
+        attempt::ExitReport,
         command::Action,
-        id::{AttemptId, MilestoneId},
+        id::{AttemptId, BlobId, MilestoneId},
+        sandbox::Redacted,
     },
 };
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::{Arc, PoisonError},
 };
 
 /// Bytes of stderr that go into the log, from its end.
 const STDERR_TAIL: usize = 1000;
+
+/// Whose lines are read.
+struct Source {
+    stream: MilestoneId,
+    attempt: AttemptId,
+    redactor: Redactor,
+}
 
 impl World {
     pub(super) async fn watch(self: &Arc<Self>, stream: MilestoneId, id: AttemptId) {
@@ -33,10 +46,11 @@ impl World {
         }
         let files = AttemptDir::new(&dir);
         let mut heard = said::Heard::default();
+        let from = Source { stream, attempt: id, redactor: process::redactor(&dir) };
         let mut lines = process::follow(&files.stdout(), Cursor::default());
         loop {
             match lines.next().await {
-                Ok(Some(batch)) => self.take(stream, id, attempt.line, &mut heard, &batch).await,
+                Ok(Some(batch)) => self.take(&from, attempt.line, &mut heard, batch).await,
                 Ok(None) => break,
                 Err(e) => {
                     tracing::warn!("reading the output of attempt {id}: {e}");
@@ -80,42 +94,49 @@ impl World {
     }
 
     /// Reports the messages of these lines that are taken at once. Lines known before a crash are not sent again.
-    async fn take(&self, stream: MilestoneId, id: AttemptId, known: u64, heard: &mut said::Heard, lines: &[SpoolLine]) {
+    async fn take(&self, from: &Source, known: u64, heard: &mut said::Heard, lines: Vec<SpoolLine>) {
         for line in lines {
-            if let Some(message) = heard.take(line)
+            let bytes = from.redactor.redact(&line.bytes, &mut BTreeMap::new());
+            let line = SpoolLine { bytes, ..line };
+            if let Some(message) = heard.take(&line)
                 && line.number > known
             {
-                self.report(stream, Action::AttemptSaid { attempt: id, line: line.number, message }).await;
+                self.report(from.stream, Action::AttemptSaid { attempt: from.attempt, line: line.number, message })
+                    .await;
             }
         }
     }
 
-    async fn finish(
-        self: &Arc<Self>,
-        dir: &Path,
-        record: &ExitRecord,
-        heard: said::Heard,
-    ) -> crate::model::attempt::ExitReport {
-        let files = AttemptDir::new(dir);
-        let world = self.clone();
-        let kept = blocking(move || {
-            let stderr = std::fs::read(files.stderr()).unwrap_or_default();
-            let transcript = if std::fs::metadata(files.stdout()).is_ok_and(|m| m.len() > 0) {
-                Some(world.handle.shared.blobs.put_file(&files.stdout()).map_err(|e| e.to_string())?)
-            } else {
-                None
-            };
-            Ok::<_, String>((transcript, tail(&stderr, STDERR_TAIL)))
+    async fn finish(self: &Arc<Self>, dir: &Path, record: &ExitRecord, heard: said::Heard) -> ExitReport {
+        let (world, at) = (self.clone(), dir.to_owned());
+        let kept = blocking(move || world.keep(&at)).await.unwrap_or_else(|why| {
+            tracing::warn!("keeping the output of an attempt: {why}");
+            said::Kept::default()
         });
-        let (transcript, stderr) = match kept.await {
-            Ok(kept) => kept,
-            Err(why) => {
-                tracing::warn!("keeping the output of an attempt: {why}");
-                (None, String::new())
-            }
+        said::report(record, heard, kept)
+    }
+
+    /// Keeps what a program printed, without secrets, and what it tried.
+    fn keep(&self, dir: &Path) -> Result<said::Kept, String> {
+        let (files, redactor) = (AttemptDir::new(dir), process::redactor(dir));
+        let mut counts = process::redacted_elsewhere(dir);
+        let stderr = redactor.redact(&std::fs::read(files.stderr()).unwrap_or_default(), &mut counts);
+        let mut stdout = files.stdout();
+        if !redactor.is_idle() && std::fs::metadata(&stdout).is_ok_and(|m| m.len() > 0) {
+            stdout = process::copy_redacted(dir, &redactor, &mut counts).map_err(|e| e.to_string())?;
+        }
+        let transcript = if std::fs::metadata(&stdout).is_ok_and(|m| m.len() > 0) {
+            let blob = self.handle.shared.blobs.put_file(&stdout).map_err(|e| e.to_string())?;
+            Some(BlobId { hash: blob.hash.to_string(), size: blob.size })
+        } else {
+            None
         };
-        let transcript = transcript.map(|b| crate::model::id::BlobId { hash: b.hash.to_string(), size: b.size });
-        said::report(record, heard, transcript, stderr)
+        Ok(said::Kept {
+            transcript,
+            stderr_tail: tail(&stderr, STDERR_TAIL),
+            denied: read_tries(&files.denied()),
+            redacted: counts.into_iter().map(|(name, times)| Redacted { name, times }).collect(),
+        })
     }
 
     pub(super) async fn stop_attempt(&self, id: AttemptId) {

@@ -2,7 +2,7 @@
 use super::World;
 use crate::{
     effects::sandbox::{self, Confine, Places},
-    model::{attempt::Attempt, run::Run, sandbox::Mode},
+    model::{attempt::Attempt, id::RunId, run::Run, sandbox::Mode},
 };
 use std::{
     collections::BTreeMap,
@@ -65,7 +65,12 @@ impl World {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' })
             .collect();
-        private(self.options.data_dir.join("homes").join(attempt.run.to_string()).join(name))
+        private(self.homes_of(attempt.run).join(name))
+    }
+
+    /// Where the homes of a run's agents are.
+    pub(super) fn homes_of(&self, run: RunId) -> PathBuf {
+        self.options.data_dir.join("homes").join(run.to_string())
     }
 }
 

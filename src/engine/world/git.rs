@@ -4,6 +4,7 @@ use crate::{
     effects::{
         clock,
         git::{self, HarvestOptions, Landing, Merge, Safe, Workshop},
+        process::remove_tree,
     },
     model::{
         aggregate::Aggregate,
@@ -205,7 +206,8 @@ impl World {
         }
     }
 
-    /// The last attempt of a run that is over gives back the gates' worktree too, and the pin on the run's base.
+    /// The last attempt of a run that is over gives back the gates' worktree too, the pin on the run's base, and the
+    /// homes of its agents.
     async fn close_gates(self: &Arc<Self>, stream: MilestoneId, run: RunId) {
         let Ok(Some(state)) = self.handle.aggregate(stream) else { return };
         let over = state.runs.get(&run).is_some_and(|r| r.state.is_over());
@@ -214,6 +216,8 @@ impl World {
         }
         let world = self.clone();
         let released = blocking(move || {
+            let homes = world.homes_of(run);
+            remove_tree(&homes).map_err(|e| format!("{}: {e}", homes.display()))?;
             let workshop = world.workshop_of(&state)?;
             workshop.release(&gate_holder(run), Safe::NothingChanged).map_err(|e| e.to_string())?;
             workshop.close_run(&run.to_string()).map_err(|e| e.to_string())
@@ -241,11 +245,8 @@ impl World {
         workshop.release(&holder, safe).map_err(|e| e.to_string())?;
         workshop.prune_pool(WARM).map_err(|e| e.to_string())?;
         let dir = self.attempt_dir(attempt.id);
-        match std::fs::remove_dir_all(&dir) {
-            Ok(()) => Ok(parked),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(parked),
-            Err(e) => Err(format!("{}: {e}", dir.display())),
-        }
+        remove_tree(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        Ok(parked)
     }
 }
 

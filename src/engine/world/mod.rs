@@ -235,7 +235,7 @@ impl World {
 fn remaining(timer: &Timer) -> Duration {
     match timer {
         Timer::Lease { lease_s, .. } => Duration::from_secs(*lease_s),
-        Timer::AgentLimit { until, .. } | Timer::Pause { until, .. } => {
+        Timer::AgentLimit { until, .. } | Timer::Approval { until, .. } | Timer::Pause { until, .. } => {
             (*until - clock::now()).to_std().unwrap_or(Duration::ZERO)
         }
     }

@@ -5,6 +5,7 @@ use crate::{
         attempt::{Ending, ExitReport, Said},
         id::BlobId,
         protocol::Message,
+        sandbox::{Denied, Redacted},
     },
 };
 use serde_json::Value;
@@ -91,19 +92,31 @@ pub(super) fn ending(ending: &process::Ending) -> Ending {
     }
 }
 
+/// What is kept of a program beside what it said.
+#[derive(Default)]
+pub(super) struct Kept {
+    pub(super) transcript: Option<BlobId>,
+    pub(super) stderr_tail: String,
+    pub(super) denied: Vec<Denied>,
+    pub(super) redacted: Vec<Redacted>,
+}
+
 /// The report of an end.
-pub(super) fn report(record: &ExitRecord, heard: Heard, transcript: Option<BlobId>, stderr_tail: String) -> ExitReport {
+pub(super) fn report(record: &ExitRecord, heard: Heard, kept: Kept) -> ExitReport {
     ExitReport {
         ending: ending(&record.ending),
         wall_ms: record.wall_ms,
-        transcript,
+        transcript: kept.transcript,
         staged: heard.staged,
         malformed_lines: heard.malformed,
         misread: heard.misread,
         stdout_bytes: record.stdout_bytes,
         truncated: record.truncated,
         orphans: record.orphans,
-        stderr_tail,
+        stderr_tail: kept.stderr_tail,
+        denied: kept.denied,
+        redacted: kept.redacted,
+        confined: record.confined.clone(),
     }
 }
 

@@ -66,11 +66,7 @@ impl World {
         {
             tracing::warn!("ending an earlier supervisor: {e}");
         }
-        match std::fs::remove_dir_all(dir) {
-            Ok(()) => Ok(()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(format!("{}: {e}", dir.display())),
-        }
+        process::remove_tree(dir).map_err(|e| format!("{}: {e}", dir.display()))
     }
 
     fn prepare(&self, state: &Aggregate, attempt: &Attempt) -> Result<Prepared, String> {
@@ -144,6 +140,10 @@ impl World {
                 let mut argv = vec![self.options.supervisor.display().to_string(), "__playbook".to_owned()];
                 argv.extend(agent.command.iter().cloned());
                 argv
+            }
+            AgentKind::Cli => {
+                let file = self.attempt_dir(attempt.id).join("tmp/drive.json");
+                vec![self.options.supervisor.display().to_string(), "__drive".to_owned(), file.display().to_string()]
             }
         };
         let mut env: BTreeMap<String, String> = self.options.environment.agents.iter().cloned().collect();

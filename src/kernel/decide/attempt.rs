@@ -1,9 +1,9 @@
 //! Reports about an attempt's process.
-use super::{control, cx::Cx, finding};
+use super::{approval, control, cx::Cx, finding, provider};
 use crate::{
-    kernel::rights::may_say,
+    kernel::{rights::may_say, schedule},
     model::{
-        attempt::{Ending, ExitReport, Outcome, Phase, Worktree},
+        attempt::{Ending, ExitReport, Outcome, Phase, Usage, Worktree},
         event::Event,
         id::{AttemptId, LearningId},
         protocol::Message,
@@ -11,14 +11,9 @@ use crate::{
         reply::Reply,
     },
 };
-use chrono::TimeDelta;
 
 /// Programs of one agent that may fail to start in a row before the run fails.
 const START_FAILURES: u32 = 3;
-/// A shorter wait than this would be a loop, in seconds.
-const LEAST_RATE_LIMIT_S: u64 = 1;
-/// How long to wait where an agent says "rate limited" without a time, in seconds.
-const USUAL_RATE_LIMIT_S: u64 = 60;
 
 pub(super) fn spawned(cx: &mut Cx<'_>, id: AttemptId, event: Event) -> Result<Reply, Rejection> {
     let scope = cx.scope_of(id)?;
@@ -45,20 +40,28 @@ pub(super) fn said(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message)
             return Ok(Reply::Ignored);
         }
     }
-    take(cx, id, line, message)?;
-    Ok(Reply::Ok)
+    if let Message::Ask { tool, target, why } = message {
+        if line > 0 {
+            let (scope, agent) = (cx.scope_of(id)?, cx.agent(id)?);
+            cx.emit_as(agent, scope, Event::AttemptReported { line, message: message.clone() });
+        }
+        return approval::ask(cx, id, tool, target, why);
+    }
+    let refused = take(cx, id, line, message)?;
+    Ok(refused.map_or(Reply::Ok, |why| Reply::Refused { why }))
 }
 
-fn take(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<(), Rejection> {
+/// Takes it, or puts on record why not; the answer is that reason.
+fn take(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<Option<String>, Rejection> {
     let (scope, agent) = (cx.scope_of(id)?, cx.agent(id)?);
     let rights = cx.attempt(id)?.rights;
     if let Err(why) = may_say(rights, message) {
-        cx.emit_as(agent, scope, Event::RightsRefused { what: message.word().to_owned(), why });
-        return Ok(());
+        cx.emit_as(agent, scope, Event::RightsRefused { what: message.word().to_owned(), why: why.clone() });
+        return Ok(Some(why));
     }
     if let Err(why) = sound(message) {
-        cx.emit_engine(scope, Event::ResultIgnored { what: message.word().to_owned(), why });
-        return Ok(());
+        cx.emit_engine(scope, Event::ResultIgnored { what: message.word().to_owned(), why: why.clone() });
+        return Ok(Some(why));
     }
     cx.emit_as(agent.clone(), scope.clone(), Event::AttemptReported { line, message: message.clone() });
     match message {
@@ -70,15 +73,9 @@ fn take(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<
             cx.emit_as(agent, scope, Event::LearningRecorded { id: learning, text: text.clone() });
         }
         Message::RequestFiles { create, modify, reason } => {
-            finding::request_files(cx, id, create, modify, reason)?;
+            return finding::request_files(cx, id, create, modify, reason);
         }
-        Message::RateLimited { retry_after_s } => {
-            let seconds = retry_after_s.unwrap_or(USUAL_RATE_LIMIT_S).clamp(LEAST_RATE_LIMIT_S, 7 * 24 * 3600);
-            let wait = TimeDelta::try_seconds(i64::try_from(seconds).unwrap_or_default()).unwrap_or_default();
-            let until = cx.at() + wait;
-            let name = cx.attempt(id)?.agent.clone();
-            cx.emit_as(agent, scope, Event::AgentRateLimited { agent: name, until });
-        }
+        Message::RateLimited { .. } | Message::Failed { .. } => provider::heard(cx, id, message)?,
         Message::Question { text } if scope.ticket.is_some() => {
             cx.emit_as(agent, scope, Event::TicketCommented { text: format!("needs input: {text}") });
         }
@@ -89,6 +86,10 @@ fn take(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<
         | Message::Checklist { .. }
         | Message::Confidence { .. }
         | Message::Usage { .. }
+        | Message::Session { .. }
+        | Message::Activity { .. }
+        | Message::Permission { .. }
+        | Message::Ask { .. }
         | Message::Ticket(_)
         | Message::Subtask(_)
         | Message::Defer { .. }
@@ -97,7 +98,7 @@ fn take(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<
         | Message::Feedback { .. }
         | Message::Curate { .. } => {}
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Whether the numbers of a message can be true.
@@ -106,7 +107,8 @@ fn sound(message: &Message) -> Result<(), String> {
     const MOST_TOKENS: u64 = 1_000_000_000_000;
     const MOST_USD: f64 = 1_000_000.0;
     match message {
-        Message::Usage { input_tokens, output_tokens, cost_usd, .. } => {
+        Message::Usage { input_tokens, output_tokens, cost_usd, .. }
+        | Message::Session { used: Usage { input_tokens, output_tokens, cost_usd, .. }, .. } => {
             let tokens = (*input_tokens).max(*output_tokens) <= MOST_TOKENS;
             if tokens && cost_usd.is_finite() && (0.0..=MOST_USD).contains(cost_usd) {
                 Ok(())
@@ -130,6 +132,8 @@ pub(super) fn exited(cx: &mut Cx<'_>, id: AttemptId, report: &ExitReport) -> Res
     }
     let (agent, rights) = (cx.agent(id)?, cx.attempt(id)?.rights);
     cx.emit_engine(scope.clone(), Event::AttemptExited { report: report.clone() });
+    approval::close_all(cx, id);
+    kept_in(cx, id, report)?;
     for said in &report.staged {
         if let Err(why) = may_say(rights, &said.message) {
             let what = said.message.word().to_owned();
@@ -146,18 +150,39 @@ pub(super) fn exited(cx: &mut Cx<'_>, id: AttemptId, report: &ExitReport) -> Res
     Ok(Reply::Ok)
 }
 
+/// Events about what the sandbox did not let it do, and what was left out of its output.
+fn kept_in(cx: &mut Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<(), Rejection> {
+    /// Tries of one attempt that get an event each; the report has them all.
+    const MOST_DENIED: usize = 50;
+    let (scope, agent) = (cx.scope_of(id)?, cx.agent(id)?);
+    for denied in report.denied.iter().take(MOST_DENIED) {
+        let event = Event::SandboxDenied {
+            operation: denied.operation.clone(),
+            path: denied.path.clone(),
+            times: denied.times,
+        };
+        cx.emit_as(agent.clone(), scope.clone(), event);
+    }
+    for redacted in &report.redacted {
+        let event = Event::SecretRedacted { name: redacted.name.clone(), times: redacted.times };
+        cx.emit_as(agent.clone(), scope.clone(), event);
+    }
+    Ok(())
+}
+
 /// The program could not be started at all. That is no fault of the ticket; after a few times in a row the run fails,
 /// with the reason.
 fn not_started(cx: &mut Cx<'_>, id: AttemptId, why: &str) -> Result<(), Rejection> {
     let scope = cx.scope_of(id)?;
     let attempt = cx.attempt(id)?;
-    let (run, agent) = (attempt.run, attempt.agent.clone());
+    let (run, agent, role) = (attempt.run, attempt.agent.clone(), attempt.role.clone());
     cx.emit_engine(scope.clone(), Event::AttemptFinished { outcome: Outcome::Lost { why: why.to_owned() } });
     if scope.ticket.is_some() {
         cx.emit_engine(scope, Event::TicketReleased { why: "the agent could not be started".into() });
     }
     let run_now = cx.run(run)?;
-    if run_now.start_failures >= START_FAILURES && !run_now.state.is_over() {
+    let another = schedule::player(&cx.state, run_now, &role).is_ok_and(|next| next != agent);
+    if run_now.start_failures >= START_FAILURES && !another && !run_now.state.is_over() {
         let why = format!("agent '{agent}' could not be started {START_FAILURES} times in a row: {why}");
         control::end(cx, run, Event::RunFailed { why });
     }
@@ -169,6 +194,7 @@ pub(super) fn lost(cx: &mut Cx<'_>, id: AttemptId, why: &str, began: bool) -> Re
     match cx.attempt(id)?.phase {
         Phase::Starting | Phase::Running { .. } => {
             cx.emit_engine(scope, Event::AttemptLost { began, why: why.to_owned() });
+            approval::close_all(cx, id);
             Ok(Reply::Ok)
         }
         Phase::Exited { .. } | Phase::Integrating { .. } | Phase::Finished { .. } => {

@@ -101,6 +101,7 @@ pub(super) fn timer(cx: &mut Cx<'_>, timer: &Timer) -> Result<Reply, Rejection> 
                 cx.emit_engine(Scope::run(*run), Event::AgentAvailable { agent: agent.clone() });
             }
         }
+        Timer::Approval { approval, .. } => super::approval::expired(cx, approval),
         Timer::Pause { run, until } => {
             if matches!(&cx.run(*run)?.state, RunState::Paused { until: Some(u), .. } if u == until) {
                 cx.emit_engine(Scope::run(*run), Event::RunResumed {});

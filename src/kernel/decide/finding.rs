@@ -66,38 +66,37 @@ fn about(files: &[String]) -> Vec<String> {
     files.iter().filter(|path| one(path).first_bad().is_none()).cloned().collect()
 }
 
-/// An executor asks for more files: granted when nobody live owns them.
+/// An executor asks for more files: granted when nobody live owns them. The answer is why not.
 pub(super) fn request_files(
     cx: &mut Cx<'_>,
     id: AttemptId,
     create: &[String],
     modify: &[String],
     reason: &str,
-) -> Result<(), Rejection> {
+) -> Result<Option<String>, Rejection> {
     let (scope, agent) = (cx.scope_of(id)?, cx.agent(id)?);
-    let Some(ticket) = scope.ticket.clone() else { return Ok(()) };
+    let Some(ticket) = scope.ticket.clone() else { return Ok(None) };
     let files = Files { create: create.to_vec(), modify: modify.to_vec() };
     let refused = match files.first_bad() {
         Some((path, why)) => Some(format!("'{path}': {why}")),
         None => proposal::owner_of(&cx.state, &files, &ticket, None)
             .map(|(path, owner)| format!("'{path}' is owned by {owner}")),
     };
-    let granted = refused.is_none();
     let event = Event::OwnershipExtensionRequested {
         files: files.clone(),
         reason: reason.to_owned(),
         refused: refused.clone(),
     };
     cx.emit_as(agent, scope.clone(), event);
-    let answer = match refused {
+    let answer = match &refused {
         None => "the files are yours".to_owned(),
         Some(why) => format!("request for files refused: {why}"),
     };
-    if granted {
+    if refused.is_none() {
         cx.emit_engine(scope.clone(), Event::OwnershipGranted { files });
     }
     cx.emit_engine(scope, Event::TicketCommented { text: answer });
-    Ok(())
+    Ok(refused)
 }
 
 /// Closes what a landed ticket answers: its feedback, and its parent when this was the last sub-task.

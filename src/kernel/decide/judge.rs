@@ -6,7 +6,7 @@ use crate::{
         attempt::{Attempt, ChangeKind, Ending, ExitReport, Harvest, Outcome, Phase},
         event::{Event, OpenStatus},
         id::{AttemptId, CommitId},
-        protocol::{Message, OwnStatus},
+        protocol::{FailureClass, Message, OwnStatus},
         rejection::Rejection,
         reply::Reply,
         run::LOST_IN_A_ROW,
@@ -53,6 +53,16 @@ pub(super) fn harvested(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest) -> Re
         finish(cx, id, outcome)?;
         return Ok(Reply::Ok);
     }
+    if cx.attempt(id)?.talk.tool_calls == Some(0) {
+        let reason = "it called no tool: whatever it says, it has looked at nothing and changed nothing".to_owned();
+        let outcome = if rights == Rights::Executor {
+            Outcome::Refused { reasons: vec![reason] }
+        } else {
+            refuse_plan(cx, id, vec![reason])?
+        };
+        finish(cx, id, outcome)?;
+        return Ok(Reply::Ok);
+    }
     let said = allowed(cx, id, &report)?;
     let outcome = match rights {
         Rights::Executor => return executor(cx, id, harvest, &said).map(|()| Reply::Ok),
@@ -87,8 +97,10 @@ fn allowed(cx: &Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<Vec<Messag
 /// An end without evidence, whatever the agent says of it.
 fn bad_end(cx: &Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<Option<Outcome>, Rejection> {
     let attempt = cx.attempt(id)?;
-    if attempt.rate_limited && !report.ending.is_clean() {
-        return Ok(Some(Outcome::Lost { why: "its provider takes no more work for now".into() }));
+    if !report.ending.is_clean()
+        && let Some(why) = not_its_fault(attempt)
+    {
+        return Ok(Some(Outcome::Lost { why }));
     }
     Ok(match &report.ending {
         Ending::Exited { code: 0 } => None,
@@ -96,11 +108,26 @@ fn bad_end(cx: &Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<Option<Out
         Ending::NeverRan => Some(Outcome::Lost { why: report.ending.to_string() }),
         Ending::Lost { why } | Ending::NotStarted { why } => Some(Outcome::Lost { why: why.clone() }),
         Ending::Exited { .. } | Ending::Signaled { .. } | Ending::TimedOut { .. } | Ending::Idle { .. } => {
-            let tail = report.stderr_tail.trim();
+            let told = attempt.talk.failure.as_ref().map_or(report.stderr_tail.as_str(), |(_, text)| text.as_str());
+            let tail = told.trim();
             let said = if tail.is_empty() { String::new() } else { format!("; it printed: {tail}") };
             Some(Outcome::Failed { why: format!("the agent {}{said}", report.ending) })
         }
     })
+}
+
+/// Why an attempt that ended badly uses up no round: its provider, or the length of its conversation.
+fn not_its_fault(attempt: &Attempt) -> Option<String> {
+    if attempt.rate_limited {
+        return Some("its provider takes no more work for now".into());
+    }
+    let (class, text) = attempt.talk.failure.as_ref()?;
+    match class {
+        FailureClass::Auth => Some(format!("its agent is not logged in: {text}")),
+        FailureClass::Overloaded => Some(format!("its provider has trouble: {text}")),
+        FailureClass::Context => Some(format!("its conversation became too long: {text}")),
+        FailureClass::Refused | FailureClass::Other => None,
+    }
 }
 
 /// Attempts that are lost again and again are no accident: the next one uses up its round.

@@ -2,6 +2,7 @@
 //!
 //! A decision is whole: what follows by itself ([`super::advance`]) is part of it, so that one frame of the log holds a
 //! command with all its consequences.
+mod approval;
 mod attempt;
 mod control;
 pub(crate) mod cx;
@@ -10,6 +11,7 @@ mod integration;
 mod judge;
 mod plan;
 mod proposal;
+mod provider;
 mod start_run;
 mod tracker;
 
@@ -88,6 +90,8 @@ fn apply(cx: &mut Cx<'_>, action: &Action) -> Result<Reply, Rejection> {
         }
         Action::Heartbeat { ticket, token_hash } => tracker::heartbeat(cx, ticket, token_hash),
         Action::Release { ticket, token_hash } => tracker::release(cx, ticket, token_hash),
+        Action::AnswerApproval { approval, allowed, reason } => approval::answer(cx, approval, *allowed, reason),
+        Action::AnswerQuestion { ticket, text } => approval::answer_question(cx, ticket, text),
         Action::AttemptSpawned { attempt, pid, start_ticks, nonce, token_hash, input } => {
             let event = Event::AttemptSpawned {
                 pid: *pid,

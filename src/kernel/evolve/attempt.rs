@@ -1,7 +1,7 @@
 //! Events about attempts and their commits.
 use crate::model::{
     aggregate::Aggregate,
-    attempt::{Attempt, Ending, ExitReport, Outcome, Phase, Step, Usage, Worktree},
+    attempt::{Attempt, Conversation, Ending, ExitReport, Outcome, Phase, Session, Step, Usage, Worktree},
     event::{Event, Intent},
     id::AttemptId,
     protocol::Message,
@@ -42,13 +42,27 @@ pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
                     if matches!(report.ending, Ending::NotStarted { .. }) { run.start_failures + 1 } else { 0 };
             }
             change(state, draft);
+            trouble(state, draft, report);
         }
         _ => change(state, draft),
     }
 }
 
 fn start(state: &mut Aggregate, draft: &Draft) {
-    let Event::AttemptStarted { id, role, rights, agent, stage, iteration, round, base, feedback } = &draft.event
+    let Event::AttemptStarted {
+        id,
+        role,
+        rights,
+        agent,
+        stage,
+        iteration,
+        round,
+        base,
+        feedback,
+        model,
+        resumes,
+        carries,
+    } = &draft.event
     else {
         return;
     };
@@ -79,6 +93,12 @@ fn start(state: &mut Aggregate, draft: &Draft) {
         staged: Vec::new(),
         open_checklist: Vec::new(),
         rate_limited: false,
+        talk: Conversation {
+            model: model.clone(),
+            resumes: resumes.clone(),
+            carries: carries.clone(),
+            ..Conversation::default()
+        },
     };
     state.attempts.insert(*id, Arc::new(attempt));
     if let Some(run) = state.runs.get_mut(&run_id).map(Arc::make_mut) {
@@ -124,6 +144,19 @@ fn change(state: &mut Aggregate, draft: &Draft) {
     }
 }
 
+/// Counts ends that say something about the agent itself, so that another one can take its place.
+fn trouble(state: &mut Aggregate, draft: &Draft, report: &ExitReport) {
+    let Some(attempt) = draft.attempt.and_then(|id| state.attempts.get(&id).cloned()) else { return };
+    let Some(run) = state.runs.get_mut(&attempt.run).map(Arc::make_mut) else { return };
+    let failed = attempt.talk.failure.is_some() || matches!(report.ending, Ending::NotStarted { .. });
+    if failed {
+        *run.trouble.entry(attempt.agent.clone()).or_default() += 1;
+    } else if report.ending.is_clean() {
+        run.trouble.remove(&attempt.agent);
+        run.on_trial.remove(&attempt.agent);
+    }
+}
+
 fn lost(why: &str, began: bool) -> ExitReport {
     ExitReport::silent(if began { Ending::Lost { why: why.to_owned() } } else { Ending::NeverRan })
 }
@@ -143,8 +176,11 @@ fn report(state: &mut Aggregate, draft: &Draft, line: u64, message: &Message) {
     attempt.line = attempt.line.max(line);
     let run = state.runs.get_mut(&attempt.run).map(Arc::make_mut);
     match message {
-        Message::Usage { input_tokens, output_tokens, cost_usd, .. } => {
-            let used = Usage { input_tokens: *input_tokens, output_tokens: *output_tokens, cost_usd: *cost_usd };
+        Message::Usage { input_tokens, output_tokens, cached_tokens, cost_usd, total, .. } => {
+            let (input_tokens, output_tokens, cached_tokens) = (*input_tokens, *output_tokens, *cached_tokens);
+            let said = Usage { input_tokens, output_tokens, cached_tokens, cost_usd: *cost_usd };
+            // A total that went back is a program's mistake: what was counted stays counted.
+            let used = if *total { said.minus(attempt.usage) } else { said };
             attempt.usage = attempt.usage.plus(used);
             if let Some(run) = run {
                 run.usage = run.usage.plus(used);
@@ -156,6 +192,17 @@ fn report(state: &mut Aggregate, draft: &Draft, line: u64, message: &Message) {
         }
         Message::Question { text } => attempt.question = Some(text.clone()),
         Message::RateLimited { .. } => attempt.rate_limited = true,
+        Message::Session { session, used, .. } => {
+            attempt.talk.session = Some(Session { id: session.clone(), agent: attempt.agent.clone(), used: *used });
+        }
+        Message::Failed { class, text, .. } => attempt.talk.failure = Some((*class, text.clone())),
+        Message::Activity { tool_calls, .. } => {
+            attempt.talk.tool_calls = Some(*tool_calls);
+            if let Some(run) = run.filter(|_| *tool_calls > 0) {
+                run.on_trial.remove(&attempt.agent);
+                run.trouble.remove(&attempt.agent);
+            }
+        }
         Message::Checklist { items } => {
             attempt.open_checklist = items.iter().filter(|i| !i.done).map(|i| i.text.clone()).collect();
         }
@@ -167,6 +214,8 @@ fn report(state: &mut Aggregate, draft: &Draft, line: u64, message: &Message) {
         Message::Comment { .. }
         | Message::Learning { .. }
         | Message::RequestFiles { .. }
+        | Message::Permission { .. }
+        | Message::Ask { .. }
         | Message::Confidence { .. } => {}
         Message::Ticket(_)
         | Message::Subtask(_)

@@ -7,6 +7,7 @@ pub(crate) use ticket::lease_end;
 
 use crate::model::{
     aggregate::{Aggregate, Learning, Milestone},
+    approval::Answer,
     event::Event,
     record::Draft,
 };
@@ -44,6 +45,14 @@ pub fn evolve(state: &mut Aggregate, draft: &Draft) {
                 }
             }
         }
+        Event::ApprovalRequested { approval } => {
+            state.approvals.insert(approval.id.clone(), approval.clone());
+        }
+        Event::ApprovalAnswered { id, allowed, reason } => {
+            if let Some(approval) = state.approvals.get_mut(id) {
+                approval.answer = Some(Answer { allowed: *allowed, by: draft.actor.clone(), reason: reason.clone() });
+            }
+        }
         Event::TicketCreated { .. }
         | Event::TicketUpdated { .. }
         | Event::TicketClaimed { .. }
@@ -75,6 +84,7 @@ pub fn evolve(state: &mut Aggregate, draft: &Draft) {
         | Event::BudgetExhausted { .. }
         | Event::AgentRateLimited { .. }
         | Event::AgentAvailable { .. }
+        | Event::AgentUnavailable { .. }
         | Event::OwnershipViolated { .. }
         | Event::RightsRefused { .. }
         | Event::GatePassed { .. }
@@ -97,6 +107,8 @@ pub fn evolve(state: &mut Aggregate, draft: &Draft) {
         Event::AttemptTimedOut { .. }
         | Event::OwnershipExtensionRequested { .. }
         | Event::PlanRefused { .. }
+        | Event::SandboxDenied { .. }
+        | Event::SecretRedacted { .. }
         | Event::ResultIgnored { .. }
         | Event::JournalRepaired { .. }
         | Event::StoreRebuilt { .. } => {}

@@ -6,7 +6,7 @@ use crate::model::{
     record::Draft,
     run::{AtStage, Counters, Run, RunState, Spent, Verdict},
 };
-use imbl::{OrdMap, Vector};
+use imbl::{OrdMap, OrdSet, Vector};
 use std::sync::Arc;
 
 pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
@@ -36,6 +36,9 @@ fn start(state: &mut Aggregate, draft: &Draft) {
         verdict: None,
         signature: None,
         limited: OrdMap::new(),
+        unavailable: OrdMap::new(),
+        trouble: OrdMap::new(),
+        on_trial: OrdSet::new(),
         start_failures: 0,
         usage: Usage::default(),
         counters: Counters::default(),
@@ -71,7 +74,12 @@ fn change(run: &mut Run, draft: &Draft) {
             }
         }
         Event::RunPaused { why, until } => run.state = RunState::Paused { why: why.clone(), until: *until },
-        Event::RunResumed {} => run.state = RunState::Running,
+        Event::RunResumed {} => {
+            run.state = RunState::Running;
+            // Whoever lets it go on has done something about it.
+            run.unavailable.clear();
+            run.trouble.clear();
+        }
         Event::RunBudgetChanged { budget } => Arc::make_mut(&mut run.settings).budget = budget.clone(),
         Event::RunStuck { why } => end(run, draft, RunState::Stuck { why: why.clone() }),
         Event::RunDone { .. } => end(run, draft, RunState::Done),
@@ -103,9 +111,14 @@ fn change(run: &mut Run, draft: &Draft) {
         }
         Event::AgentRateLimited { agent, until } => {
             run.limited.insert(agent.clone(), *until);
+            run.on_trial.remove(agent);
         }
         Event::AgentAvailable { agent } => {
             run.limited.remove(agent);
+            run.on_trial.insert(agent.clone());
+        }
+        Event::AgentUnavailable { agent, why } => {
+            run.unavailable.insert(agent.clone(), why.clone());
         }
         Event::OwnershipViolated { .. } => run.counters.ownership_violations += 1,
         Event::RightsRefused { .. } => run.counters.rights_refused += 1,

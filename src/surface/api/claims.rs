@@ -127,6 +127,8 @@ async fn try_claim(
         | Reply::RunAttached { .. }
         | Reply::RunAlreadyDone { .. }
         | Reply::Ticket { .. }
+        | Reply::Asked { .. }
+        | Reply::Refused { .. }
         | Reply::Ignored => Err(Failure(Problem::new(Kind::General, "the engine gave no claim"))),
     }
 }

@@ -81,6 +81,8 @@ pub(crate) async fn create(State(app): State<App>, Input(new): Input<NewTicket>)
         | Reply::RunAttached { .. }
         | Reply::RunAlreadyDone { .. }
         | Reply::Claimed { .. }
+        | Reply::Asked { .. }
+        | Reply::Refused { .. }
         | Reply::Ignored => Err(Failure(Problem::new(Kind::General, "the engine gave no id for the ticket"))),
     }
 }

@@ -5,6 +5,7 @@ use super::{
     reply::{Asked, Failure, blocking},
 };
 use crate::{
+    effects::{process, sandbox::Redacting},
     engine::handle::Handle,
     model::{
         attempt::Phase,
@@ -94,6 +95,7 @@ async fn output(app: &App, milestone: MilestoneId, attempt: AttemptId, which: &W
         path: path.clone(),
         at: which.from,
         follow,
+        clean: None,
     };
     let body = if path.exists() || (follow && tail.runs()) {
         Body::from_stream(stream::unfold(tail, |mut tail| async move {
@@ -127,6 +129,8 @@ struct Tail {
     path: PathBuf,
     at: u64,
     follow: bool,
+    /// Leaves secrets out; there once there is something to read.
+    clean: Option<Redacting>,
 }
 
 impl Tail {
@@ -137,16 +141,26 @@ impl Tail {
             let piece = self.read()?;
             if !piece.is_empty() {
                 self.at += piece.len() as u64;
-                return Ok(Some(piece.into()));
+                let piece = self.redacting().next(&piece);
+                if !piece.is_empty() {
+                    return Ok(Some(piece.into()));
+                }
+                continue;
             }
             if !self.follow || !runs {
-                return Ok(None);
+                let rest = self.redacting().rest();
+                return Ok((!rest.is_empty()).then(|| rest.into()));
             }
             tokio::select! {
                 _ = self.closing.wait_for(|closing| *closing) => return Ok(None),
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
         }
+    }
+
+    fn redacting(&mut self) -> &mut Redacting {
+        let dir = self.path.parent().unwrap_or(&self.path);
+        self.clean.get_or_insert_with(|| process::redactor(dir).pieces())
     }
 
     fn read(&self) -> std::io::Result<Vec<u8>> {

@@ -141,7 +141,12 @@ pub(crate) async fn start(State(app): State<App>, Input(wanted): Input<Wanted>) 
         Reply::RunStarted { run } => (run, How::Started),
         Reply::RunAttached { run } => (run, How::Attached),
         Reply::RunAlreadyDone { run } => (run, How::AlreadyDone),
-        Reply::Ok | Reply::Ticket { .. } | Reply::Claimed { .. } | Reply::Ignored => {
+        Reply::Ok
+        | Reply::Ticket { .. }
+        | Reply::Claimed { .. }
+        | Reply::Asked { .. }
+        | Reply::Refused { .. }
+        | Reply::Ignored => {
             return Err(Failure(Problem::new(Kind::General, "the engine gave no run for the spec")));
         }
     };

@@ -1,7 +1,7 @@
 //! The words of the command line, and which command they lead to.
 use super::{
-    audit, completions, context::Context, demo, doctor, fixture, graph, init, logs, ready, replay, run, runs, schemas,
-    status, steer, ticket, tickets, ui,
+    audit, completions, context::Context, demo, doctor, fixture, graph, init, logs, mcp, ready, replay, run, runs,
+    schemas, status, steer, ticket, tickets, ui,
 };
 use crate::surface::error::Problem;
 use clap::{Parser, Subcommand};
@@ -53,6 +53,7 @@ enum Command {
     Audit(audit::Command),
     Graph(graph::Args),
     Doctor(doctor::Args),
+    Mcp(mcp::Args),
     Completions(completions::Args),
     #[command(name = "__fixture", hide = true)]
     Fixture(fixture::Args),
@@ -102,6 +103,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Audit(command) => audit::run(command, context).await,
         Command::Graph(args) => graph::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
+        Command::Mcp(args) => mcp::run(&args, context).await,
         Command::Completions(args) => completions::run(&args),
         Command::Fixture(args) => fixture::run(&args, context).await,
         Command::Schemas(args) => schemas::run(&args),

@@ -5,7 +5,8 @@ use super::{
     ui::{self, Colour, To},
 };
 use crate::{
-    model::config::Config,
+    effects::{process::cgroup_dir, sandbox::Kernel},
+    model::{config::Config, sandbox::SandboxConfig},
     surface::{
         api::reply::blocking,
         client::Client,
@@ -70,6 +71,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let data_dir = context.data_dir()?;
     let mut checks = vec![data(&data_dir), room(&data_dir), holder(&data_dir).await, journal(&data_dir).await];
     checks.extend([git(), shell(), supervisor()]);
+    checks.extend(sandbox(&Kernel::probe(&env::var("PATH").unwrap_or_default())));
     checks.extend(repository(&context.project()?));
     if args.json {
         ui::json(&checks)?;
@@ -193,6 +195,43 @@ fn supervisor() -> Check {
         }
         Err(problem) => Check::of("supervisor", Verdict::Fail, problem),
     }
+}
+
+/// What this kernel gives the agents' sandbox.
+fn sandbox(kernel: &Kernel) -> Vec<Check> {
+    let landlock = if kernel.landlock == 0 {
+        let text = "not in this kernel: agents cannot be confined";
+        Check::warn("landlock", text, "Linux 6.2 or later with lsm=landlock,…; or [sandbox] mode = \"best_effort\"")
+    } else {
+        let text = format!("interface {}: {}", kernel.landlock, kernel.landlock_covers());
+        match kernel.missing(&SandboxConfig::default().resolve()).as_slice() {
+            [] => Check::ok("landlock", text),
+            [first, ..] => {
+                Check::warn("landlock", format!("{text}; {first}"), "[sandbox] mode = \"best_effort\" accepts it")
+            }
+        }
+    };
+    let listener = if kernel.listener {
+        Check::ok("seccomp", "tries of agents are recorded; changes of mode and owner stay inside")
+    } else {
+        Check::warn(
+            "seccomp",
+            "no filter may report: tries of agents are refused, but not recorded",
+            "Linux 5.5 has it",
+        )
+    };
+    let plain = |name, found: bool, yes: &str, no: &str| Check::ok(name, if found { yes } else { no });
+    let cgroup = match cgroup_dir() {
+        Ok(dir) => Check::ok("cgroup", format!("programs get groups of their own below {}", dir.display())),
+        Err(why) => Check::ok("cgroup", format!("{why}; programs are ended by their tree and mark")),
+    };
+    vec![
+        landlock,
+        listener,
+        plain("namespaces", kernel.namespaces, "this user may make them", "this user may not make them"),
+        plain("bubblewrap", kernel.bubblewrap, "installed", "not installed; needed only where [sandbox] asks for it"),
+        cgroup,
+    ]
 }
 
 fn repository(path: &Path) -> Vec<Check> {

@@ -14,6 +14,7 @@ mod follow;
 mod graph;
 mod init;
 mod logs;
+mod mcp;
 mod ready;
 mod replay;
 mod run;

@@ -1,9 +1,11 @@
 //! Reading `.p0/config.toml`, choosing the workflow, and resolving both into the settings of a run.
 use super::env;
 use crate::{
+    effects::sandbox::Kernel,
     model::{
         config::{Config, Overrides},
         id::AgentName,
+        sandbox::Mode,
         settings::{AgentKind, AgentSettings, Settings},
         workflow::{Workflow, builtin, check},
     },
@@ -94,7 +96,7 @@ pub(crate) fn settings(
     for (name, agent) in &mut settings.agents {
         let bad = |why: String| Problem::new(Kind::Config, format!("agent '{name}': {why}"));
         match agent.kind {
-            AgentKind::Command => locate(agent, project).map_err(|e| bad(e.to_string()))?,
+            AgentKind::Command | AgentKind::Cli => locate(agent, project).map_err(|e| bad(e.to_string()))?,
             AgentKind::Playbook => {
                 let file = agent.command.first().cloned().unwrap_or_default();
                 if !Path::new(&file).is_file() {
@@ -103,7 +105,24 @@ pub(crate) fn settings(
             }
         }
     }
+    can_confine(&settings)?;
     Ok(settings)
+}
+
+/// Whether this kernel can enforce what the sandboxes ask for. What cannot be had is refused before anything begins,
+/// unless the configuration accepts it.
+fn can_confine(settings: &Settings) -> Result<(), Problem> {
+    let kernel = Kernel::probe(&env::var("PATH").unwrap_or_default());
+    for (role, of_role) in &settings.roles {
+        let sandbox = settings.sandbox_of(role, &of_role.agent);
+        let missing = kernel.missing(&sandbox);
+        if sandbox.mode == Mode::Enforce && !missing.is_empty() {
+            let text = format!("the sandbox of role '{role}' cannot be enforced here: {}", missing.join("; "));
+            return Err(Problem::new(Kind::Config, text)
+                .hint("[sandbox] mode = \"best_effort\" accepts what this kernel gives, \"off\" confines nothing"));
+        }
+    }
+    Ok(())
 }
 
 /// Makes the program's path absolute: the agent runs in a worktree, where a path meant from the repository's root

@@ -4,7 +4,7 @@ use crate::{
     surface::{
         cli::ui,
         client::{Client, query},
-        error::Problem,
+        error::{Kind, Problem},
     },
 };
 
@@ -12,6 +12,9 @@ use crate::{
 pub(super) async fn say(client: &Client, ticket: Option<&str>, message: &Message, json: bool) -> Result<u8, Problem> {
     let path = format!("/api/v1/attempt/say{}", query([("ticket", ticket)]));
     let reply: Reply = client.post(&path, message).await?;
+    if let Reply::Refused { why } = reply {
+        return Err(Problem::new(Kind::Refused, why));
+    }
     if json {
         ui::json(&reply)?;
     } else {

@@ -1,16 +1,19 @@
 //! `.p0/config.toml`: its form, its defaults, and how it becomes the settings of a run. Pure: reading the file is the
 //! surface's business.
+mod agents;
+mod error;
+
+pub use agents::AgentConfig;
+pub use error::BadConfig;
+
 use super::{
     id::{AgentName, RoleName},
     sandbox::SandboxConfig,
-    settings::{AgentKind, AgentSettings, Budget, Limits, RoleSettings, Settings},
+    settings::{Budget, Limits, RoleSettings, Settings},
     workflow::{Rights, Work, Workflow},
 };
 use serde::Deserialize;
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 /// Files that tools make and nobody writes: dropped from attempts unless the configuration says otherwise.
 pub const GENERATED: &[&str] = &[
@@ -46,6 +49,8 @@ pub struct Config {
     pub workflow: Option<String>,
     /// The agents.
     pub agents: BTreeMap<String, AgentConfig>,
+    /// Tables for command-line agents that p0 does not know, or other ones for those it does.
+    pub adapters: BTreeMap<String, toml::Table>,
     /// Who plays which role.
     pub roles: BTreeMap<String, RoleConfig>,
     /// Read-only roles beside the workflow's own.
@@ -62,32 +67,16 @@ pub struct Config {
     pub sandbox: SandboxConfig,
 }
 
-/// `[agents.NAME]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AgentConfig {
-    /// How it is driven: `command` or `playbook` in this version.
-    pub kind: String,
-    /// `command`: program and arguments.
-    #[serde(default)]
-    pub command: Vec<String>,
-    /// `playbook`: the file, relative to the repository's root.
-    #[serde(default)]
-    pub file: Option<PathBuf>,
-    /// Variables it gets beside the allow-listed environment.
-    #[serde(default)]
-    pub env: BTreeMap<String, String>,
-    /// What its sandbox has other than `[sandbox]`.
-    #[serde(default)]
-    pub sandbox: SandboxConfig,
-}
-
 /// `[roles.NAME]` and `[specialists.NAME]`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RoleConfig {
     /// The agent that plays it.
     pub agent: Option<String>,
+    /// The model, whatever the agent's is.
+    pub model: Option<String>,
+    /// Agents that play it, in this order, while those before them are limited, missing or keep failing.
+    pub fallbacks: Vec<String>,
     /// Wall limit of an attempt in seconds.
     pub timeout_s: Option<u64>,
     /// Limit without output in seconds.
@@ -130,6 +119,10 @@ pub struct LimitsConfig {
     pub grace_ms: Option<u64>,
     /// Bytes of output kept of an attempt.
     pub output_bytes: Option<u64>,
+    /// How long a question to a person stays open, in seconds.
+    pub approval_s: Option<u64>,
+    /// Bytes of a prompt.
+    pub prompt_bytes: Option<u64>,
 }
 
 /// `[budget]`.
@@ -158,78 +151,6 @@ pub struct Overrides {
     pub budget_tokens: Option<u64>,
 }
 
-/// What is wrong with a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadConfig {
-    /// Not TOML, or not of the form.
-    #[error("{path}: {why}")]
-    Syntax {
-        /// The file.
-        path: String,
-        /// The parser's words, with line and column.
-        why: String,
-    },
-    /// An agent of no known kind.
-    #[error("agent '{agent}': kind '{kind}' is not available; this version has: command, playbook")]
-    UnknownKind {
-        /// The agent.
-        agent: String,
-        /// Its kind.
-        kind: String,
-    },
-    /// An agent without a program or file.
-    #[error("agent '{agent}': {what}")]
-    Incomplete {
-        /// The agent.
-        agent: String,
-        /// What to add.
-        what: String,
-    },
-    /// A role names an agent that is not there.
-    #[error("role '{role}' uses the agent '{agent}', which is not configured (there are: {known})")]
-    UnknownAgent {
-        /// The role.
-        role: String,
-        /// The agent.
-        agent: String,
-        /// Those that are.
-        known: String,
-    },
-    /// A role that the workflow does not have.
-    #[error("there is no role '{role}' in workflow '{workflow}' (there are: {known})")]
-    UnknownRole {
-        /// The role.
-        role: String,
-        /// The workflow.
-        workflow: String,
-        /// Those that are.
-        known: String,
-    },
-    /// Nobody plays a role that the workflow needs.
-    #[error(
-        "no agent plays the role '{role}' of workflow '{workflow}'; \
-         add [roles.{role}] with agent = \"NAME\" to .p0/config.toml, or --agent {role}=NAME"
-    )]
-    NoAgent {
-        /// The role.
-        role: String,
-        /// The workflow.
-        workflow: String,
-    },
-    /// A number that cannot be.
-    #[error("{name} must be at least 1")]
-    Zero {
-        /// The setting.
-        name: String,
-    },
-    /// An empty gate command.
-    #[error("[gates] commands: the {nth}. command is empty; name a program")]
-    EmptyGate {
-        /// Which, from 1.
-        nth: usize,
-    },
-}
-
 impl Config {
     /// Reads the file's text. `path` is for the error.
     ///
@@ -247,7 +168,7 @@ impl Config {
     pub fn resolve(&self, workflow: &Workflow, root: &Path, over: &Overrides) -> Result<Settings, BadConfig> {
         let mut agents = BTreeMap::new();
         for (name, agent) in &self.agents {
-            agents.insert(AgentName(name.clone()), agent.resolve(name, root)?);
+            agents.insert(AgentName(name.clone()), agent.resolve(name, root, &self.adapters)?);
         }
         for (i, gate) in self.gates.commands.iter().enumerate() {
             if gate.first().is_none_or(String::is_empty) {
@@ -255,12 +176,12 @@ impl Config {
             }
         }
         let roles = self.resolve_roles(workflow, over)?;
-        let used: Vec<&AgentName> = roles.values().map(|r| &r.agent).collect();
+        let used: Vec<&AgentName> = roles.values().flat_map(RoleSettings::agents).collect();
         for (role, settings) in &roles {
-            if !agents.contains_key(&settings.agent) {
+            if let Some(missing) = settings.agents().find(|agent| !agents.contains_key(*agent)) {
                 return Err(BadConfig::UnknownAgent {
                     role: role.0.clone(),
-                    agent: settings.agent.0.clone(),
+                    agent: missing.0.clone(),
                     known: join(agents.keys().map(|a| a.0.as_str())),
                 });
             }
@@ -294,6 +215,8 @@ impl Config {
             gate_timeout_s: self.gates.timeout_s.unwrap_or(usual.gate_timeout_s),
             grace_ms: self.limits.grace_ms.unwrap_or(usual.grace_ms),
             output_bytes: self.limits.output_bytes.unwrap_or(usual.output_bytes),
+            approval_s: self.limits.approval_s.unwrap_or(usual.approval_s),
+            prompt_bytes: self.limits.prompt_bytes.unwrap_or(usual.prompt_bytes),
         };
         for (name, value) in [
             ("max_parallel", u64::from(limits.max_parallel)),
@@ -301,6 +224,8 @@ impl Config {
             ("rounds", u64::from(limits.rounds)),
             ("[gates] timeout_s", limits.gate_timeout_s),
             ("output_bytes", limits.output_bytes),
+            ("approval_s", limits.approval_s),
+            ("prompt_bytes", limits.prompt_bytes),
         ] {
             if value == 0 {
                 return Err(BadConfig::Zero { name: name.to_owned() });
@@ -352,32 +277,13 @@ impl Config {
                     timeout_s: config.timeout_s.unwrap_or(1800),
                     idle_s: config.idle_s,
                     prompt: config.prompt,
+                    model: config.model,
+                    fallbacks: config.fallbacks.into_iter().map(AgentName).collect(),
                     sandbox: config.sandbox,
                 },
             );
         }
         Ok(roles)
-    }
-}
-
-impl AgentConfig {
-    fn resolve(&self, name: &str, root: &Path) -> Result<AgentSettings, BadConfig> {
-        let incomplete = |what: &str| BadConfig::Incomplete { agent: name.to_owned(), what: what.to_owned() };
-        let (kind, command) = match self.kind.as_str() {
-            "command" => {
-                if self.command.first().is_none_or(String::is_empty) {
-                    return Err(incomplete("kind 'command' needs command = [\"PROGRAM\", \"ARGUMENT\", …]"));
-                }
-                (AgentKind::Command, self.command.clone())
-            }
-            "playbook" => {
-                let file = self.file.as_ref().ok_or_else(|| incomplete("kind 'playbook' needs file = \"PATH\""))?;
-                (AgentKind::Playbook, vec![root.join(file).display().to_string()])
-            }
-            other => return Err(BadConfig::UnknownKind { agent: name.to_owned(), kind: other.to_owned() }),
-        };
-        let env_names = self.env.keys().cloned().collect();
-        Ok(AgentSettings { kind, command, env_names, sandbox: self.sandbox.clone() })
     }
 }
 

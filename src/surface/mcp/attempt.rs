@@ -1,0 +1,282 @@
+//! The tools of one attempt: everything goes through its door, and the door's words come back.
+use super::{
+    answer::Answer,
+    check::check,
+    memory,
+    tools::{self, Does, OneTicket, Search, Tool, Wish},
+};
+use crate::{
+    model::{
+        protocol::{LearningInput, Message},
+        reply::Reply,
+        workflow::Rights,
+    },
+    surface::{
+        client::{Client, quoted},
+        door::AttemptNow,
+        error::{Kind, Problem},
+    },
+    views::tickets::TicketDoc,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use std::{collections::BTreeSet, time::Duration};
+
+/// How long a door may be away. An agent outlives its engine: the next one opens the door again.
+const DOOR_BACK_WITHIN: Duration = Duration::from_secs(20);
+/// How often it is tried meanwhile.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
+
+/// Where an attempt's calls are answered.
+pub(crate) struct AttemptDesk {
+    client: Client,
+}
+
+impl AttemptDesk {
+    /// Over this way to the attempt's door.
+    pub(crate) fn new(client: Client) -> AttemptDesk {
+        AttemptDesk { client }
+    }
+
+    /// The tools that the attempt may use.
+    pub(super) async fn tools(&self) -> Result<Vec<&'static Tool>, Problem> {
+        Ok(tools::of(self.now().await?.rights).collect())
+    }
+
+    /// Answers a call.
+    pub(super) async fn call(&self, name: &str, arguments: Map<String, Value>) -> Answer {
+        let now = match self.now().await {
+            Ok(now) => now,
+            Err(problem) => return problem.into(),
+        };
+        let Some(tool) = tools::find(name) else {
+            return Answer::failed(format!("there is no tool '{name}'; there are: {}", listed(now.rights)));
+        };
+        let allowed = tool.rights.is_none_or(|needed| needed == now.rights);
+        let arguments = check(&tool.form(), arguments);
+        if !allowed {
+            return self.above(tool, arguments.ok(), now.rights).await;
+        }
+        let arguments = match arguments {
+            Ok(arguments) => arguments,
+            Err(why) => return Answer::failed(format!("nothing was done; call {name} again:\n{why}")),
+        };
+        let answer = match tool.does {
+            Does::Say(_) | Does::Plan => self.say(tool, arguments, &now).await,
+            Does::ReadTickets => self.read_tickets(arguments).await,
+            Does::ReadTicket => self.read_ticket(arguments).await,
+            Does::Search => self.search(arguments).await,
+        };
+        answer.unwrap_or_else(Answer::from)
+    }
+
+    async fn now(&self) -> Result<AttemptNow, Problem> {
+        self.get("/api/v1/attempt").await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
+        self.reach().await?;
+        self.client.get(path).await
+    }
+
+    /// Waits until the door is there.
+    async fn reach(&self) -> Result<(), Problem> {
+        let Client::Door { socket, .. } = &self.client else { return Ok(()) };
+        let there = async {
+            while tokio::net::UnixStream::connect(socket).await.is_err() {
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(DOOR_BACK_WITHIN, there).await.map_err(|_| {
+            Problem::new(Kind::General, "the engine does not answer now; nothing was done")
+                .hint("go on with your work and call again in a minute")
+        })
+    }
+
+    /// A call of what the role may not use: said all the same, so that it is refused and recorded where that is done.
+    async fn above(&self, tool: &Tool, arguments: Option<Map<String, Value>>, rights: Rights) -> Answer {
+        let message = arguments.and_then(|arguments| tool.messages(arguments).ok()).and_then(|m| m.into_iter().next());
+        let refused = match message {
+            Some(message) => match self.post(&message).await {
+                Ok(Reply::Refused { why }) => why,
+                Ok(_) => format!("'{}' is not for your role", tool.name),
+                Err(problem) => return problem.into(),
+            },
+            None => {
+                match self.client.post::<Value>(&format!("/api/v1/attempt/tools/{}", tool.name), &json!({})).await {
+                    Ok(_) => format!("'{}' is not for your role", tool.name),
+                    Err(problem) => problem.detail,
+                }
+            }
+        };
+        Answer::failed(format!("refused, and recorded: {refused}. You may use: {}", listed(rights)))
+    }
+
+    async fn post(&self, message: &Message) -> Result<Reply, Problem> {
+        self.reach().await?;
+        self.client.post("/api/v1/attempt/say", message).await
+    }
+
+    async fn say(&self, tool: &Tool, arguments: Map<String, Value>, now: &AttemptNow) -> Result<Answer, Problem> {
+        let messages = match tool.messages(arguments) {
+            Ok(messages) => messages,
+            Err(why) => return Ok(Answer::failed(format!("nothing was done; call {} again:\n{why}", tool.name))),
+        };
+        if let Err(why) = once(&messages, &now.staged) {
+            return Ok(Answer::failed(format!("nothing was done: {why}")));
+        }
+        for (n, message) in messages.iter().enumerate() {
+            let reply = match self.post(message).await {
+                Ok(reply) => reply,
+                Err(problem) if n > 0 => {
+                    let told = format!("{n} of {} are on record, then: {}", messages.len(), Answer::from(problem).text);
+                    return Ok(Answer::failed(told));
+                }
+                Err(problem) => return Err(problem),
+            };
+            match reply {
+                Reply::Refused { why } => return Ok(Answer::failed(refused(message, &why))),
+                Reply::Ignored => return Ok(Answer::failed("nothing changed: this attempt is over")),
+                _ => {}
+            }
+        }
+        Ok(Answer::told(taken(tool, &messages, now)))
+    }
+
+    async fn read_tickets(&self, arguments: Map<String, Value>) -> Result<Answer, Problem> {
+        let wish: Wish = read(arguments)?;
+        let tickets: Vec<TicketDoc> = self.get("/api/v1/tickets").await?;
+        let fits = |ticket: &&TicketDoc| {
+            wish.status.as_ref().is_none_or(|status| *status == ticket.status)
+                && wish.kind.as_ref().is_none_or(|kind| json!(ticket.kind) == json!(kind))
+        };
+        let shown = tickets.iter().filter(fits);
+        let rows: Vec<Value> = if wish.full { shown.map(|t| json!(t)).collect() } else { shown.map(row).collect() };
+        Ok(Answer::document(&json!({ "tickets": rows })))
+    }
+
+    async fn read_ticket(&self, arguments: Map<String, Value>) -> Result<Answer, Problem> {
+        let one: OneTicket = read(arguments)?;
+        let ticket: Value = self.get(&format!("/api/v1/tickets/{}", quoted(&one.ticket))).await?;
+        Ok(Answer::document(&ticket))
+    }
+
+    async fn search(&self, arguments: Map<String, Value>) -> Result<Answer, Problem> {
+        let wish: Search = read(arguments)?;
+        let learnings: Vec<LearningInput> = self.get("/api/v1/attempt/learnings").await?;
+        let tickets: Vec<TicketDoc> = self.get("/api/v1/tickets").await?;
+        let texts = memory::texts(&learnings, &tickets);
+        let limit = wish.limit.map_or(memory::USUAL, |limit| limit as usize).clamp(1, memory::MOST);
+        Ok(Answer::told(memory::told(&texts, &wish.query, limit)))
+    }
+}
+
+fn read<T: DeserializeOwned>(arguments: Map<String, Value>) -> Result<T, Problem> {
+    serde_json::from_value(arguments.into())
+        .map_err(|e| Problem::new(Kind::Usage, format!("the arguments cannot be read: {e}")))
+}
+
+/// The names of what a role may use.
+fn listed(rights: Rights) -> String {
+    tools::of(rights).map(|tool| tool.name).collect::<Vec<_>>().join(", ")
+}
+
+/// What may be said once only, and would refuse everything else with it if it were said twice.
+fn once(messages: &[Message], staged: &[Message]) -> Result<(), String> {
+    for (word, what) in [("verdict", "exactly one verdict"), ("decision", "exactly one decision")] {
+        let says = |said: &[Message]| said.iter().any(|m| m.word() == word);
+        if says(messages) && says(staged) {
+            return Err(format!(
+                "this attempt has said its {word} already, and {what} counts; go on, and end when you are finished"
+            ));
+        }
+    }
+    let mut keys = BTreeSet::new();
+    let items = staged.iter().chain(messages).filter_map(|m| match m {
+        Message::Ticket(proposal) => proposal.key.as_deref(),
+        _ => None,
+    });
+    for key in items {
+        if !keys.insert(key) {
+            return Err(format!("the key '{key}' stands for another ticket of this plan already; choose another key"));
+        }
+    }
+    Ok(())
+}
+
+fn refused(message: &Message, why: &str) -> String {
+    let next = match message {
+        Message::RequestFiles { .. } => {
+            ". These files are not yours: do the work without them, or say ticket_status blocked with what you need"
+        }
+        _ => "",
+    };
+    format!("refused: {why}{next}")
+}
+
+/// What happens with what was said.
+fn taken(tool: &Tool, messages: &[Message], now: &AttemptNow) -> String {
+    if messages.iter().any(Message::is_staged) {
+        return format!(
+            "the {} is noted. It is applied at your clean end (exit 0), together with everything else you noted, or \
+             refused as a whole with the reasons",
+            tool.name
+        );
+    }
+    match messages {
+        [Message::RequestFiles { .. }] => "granted: the files are yours now".into(),
+        [Message::Comment { .. }] if now.ticket.is_none() => {
+            "on record in the log; you have no ticket of your own that would show it".into()
+        }
+        [Message::Question { .. }] => {
+            "on record. If you cannot go on without the answer, end now without changing files: the ticket waits for \
+             the answer, and the next round has it"
+                .into()
+        }
+        [one] => format!("the {} is on record", one.word()),
+        _ => "on record".into(),
+    }
+}
+
+/// An item in one row: what a plan is made from, without the long texts.
+fn row(ticket: &TicketDoc) -> Value {
+    let mut row = json!({
+        "id": ticket.id, "title": ticket.title, "kind": ticket.kind, "status": ticket.status,
+        "priority": ticket.priority, "files": ticket.files,
+    });
+    let more = [
+        ("category", json!(ticket.category)),
+        ("parent", json!(ticket.parent)),
+        ("depends_on", json!(ticket.depends_on)),
+        ("blocked_reason", json!(ticket.blocked_reason)),
+        ("deferred", json!(ticket.deferred)),
+        ("commit", json!(ticket.commit)),
+        ("comments", json!(ticket.comments.len())),
+    ];
+    for (name, value) in more {
+        if !value.is_null() && value != json!([]) && value != json!(0) {
+            row[name] = value;
+        }
+    }
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict() -> Message {
+        Message::Verdict { met: true, rationale: String::new(), gaps: Vec::new() }
+    }
+
+    #[test]
+    fn what_counts_once_is_said_once() {
+        assert!(once(&[verdict()], &[]).is_ok());
+        assert!(once(&[verdict()], &[verdict()]).unwrap_err().contains("exactly one verdict"));
+        let ticket = |key: &str| {
+            Message::Ticket(crate::model::protocol::Proposal { key: Some(key.into()), ..Default::default() })
+        };
+        assert!(once(&[ticket("a"), ticket("b")], &[]).is_ok());
+        assert!(once(&[ticket("a")], &[ticket("a")]).unwrap_err().contains("'a'"));
+    }
+}

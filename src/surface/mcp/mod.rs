@@ -1,0 +1,26 @@
+//! The tracker as tools of the Model Context Protocol: for the agent of an attempt through its door, and for a
+//! person's own assistant.
+//!
+//! What is never in here: a rule. A tool's arguments become the same messages and requests that lines on stdout and
+//! the command line make; what comes of them is the kernel's business, and its words are handed back.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `attempt`, `tools` | what an attempt may use: the table, and what a call does |
+//! | `memory` | the search in what the milestone has learned and written down |
+//! | `permission` | the answer to a client that asks before it uses a tool of its own |
+//! | `person` | what a person's assistant may use, in the words of the command line |
+//! | `form`, `check` | the arguments' schemas, made from the types, and what is wrong with arguments in sentences |
+//! | `server` | the protocol, over any transport; `stdio` and `http` are the two there are |
+mod answer;
+mod attempt;
+mod check;
+mod form;
+mod memory;
+mod server;
+mod stdio;
+mod tools;
+
+pub(crate) use attempt::AttemptDesk;
+pub(crate) use server::Desk;
+pub(crate) use stdio::serve;

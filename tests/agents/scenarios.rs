@@ -48,13 +48,17 @@ pub fn outside(agent: Agent) -> String {
     let exited = world.env.events("sandbox.denied");
     let told = Value::Array(exited).to_string();
     assert!(told.contains("outside.txt"), "what was tried is not on record: {told}");
+    if !agent.asks {
+        let reported = world.env.events("attempt.reported");
+        assert!(!reported.iter().any(|e| e["data"]["message"]["type"] == "permission"), "it does ask: {reported:?}");
+    }
     "a write outside of the worktree failed with EACCES and is on record; the rest landed".into()
 }
 
 /// What the agent asks for is refused by the policy, and on record.
 pub fn permission(agent: Agent) -> String {
     if !agent.asks {
-        return "asks nobody: the sandbox is its fence".into();
+        return asks_nobody(agent);
     }
     let world = World::new(agent);
     world.config("permissions = \"deny\"", "", "rounds = 1");
@@ -67,6 +71,12 @@ pub fn permission(agent: Agent) -> String {
     let denied =
         asked.iter().find(|m| m["allowed"] == false).unwrap_or_else(|| panic!("nothing was refused: {asked:?}"));
     format!("asked for {}, which was refused and is on record; nothing landed", denied["tool"])
+}
+
+/// An agent that cannot ask while it works: p0 is not asked, and the sandbox alone says no.
+fn asks_nobody(agent: Agent) -> String {
+    let seen = outside(agent);
+    format!("asks nobody while it works: {seen}")
 }
 
 /// 429: the agent rests, uses up no round, and goes on by itself.
@@ -191,9 +201,9 @@ pub fn every_role(agent: Agent) -> String {
     let enough = [call("decision", json!({ "decision": "done", "reason": "the verdict is met" })), end.clone()];
     let verdict = [call("verdict", json!({ "met": true, "rationale": "a.txt is there", "gaps": [] })), end.clone()];
     let rules = json!([
-        { "when": { "prompt": "ROLE_PLANNER_AGAIN" }, "steps": enough },
-        { "when": { "prompt": "ROLE_PLANNER" }, "steps": plan },
-        { "when": { "prompt": "ROLE_VERIFIER" }, "steps": verdict },
+        { "when": { "prompt": "You are the planner[\\s\\S]*# The last verdict: met" }, "steps": enough },
+        { "when": { "prompt": "You are the planner" }, "steps": plan },
+        { "when": { "prompt": "You are the verifier" }, "steps": verdict },
     ]);
     world.model.say(&json!([write("planned and judged\n"), done(), end]), &rules);
     let status = world.run(0);

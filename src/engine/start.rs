@@ -53,6 +53,8 @@ pub struct Environment {
     pub agents: Vec<(String, String)>,
     /// For gates: the person's environment less secrets.
     pub gates: Vec<(String, String)>,
+    /// All of it. Adapters name the variables that their program gets of it: keys, addresses.
+    pub person: Vec<(String, String)>,
 }
 
 /// Why an engine could not be started.

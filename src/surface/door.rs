@@ -8,7 +8,9 @@ use super::{
         reply::{Answer, Asked, Failure, Input},
         tickets,
     },
+    client::Client,
     error::{Kind, Problem},
+    mcp::{self, AttemptDesk, Desk},
     socket::{self, MAX_PATH_BYTES, SocketFile},
     token,
 };
@@ -161,7 +163,7 @@ struct Door {
 }
 
 fn routes(door: Door) -> Router {
-    Router::new()
+    let own = Router::new()
         .route("/api/v1/attempt", get(now))
         .route("/api/v1/attempt/say", post(say))
         .route("/api/v1/attempt/learnings", get(learnings))
@@ -171,8 +173,9 @@ fn routes(door: Door) -> Router {
         .route("/healthz", get(|| async { Json(serde_json::json!({"status": "ok"})) }))
         .fallback(refused)
         .method_not_allowed_fallback(refused)
-        .layer(middleware::from_fn_with_state(door.clone(), check_token))
-        .with_state(door)
+        .with_state(door.clone());
+    let desk = Desk::Attempt(AttemptDesk::new(Client::Local(own.clone())));
+    own.route_service("/mcp", mcp::service(desk)).layer(middleware::from_fn_with_state(door, check_token))
 }
 
 impl Door {

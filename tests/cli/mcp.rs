@@ -1,5 +1,5 @@
 //! The tracker as tools, spoken to as real clients do: an agent starts `p0 mcp` and talks the protocol with it.
-use crate::env::TestEnvironment;
+use crate::env::{Output, TestEnvironment, p0_path, python};
 use serde_json::Value;
 
 /// A client, in the agent's language. `call` notes down what it gets under the tool's name.
@@ -39,6 +39,22 @@ class Mcp:
     rest = self.p.stdout.read()
     code = self.p.wait()
     assert code == 0 and not rest, (code, rest)
+"#;
+
+/// The same over HTTP on a Unix socket.
+const HTTP: &str = r#"
+import http.client, socket
+class Unix(http.client.HTTPConnection):
+  def __init__(self, path): super().__init__("localhost"); self.path = path
+  def connect(self): self.sock = socket.socket(socket.AF_UNIX); self.sock.connect(self.path)
+def http_ask(path, token, method, params, id=1):
+  c = Unix(path)
+  headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+  if token: headers["Authorization"] = "Bearer " + token
+  body = {"jsonrpc": "2.0", "method": method, "params": params, **({"id": id} if id else {})}
+  c.request("POST", "/mcp", json.dumps(body), headers)
+  r = c.getresponse(); text = r.read().decode()
+  return {"status": r.status, **(json.loads(text) if text.startswith("{") else {})}
 "#;
 
 fn world(own: &str) -> TestEnvironment {
@@ -246,4 +262,121 @@ fn a_call_waits_for_the_engine_to_come_back() {
     t.run_json(0);
     assert_eq!(said(&t, "comment", "executor"), (false, "the comment is on record".into()));
     assert_eq!(t.tickets()[0]["comments"][0]["text"], "still here");
+}
+
+#[test]
+fn the_door_serves_the_tools_over_http() {
+    let t = TestEnvironment::with(&format!(
+        "{HTTP}\ndef executor():\n  own_files(); s, k = os.environ['P0_SOCKET'], os.environ['P0_TOKEN']\n  \
+         hello = http_ask(s, k, 'initialize', {{'protocolVersion': '2025-06-18', 'capabilities': {{}}, 'clientInfo': {{'name': 't', 'version': '1'}}}})\n  \
+         told = http_ask(s, k, 'notifications/initialized', {{}}, id=None)\n  \
+         tools = http_ask(s, k, 'tools/list', {{}})\n  call = http_ask(s, k, 'tools/call', {{'name': 'comment', 'arguments': {{'text': 'by http'}}}})\n  \
+         wrong = http_ask(s, 'guessed', 'tools/call', {{'name': 'comment', 'arguments': {{'text': 'sneaked'}}}})\n  \
+         note('http', json.dumps([hello, told, tools, call, wrong]))"
+    ));
+    t.run_json(0);
+    let seen = t.note("http");
+    assert_eq!(seen[0]["result"]["serverInfo"]["name"], "p0", "{seen}");
+    assert_eq!(seen[1]["status"], 202);
+    assert!(seen[2]["result"]["tools"].to_string().contains("ticket_status"), "{seen}");
+    assert_eq!(seen[3]["result"]["content"][0]["text"], "the comment is on record");
+    assert_eq!(seen[4]["status"], 403);
+    let comments = t.tickets()[0]["comments"].clone();
+    assert_eq!(comments.as_array().unwrap().len(), 1);
+}
+
+/// Runs a client of a person's, with what `p0 mcp` outside of any attempt is like.
+fn person(t: &TestEnvironment, script: &str) -> Output {
+    let file = t.dir.join("person.py");
+    let head = format!(
+        "import json, os, subprocess, sys, time\nos.environ['T_P0'] = {:?}\nrole, rnd = 'person', 1\ndef note(*_): pass\n",
+        p0_path()
+    );
+    std::fs::write(&file, format!("{head}{CLIENT}{HTTP}{script}")).unwrap();
+    t.start_program(python(), &["-SE", &file.display().to_string()]).wait().expect(0)
+}
+
+#[test]
+fn a_persons_assistant_starts_a_run_and_looks() {
+    let t = TestEnvironment::new();
+    let output = person(
+        &t,
+        "m = Mcp()\nprint(json.dumps(m.tools()))\n\
+         def data(tool, **a):\n  r = m.ask('tools/call', {'name': tool, 'arguments': a})['result']\n  assert r['isError'] is False, r\n  \
+         assert json.loads(r['content'][1]['text']) == r['structuredContent']\n  return r['structuredContent'], r['content'][0]['text']\n\
+         assert data('runs')[0] == {'runs': []}\n\
+         print(m.call('run_status')); print(m.call('run_start', path='no-such.md')); print(m.call('run_start', text='x'))\n\
+         started, text = data('run_start', spec='# A blog\\n\\nMake it.\\n')\n\
+         run = started['run']; assert run in text and 'p0d' in text, text\n\
+         while data('run_status', run=run)[0]['state'] == 'running': time.sleep(0.05)\n\
+         print(data('run_status')[1].replace(run, 'RUN')); print(data('tickets')[1]); print(data('ticket', ticket='blog-1')[1])\n\
+         found, text = data('audit_search', kind='run.', limit=1)\n\
+         print(found['events'][0]['kind'], found['left_out'] > 0, text.count('\\n'))\n\
+         print(m.call('cancel', run=run).replace(run, 'RUN')); print(m.call('no_such'))\nm.end()\n",
+    );
+    insta::assert_snapshot!(output.shown(), @r#"
+    exit 0
+    ["run_start", "run_status", "runs", "tickets", "ticket", "audit_search", "pause", "resume", "cancel"]
+    there is no run '@last' (list them with `p0 runs`)
+    reading the spec [dir]/repo/no-such.md: No such file or directory (os error 2) (name a Markdown file, or - for standard input)
+    nothing was done; call run_start again:
+    there is no field `text`; there are: `agents`, `base`, `budget_tokens`, `budget_usd`, `max_iterations`, `max_parallel`, `path`, `project`, `spec`, `workflow`
+    run RUN of BLOG (A blog) is done; tickets: 0 open, 0 in progress, 1 done, 0 blocked
+    1 ticket
+    BLOG-1 is done: a
+    run.done True 1
+    run RUN is over (done); start the spec again with `p0 run`
+    there is no tool 'no_such'; there are: run_start, run_status, runs, tickets, ticket, audit_search, pause, resume, cancel
+    "#);
+    let (pid, _) = t.processes().into_iter().find(|(_, line)| line.contains("p0d")).expect("p0d runs");
+    crate::env::signal(pid, "TERM");
+    t.nothing_is_alive();
+}
+
+/// A desk that waits holds nothing: others start and end runs meanwhile.
+#[test]
+fn an_idle_assistant_is_in_nobodys_way() {
+    let t = TestEnvironment::new();
+    let output = person(
+        &t,
+        "m = Mcp(); m.call('runs')\n\
+         done = subprocess.run([os.environ['T_P0'], 'ticket', 'new', '--title', 'x'], capture_output=True, text=True)\n\
+         print(done.returncode, m.call('tickets', all=True))\nm.end()\n",
+    );
+    assert_eq!(output.out, "0 1 ticket\n");
+}
+
+#[test]
+fn the_main_socket_serves_persons_over_http() {
+    let t = TestEnvironment::new();
+    let daemon = t.daemon();
+    t.p0(&["ticket", "new", "--title", "x"]).expect(0);
+    let socket = t.data.join("p0.sock").display().to_string();
+    let output = person(
+        &t,
+        &format!(
+            "s = {socket:?}\nprint(len(http_ask(s, None, 'tools/list', {{}})['result']['tools']))\n\
+             print(http_ask(s, None, 'tools/call', {{'name': 'tickets', 'arguments': {{}}}})['result']['content'][0]['text'])\n\
+             print(http_ask(s, None, 'tools/call', {{'name': 'run_start', 'arguments': {{'spec': '# A'}}}})['result']['content'][0]['text'])\n"
+        ),
+    );
+    assert_eq!(output.out, "9\n1 ticket\n`project` is missing; give the absolute path of the repository\n");
+    daemon.signal("TERM");
+    daemon.wait().expect(0);
+}
+
+#[test]
+fn requests_for_permission_are_answered_by_the_policy() {
+    let t = world(
+        "def executor():\n  own_files(); m = Mcp()\n  w = os.environ['P0_WORKTREE']\n  \
+         ask = lambda tool, **input: json.loads(m.call('permission_prompt', tool_name=tool, input=input, tool_use_id='1', more=1))\n  \
+         note('answers', json.dumps([ask('Edit', file_path=w + '/a.txt', x=1), ask('Edit', file_path='/etc/passwd'), ask('Bash', command='ls'), ask('mcp__p0__comment')]))\n  m.end()",
+    );
+    t.run_json(0);
+    let answers = t.note("answers");
+    assert_eq!(answers[0]["behavior"], "allow");
+    assert_eq!(answers[0]["updatedInput"]["x"], 1);
+    assert_eq!(answers[1]["behavior"], "deny");
+    assert!(answers[1]["message"].as_str().unwrap().contains("/etc/passwd"));
+    assert_eq!((&answers[2]["behavior"], &answers[3]["behavior"]), (&"allow".into(), &"allow".into()));
 }

@@ -4,6 +4,7 @@ use super::error::{Error, GitContext};
 use super::globs;
 use super::handle;
 use super::land;
+use super::merge::Merge;
 use super::populate::Mover;
 use super::scan::{Scan, Scanner};
 use super::slot::{Record, Slot};
@@ -48,6 +49,22 @@ impl Workshop {
             return Ok(slot.tree);
         }
         self.prepare(holder, commit, false, false)
+    }
+
+    /// Brings the change from `base` to `commit` into the worktree of `holder`, which stands at `onto`: its files only,
+    /// HEAD and index stay. For a worktree that nobody has worked in yet. Of a conflict nothing is brought.
+    pub fn carry(&self, holder: &str, onto: &str, base: &str, commit: &str) -> Result<Merge, Error> {
+        let merge = self.merge(onto, base, commit)?;
+        let Merge::Clean { tree } = &merge else { return Ok(merge) };
+        let (slot, _) = self.find_ready(holder)?;
+        let repo = self.repo()?;
+        let tree = git2::Oid::from_str(tree).git("reading the merged tree", repo.path())?;
+        let target = tree::flatten(&repo, tree)?;
+        let cache = slot.cache();
+        let mover = Mover { root: &slot.tree, target: &target, cache: &cache, objects: &repo, keep_ignored: None };
+        let entries = mover.run()?;
+        slot.save_cache(&entries)?;
+        Ok(merge)
     }
 
     /// A worktree for `holder` that is always reset to the content of `commit`: for gates and readers, whose leavings

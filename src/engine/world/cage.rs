@@ -2,7 +2,7 @@
 use super::World;
 use crate::{
     effects::sandbox::{self, Confine, Places},
-    model::{attempt::Attempt, id::RunId, run::Run, sandbox::Mode},
+    model::{attempt::Attempt, id::RunId, run::Run, sandbox::Mode, settings::AgentKind},
 };
 use std::{
     collections::BTreeMap,
@@ -17,11 +17,32 @@ pub(super) struct Cage<'a> {
     pub(super) worktree: &'a Path,
     pub(super) door: Option<&'a Path>,
     pub(super) argv: &'a [String],
+    pub(super) own: &'a Own,
+}
+
+/// What an attempt has of its own.
+pub(super) struct Own {
+    /// Its home.
+    pub(super) home: PathBuf,
+    /// Its folder for temporary files.
+    pub(super) temp: PathBuf,
 }
 
 impl World {
-    /// Makes the attempt's home and temporary folder, points `env` at them, and says what the program may touch. With
-    /// the sandbox off, the program is at home in the person's.
+    /// Makes the attempt's home and temporary folder. A program without a sandbox is at home in the person's, unless it
+    /// is a known one: those keep their conversations and settings there.
+    pub(super) fn own_places(&self, run: &Run, attempt: &Attempt, project: &Path) -> Result<Option<Own>, String> {
+        let is_cli = run.settings.agents.get(&attempt.agent).is_some_and(|agent| agent.kind == AgentKind::Cli);
+        if run.settings.sandbox_of(&attempt.role, &attempt.agent).mode == Mode::Off && !is_cli {
+            return Ok(None);
+        }
+        let workshop = self.workshop(&project.display().to_string()).map_err(|e| e.to_string())?;
+        let own = Own { home: self.home_of(attempt)?, temp: private(self.attempt_dir(attempt.id).join("tmp"))? };
+        greet(&own.home, workshop.person())?;
+        Ok(Some(own))
+    }
+
+    /// Points `env` at the attempt's own places, and says what the program may touch.
     pub(super) fn confine(
         &self,
         run: &Run,
@@ -30,22 +51,20 @@ impl World {
         cage: &Cage<'_>,
     ) -> Result<Option<Confine>, String> {
         let settings = run.settings.sandbox_of(&attempt.role, &attempt.agent);
+        let Own { home, temp } = cage.own;
+        let person = env.get("HOME").map(PathBuf::from);
+        sandbox::hermetic(env, home, temp);
         if settings.mode == Mode::Off {
             return Ok(None);
         }
         let workshop = self.workshop(&cage.project.display().to_string()).map_err(|e| e.to_string())?;
         let (git, objects) = workshop.agent_places(&attempt.id.to_string()).map_err(|e| e.to_string())?;
-        let home = self.home_of(attempt)?;
-        let temp = private(self.attempt_dir(attempt.id).join("tmp"))?;
-        greet(&home, workshop.person())?;
-        let person = env.get("HOME").map(PathBuf::from);
-        sandbox::hermetic(env, &home, &temp);
         let places = Places {
             worktree: cage.worktree,
             git: vec![git],
             objects,
-            home: &home,
-            temp: &temp,
+            home,
+            temp,
             door: cage.door,
             data: &self.options.data_dir,
             project: cage.project,
@@ -59,7 +78,7 @@ impl World {
     }
 
     /// The home of an agent at work on one ticket, or in one role: it survives rounds, and conversations with it.
-    fn home_of(&self, attempt: &Attempt) -> Result<PathBuf, String> {
+    pub(super) fn home_of(&self, attempt: &Attempt) -> Result<PathBuf, String> {
         let whose = attempt.ticket.as_ref().map_or_else(|| attempt.role.to_string(), ToString::to_string);
         let name: String = format!("{whose}-{}", attempt.agent)
             .chars()

@@ -237,6 +237,13 @@ impl World {
         {
             parked = Some(workshop.park(&holder, &commit.0).map_err(|e| e.to_string())?);
         }
+        if let Some(run) = state.runs.get(&attempt.run) {
+            self.take_back_logins(run, attempt);
+        }
+        if attempt.commit.is_none() && attempt.talk.carries.is_some() {
+            // What was carried in is kept where it came from, and nothing was added to it.
+            workshop.checkout_fresh(&holder, &attempt.base.0, false).map_err(|e| e.to_string())?;
+        }
         let safe = match &attempt.commit {
             Some(commit) if executor => Safe::Commit(&commit.0),
             // A reader's worktree is scratch, and a program that never ran changed nothing.

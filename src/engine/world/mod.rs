@@ -4,6 +4,7 @@
 //! done, adopts what still runs, and does what never happened.
 mod attempt;
 mod cage;
+mod drive;
 mod gate;
 mod git;
 mod input;

@@ -1,7 +1,10 @@
 //! Starting an attempt: worktree, input, token, supervisor. The program itself waits for "go".
 use super::{World, blocking, cage::Cage, input, said};
 use crate::{
-    effects::process::{self, AgentSpec, Found},
+    effects::{
+        git::{Merge, Workshop},
+        process::{self, AgentSpec, Found},
+    },
     model::{
         aggregate::Aggregate,
         attempt::Attempt,
@@ -100,7 +103,13 @@ impl World {
         let workshop = self.workshop(&project).map_err(|e| e.to_string())?;
         let holder = attempt.id.to_string();
         let tree = match attempt.rights {
-            Rights::Executor => workshop.checkout(&holder, &attempt.base.0),
+            Rights::Executor => {
+                let tree = workshop.checkout(&holder, &attempt.base.0);
+                if tree.is_ok() {
+                    carry(&workshop, state, attempt)?;
+                }
+                tree
+            }
             Rights::Planner | Rights::Verifier | Rights::Specialist => {
                 workshop.checkout_fresh(&holder, &attempt.base.0, false)
             }
@@ -134,6 +143,7 @@ impl World {
             .get(&attempt.agent)
             .ok_or_else(|| format!("agent '{}' is not in the run's configuration", attempt.agent))?;
         let role = run.settings.roles.get(&attempt.role);
+        let own = self.own_places(run, attempt, project)?;
         let argv = match agent.kind {
             AgentKind::Command => program(&agent.command, project, worktree),
             AgentKind::Playbook => {
@@ -141,17 +151,15 @@ impl World {
                 argv.extend(agent.command.iter().cloned());
                 argv
             }
-            AgentKind::Cli => {
-                let file = self.attempt_dir(attempt.id).join("tmp/drive.json");
-                vec![self.options.supervisor.display().to_string(), "__drive".to_owned(), file.display().to_string()]
-            }
+            AgentKind::Cli => self.drive(run, attempt, agent, worktree, own.as_ref())?,
         };
         let mut env: BTreeMap<String, String> = self.options.environment.agents.iter().cloned().collect();
+        env.extend(self.handed_on(agent));
         if !agent.env_names.is_empty() {
             env.extend((self.options.agent_env)(project, &attempt.agent)?);
         }
         let text = |path: &Path| path.display().to_string();
-        let own = [
+        let variables = [
             ("P0_ROLE", attempt.role.0.clone()),
             ("P0_RUN", attempt.run.to_string()),
             ("P0_TICKET", attempt.ticket.as_ref().map(ToString::to_string).unwrap_or_default()),
@@ -161,9 +169,16 @@ impl World {
             ("P0_TOKEN", token.to_owned()),
             ("P0_BIN", text(&self.options.supervisor)),
         ];
-        env.extend(own.map(|(name, value)| (name.to_owned(), value)));
-        let confine =
-            self.confine(run, attempt, &mut env, &Cage { project, worktree, door: socket.as_deref(), argv: &argv })?;
+        env.extend(variables.map(|(name, value)| (name.to_owned(), value)));
+        // The program that the driver starts must be readable as well.
+        let named: Vec<String> = argv.iter().chain(&agent.command).cloned().collect();
+        let confine = match &own {
+            Some(own) => {
+                let cage = Cage { project, worktree, door: socket.as_deref(), argv: &named, own };
+                self.confine(run, attempt, &mut env, &cage)?
+            }
+            None => None,
+        };
         Ok(AgentSpec {
             argv,
             cwd: worktree.to_owned(),
@@ -178,6 +193,18 @@ impl World {
             secrets: agent.env_names.clone(),
         })
     }
+}
+
+/// Brings what an earlier attempt left into the worktree. What does not fit the new base stays parked: the feedback
+/// names it.
+fn carry(workshop: &Workshop, state: &Aggregate, attempt: &Attempt) -> Result<(), String> {
+    let Some(commit) = &attempt.talk.carries else { return Ok(()) };
+    let Some(from) = state.attempts.values().find(|a| a.commit.as_ref() == Some(commit)) else { return Ok(()) };
+    let carried = workshop.carry(&attempt.id.to_string(), &attempt.base.0, &from.base.0, &commit.0);
+    if let Merge::Conflict { paths } = carried.map_err(|e| e.to_string())? {
+        tracing::info!("attempt {} begins clean: {} conflicts with the new base", attempt.id, paths.join(", "));
+    }
+    Ok(())
 }
 
 /// The command with its program and script found: a program written with a `/` is relative to the project, and so is

@@ -5,8 +5,10 @@ use crate::{
     engine::handle::Handle,
     model::{actor::Actor, id::RunId},
     surface::{
+        client::Client,
         config::{env, files::Configs},
         error::{Kind, Problem},
+        mcp::{self, Desk, PersonDesk},
     },
 };
 use axum::{
@@ -108,8 +110,11 @@ pub(crate) fn routes(app: App) -> Router {
         .route("/events", get(events::events))
         .route("/attempts/{attempt}/log", get(log::of_attempt))
         .route("/logs/{name}", get(log::of_name));
+    let api = Router::new().nest("/api/v1", api);
+    let desk = Desk::Person(PersonDesk::here(Client::Local(api.clone().with_state(app.clone()))));
     Router::new()
-        .nest("/api/v1", api)
+        .merge(api)
+        .route_service("/mcp", mcp::service(desk))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))

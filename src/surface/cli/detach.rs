@@ -22,13 +22,19 @@ const START_WITHIN: Duration = Duration::from_secs(30);
 /// How often it is asked.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Hands the run over.
-pub(super) async fn run(data_dir: &Path, wanted: &Wanted, json: bool) -> Outcome {
+/// Hands a run to the holder, or to a daemon that is started for it.
+pub(crate) async fn hand_over(data_dir: &Path, wanted: &Wanted) -> Result<(Client, Begun), Problem> {
     let client = match session::find(data_dir).await {
         Some(client) => client,
         None => start_daemon(data_dir).await?,
     };
-    let begun: Begun = client.post("/api/v1/runs", wanted).await?;
+    let begun = client.post("/api/v1/runs", wanted).await?;
+    Ok((client, begun))
+}
+
+/// Hands the run over and says so.
+pub(super) async fn run(data_dir: &Path, wanted: &Wanted, json: bool) -> Outcome {
+    let (client, begun) = hand_over(data_dir, wanted).await?;
     match begun.how {
         How::Started => ui::note(&format!("{} does the work; follow it with `p0 status {}`", begun.holder, begun.run)),
         How::Attached => ui::note("the spec has an unfinished run; it goes on"),

@@ -1,11 +1,14 @@
 //! `p0 mcp`.
 use super::{args::Outcome, context::Context};
-use crate::surface::{
-    config::env,
-    error::{Kind, Problem},
-    mcp::{AttemptDesk, Desk, serve},
-    session,
+use crate::{
+    model::permission::{Grounds, Permissions},
+    surface::{
+        config::env,
+        mcp::{AttemptDesk, Desk, PersonDesk, Policy, serve},
+        session,
+    },
 };
+use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
 /// Serve the tracker to an agent or assistant, as tools of the Model Context Protocol on standard input and output
@@ -13,19 +16,51 @@ use tracing_subscriber::EnvFilter;
 /// Inside an attempt these are the tools of its role, through its own socket. Outside they are the words of this
 /// command line, for a person's assistant.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// What is answered to an agent that asks before it uses a tool, where no rule decides
+    #[arg(long, value_enum, default_value_t, value_name = "P")]
+    permissions: Word,
+}
+
+/// What is done about requests that no rule decides, on the command line.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Word {
+    /// They are allowed: the sandbox is the fence
+    #[default]
+    Allow,
+    /// A person is asked
+    Ask,
+    /// They are denied
+    Deny,
+}
+
+impl Args {
+    /// What an attempt's requests are answered by; its folders are those it was given.
+    fn policy(&self) -> Policy {
+        let folder = |name: &str| PathBuf::from(env::var(name).unwrap_or_else(|| "/nonexistent".into()));
+        Policy {
+            grounds: Grounds { worktree: folder("P0_WORKTREE"), home: folder("HOME"), temp: folder("TMPDIR") },
+            permissions: match self.permissions {
+                Word::Allow => Permissions::Allow,
+                Word::Ask => Permissions::Ask,
+                Word::Deny => Permissions::Deny,
+            },
+        }
+    }
+}
 
 /// Serves it.
-pub(super) async fn run(_: &Args, _: &Context) -> Outcome {
+pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let filter = EnvFilter::try_new(env::var("P0_LOG").unwrap_or_else(|| "error".to_owned()));
     tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("error")))
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
-    match session::door_client()? {
-        Some(door) => serve(Desk::Attempt(AttemptDesk::new(door))).await?,
-        None => return Err(Problem::new(Kind::Usage, "p0 mcp outside an attempt")),
-    }
+    let desk = match session::door_client()? {
+        Some(door) => Desk::Attempt(AttemptDesk::new(door).with_policy(args.policy())),
+        None => Desk::Person(PersonDesk::new(context.data_dir()?, context.project()?)),
+    };
+    serve(desk).await?;
     Ok(0)
 }

@@ -29,4 +29,6 @@ mod tickets;
 pub(crate) mod ui;
 
 pub use args::main;
+pub(crate) use detach::hand_over;
+pub(crate) use run::{check as check_run, read_spec};
 pub(crate) use signals::Signals;

@@ -136,7 +136,8 @@ pub(super) async fn carry_through(data_dir: &Path, wanted: &Wanted, manner: &Man
         .hint("start `p0d` and look at its log; the same command goes on with the run"))
 }
 
-fn check(wanted: &Wanted) -> Result<(), Problem> {
+/// Finds out what is wrong with the input, before anything is started for it.
+pub(crate) fn check(wanted: &Wanted) -> Result<(), Problem> {
     let spec = Spec::parse(wanted.spec.as_bytes())?;
     let project = project::look(&wanted.project, wanted.base.as_deref())?;
     let configs = Configs::default();
@@ -149,7 +150,8 @@ fn check(wanted: &Wanted) -> Result<(), Problem> {
     files::settings(&config, &workflow, &project, &wanted.overrides).map(|_| ())
 }
 
-fn read_spec(path: Option<&Path>, project: &Path) -> Result<String, Problem> {
+/// Reads a spec: a file, `-`, or the repository's own.
+pub(crate) fn read_spec(path: Option<&Path>, project: &Path) -> Result<String, Problem> {
     let unreadable = |path: &Path, e: &std::io::Error| {
         let kind = if e.kind() == std::io::ErrorKind::NotFound { Kind::NotFound } else { Kind::Config };
         Problem::new(kind, format!("reading the spec {}: {e}", path.display()))

@@ -69,7 +69,7 @@ pub fn environment() -> Environment {
 
 fn split(all: &[(String, String)]) -> Environment {
     let pick = |wanted: fn(&str) -> bool| all.iter().filter(|(name, _)| wanted(name)).cloned().collect();
-    Environment { agents: pick(is_for_agents), gates: pick(|name| !is_secret(name)) }
+    Environment { agents: pick(is_for_agents), gates: pick(|name| !is_secret(name)), person: all.to_vec() }
 }
 
 fn is_for_agents(name: &str) -> bool {

@@ -3,6 +3,7 @@ use super::{
     answer::Answer,
     check::check,
     memory,
+    permission::{self, Policy},
     tools::{self, Does, OneTicket, Search, Tool, Wish},
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     },
     views::tickets::TicketDoc,
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -30,12 +31,23 @@ const TRY_AGAIN: Duration = Duration::from_millis(200);
 /// Where an attempt's calls are answered.
 pub(crate) struct AttemptDesk {
     client: Client,
+    policy: Option<Policy>,
 }
 
 impl AttemptDesk {
     /// Over this way to the attempt's door.
     pub(crate) fn new(client: Client) -> AttemptDesk {
-        AttemptDesk { client }
+        AttemptDesk { client, policy: None }
+    }
+
+    /// With answers to requests for permission.
+    pub(crate) fn with_policy(self, policy: Policy) -> AttemptDesk {
+        AttemptDesk { policy: Some(policy), ..self }
+    }
+
+    /// What requests for permission are answered by.
+    pub(super) fn policy(&self) -> Option<&Policy> {
+        self.policy.as_ref()
     }
 
     /// The tools that the attempt may use.
@@ -52,6 +64,9 @@ impl AttemptDesk {
         let Some(tool) = tools::find(name) else {
             return Answer::failed(format!("there is no tool '{name}'; there are: {}", listed(now.rights)));
         };
+        if let Does::Permission = tool.does {
+            return permission::answer(self, arguments).await;
+        }
         let allowed = tool.rights.is_none_or(|needed| needed == now.rights);
         let arguments = check(&tool.form(), arguments);
         if !allowed {
@@ -66,6 +81,7 @@ impl AttemptDesk {
             Does::ReadTickets => self.read_tickets(arguments).await,
             Does::ReadTicket => self.read_ticket(arguments).await,
             Does::Search => self.search(arguments).await,
+            Does::Permission => Ok(permission::answer(self, arguments).await),
         };
         answer.unwrap_or_else(Answer::from)
     }
@@ -74,7 +90,8 @@ impl AttemptDesk {
         self.get("/api/v1/attempt").await
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
+    /// Looks through the door.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
         self.reach().await?;
         self.client.get(path).await
     }
@@ -97,7 +114,7 @@ impl AttemptDesk {
     async fn above(&self, tool: &Tool, arguments: Option<Map<String, Value>>, rights: Rights) -> Answer {
         let message = arguments.and_then(|arguments| tool.messages(arguments).ok()).and_then(|m| m.into_iter().next());
         let refused = match message {
-            Some(message) => match self.post(&message).await {
+            Some(message) => match self.post::<Reply>(&message).await {
                 Ok(Reply::Refused { why }) => why,
                 Ok(_) => format!("'{}' is not for your role", tool.name),
                 Err(problem) => return problem.into(),
@@ -112,7 +129,8 @@ impl AttemptDesk {
         Answer::failed(format!("refused, and recorded: {refused}. You may use: {}", listed(rights)))
     }
 
-    async fn post(&self, message: &Message) -> Result<Reply, Problem> {
+    /// Says something.
+    pub(super) async fn post<T: DeserializeOwned>(&self, message: &impl Serialize) -> Result<T, Problem> {
         self.reach().await?;
         self.client.post("/api/v1/attempt/say", message).await
     }

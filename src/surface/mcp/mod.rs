@@ -9,18 +9,25 @@
 //! | `attempt`, `tools` | what an attempt may use: the table, and what a call does |
 //! | `memory` | the search in what the milestone has learned and written down |
 //! | `permission` | the answer to a client that asks before it uses a tool of its own |
-//! | `person` | what a person's assistant may use, in the words of the command line |
+//! | `person`, `wishes` | what a person's assistant may use, in the words of the command line |
 //! | `form`, `check` | the arguments' schemas, made from the types, and what is wrong with arguments in sentences |
 //! | `server` | the protocol, over any transport; `stdio` and `http` are the two there are |
 mod answer;
 mod attempt;
 mod check;
 mod form;
+mod http;
 mod memory;
+mod permission;
+mod person;
 mod server;
 mod stdio;
 mod tools;
+mod wishes;
 
 pub(crate) use attempt::AttemptDesk;
+pub(crate) use http::service;
+pub(crate) use permission::Policy;
+pub(crate) use person::PersonDesk;
 pub(crate) use server::Desk;
 pub(crate) use stdio::serve;

@@ -1,5 +1,10 @@
 //! The protocol over a desk of tools.
-use super::{answer::Answer, attempt::AttemptDesk, tools::Tool};
+use super::{
+    answer::Answer,
+    attempt::AttemptDesk,
+    person::{self, PersonDesk},
+    tools::Tool,
+};
 use crate::surface::error::Problem;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -16,12 +21,15 @@ use std::{borrow::Cow, sync::Arc};
 pub(crate) enum Desk {
     /// An attempt's.
     Attempt(AttemptDesk),
+    /// A person's.
+    Person(PersonDesk),
 }
 
 impl Desk {
     async fn list(&self) -> Result<Vec<Listed>, Problem> {
         match self {
             Desk::Attempt(desk) => Ok(desk.tools().await?.into_iter().map(listed).collect()),
+            Desk::Person(_) => Ok(person::TOOLS.iter().map(listed_for_persons).collect()),
         }
     }
 
@@ -29,6 +37,7 @@ impl Desk {
         let arguments = request.arguments.unwrap_or_default();
         match self {
             Desk::Attempt(desk) => desk.call(&request.name, arguments).await,
+            Desk::Person(desk) => desk.call(&request.name, arguments).await,
         }
     }
 
@@ -38,6 +47,11 @@ impl Desk {
                 "The tracker of the run you work in. Search the memory before you begin. What a tool says is applied \
                  at your clean end stands only if you end cleanly; say it before you end. Your own ticket is @mine."
             }
+            Desk::Person(_) => {
+                "p0 turns written specs into landed commits by running coding agents side by side. Start a run from a \
+                 spec, look how it stands, answer what waits for a person. A run lands on a branch of its own; merging \
+                 it is the person's decision."
+            }
         }
     }
 }
@@ -45,6 +59,11 @@ impl Desk {
 fn listed(tool: &'static Tool) -> Listed {
     let hints = ToolAnnotations::new().read_only(tool.only_looks()).destructive(false).open_world(false);
     Listed::new(tool.name, tool.about, tool.form()).with_annotations(hints)
+}
+
+fn listed_for_persons(tool: &'static person::Tool) -> Listed {
+    let hints = ToolAnnotations::new().read_only(tool.only_looks).destructive(tool.destroys).open_world(false);
+    Listed::new(tool.name, tool.about, (tool.form)()).with_annotations(hints)
 }
 
 /// The server. Cheap to clone.
@@ -92,7 +111,9 @@ impl ServerHandler for Server {
         _: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let answer = self.desk.call(request).await;
-        let content = vec![ContentBlock::text(answer.text)];
+        let mut content = vec![ContentBlock::text(answer.text)];
+        // Clients that read text only get the data as text.
+        content.extend(answer.data.as_ref().map(|data| ContentBlock::text(data.to_string())));
         let mut result = if answer.failed { CallToolResult::error(content) } else { CallToolResult::success(content) };
         result.structured_content = answer.data;
         Ok(result.into())

@@ -1,5 +1,8 @@
 //! The table of what an attempt may use.
-use super::form::{self, Form};
+use super::{
+    form::{self, Form},
+    permission::Asked,
+};
 use crate::model::{
     protocol::{Message, Proposal},
     workflow::{Choice, Rights},
@@ -33,6 +36,8 @@ pub(super) enum Does {
     ReadTicket,
     /// Searches.
     Search,
+    /// Answers a request for permission.
+    Permission,
 }
 
 /// Which items.
@@ -111,6 +116,7 @@ impl Tool {
             Does::ReadTickets => form::of::<Wish>(),
             Does::ReadTicket => form::of::<OneTicket>(),
             Does::Search => form::of::<Search>(),
+            Does::Permission => form::of::<Asked>(),
         }
     }
 
@@ -118,7 +124,7 @@ impl Tool {
     pub(super) fn only_looks(&self) -> bool {
         match self.does {
             Does::ReadTickets | Does::ReadTicket | Does::Search => true,
-            Does::Say(_) | Does::Plan => false,
+            Does::Say(_) | Does::Plan | Does::Permission => false,
         }
     }
 
@@ -134,7 +140,7 @@ impl Tool {
                 Ok(vec![serde_json::from_value(arguments.into()).map_err(read)?])
             }
             Does::Plan => serde_json::from_value(arguments.into()).map(WholePlan::messages).map_err(read),
-            Does::ReadTickets | Does::ReadTicket | Does::Search => Ok(Vec::new()),
+            Does::ReadTickets | Does::ReadTicket | Does::Search | Does::Permission => Ok(Vec::new()),
         }
     }
 }
@@ -296,6 +302,12 @@ pub(super) const TOOLS: &[Tool] = &[
         rights: None,
         does: Does::ReadTicket,
     },
+    Tool {
+        name: "permission_prompt",
+        about: "For the program that runs you, never for you: it asks here before it lets you use a tool.",
+        rights: None,
+        does: Does::Permission,
+    },
 ];
 
 #[cfg(test)]
@@ -323,6 +335,7 @@ mod tests {
             "artifact" => r#"{"name":"n","content":"c"}"#,
             "memory_search" => r#"{"query":"q"}"#,
             "read_ticket" => r#"{"ticket":"A-1"}"#,
+            "permission_prompt" => r#"{"tool_name":"Bash"}"#,
             _ => "{}",
         };
         serde_json::from_str(text).unwrap()
@@ -363,6 +376,7 @@ mod tests {
         xxxx memory_search
         xxxx read_tickets
         xxxx read_ticket
+        xxxx permission_prompt
         ");
     }
 

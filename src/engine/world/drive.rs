@@ -1,0 +1,177 @@
+//! What the driver of a command-line agent is given: its drive file, and the person's logins and variables.
+use super::{World, cage::Own};
+use crate::{
+    effects::drive::{Drive, Resume},
+    model::{attempt::Attempt, run::Run, settings::AgentSettings},
+};
+use std::{
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// The largest credential file that is copied, in bytes.
+const MAX_LOGIN_BYTES: u64 = 1024 * 1024;
+
+impl World {
+    /// Writes the drive file and hands the logins over; the answer is the driver's command line.
+    pub(super) fn drive(
+        &self,
+        run: &Run,
+        attempt: &Attempt,
+        agent: &AgentSettings,
+        worktree: &Path,
+        own: Option<&Own>,
+    ) -> Result<Vec<String>, String> {
+        let own = own.ok_or("the attempt has no home of its own")?;
+        let adapter = agent.adapter.as_deref().ok_or("the agent's adapter is not in the run's configuration")?;
+        if let Some(person) = self.person_home() {
+            for file in &adapter.login.files {
+                hand_over(&person.join(file), &own.home.join(file))?;
+            }
+        }
+        let resume = attempt.talk.resumes.as_ref().map(|session| Resume {
+            session: session.id.clone(),
+            input_tokens: session.used.input_tokens,
+            output_tokens: session.used.output_tokens,
+            cached_tokens: session.used.cached_tokens,
+            cost_usd: session.used.cost_usd,
+        });
+        let drive = Drive {
+            adapter: adapter.clone(),
+            program: agent.command.clone(),
+            model: attempt.talk.model.clone(),
+            system: None,
+            session: resume,
+            worktree: worktree.to_owned(),
+            home: own.home.clone(),
+            temp: own.temp.clone(),
+            p0: self.options.supervisor.clone(),
+            permissions: agent.permissions,
+            extra_args: agent.extra_args.clone(),
+        };
+        let file = own.temp.join("drive.json");
+        let text = serde_json::to_vec(&drive).map_err(|e| e.to_string())?;
+        write_private(&file, &text).map_err(|e| format!("{}: {e}", file.display()))?;
+        tracing::debug!("attempt {} of run {} is driven as {}", attempt.id, run.id, adapter.name);
+        let text = |path: &Path| path.display().to_string();
+        Ok(vec![text(&self.options.supervisor), "__drive".to_owned(), text(&file)])
+    }
+
+    /// The variables of the person that the agent's adapter names.
+    pub(super) fn handed_on(&self, agent: &AgentSettings) -> Vec<(String, String)> {
+        let Some(adapter) = &agent.adapter else { return Vec::new() };
+        let named = |(name, _): &&(String, String)| adapter.pass_env.contains(name);
+        self.options.environment.person.iter().filter(named).cloned().collect()
+    }
+
+    /// Takes back logins that a program renewed: some providers void the old one with it. Only over a file that is as
+    /// it was handed over, or older.
+    pub(super) fn take_back_logins(&self, run: &Run, attempt: &Attempt) {
+        let adapter = run.settings.agents.get(&attempt.agent).and_then(|agent| agent.adapter.as_deref());
+        let (Some(adapter), Some(person)) = (adapter, self.person_home()) else { return };
+        let Ok(home) = self.home_of(attempt) else { return };
+        for file in &adapter.login.files {
+            let (theirs, ours) = (person.join(file), home.join(file));
+            if is_newer(&ours, &theirs)
+                && theirs.is_file()
+                && let Err(why) = copy_private(&ours, &theirs)
+            {
+                tracing::warn!(
+                    "the login in {} was renewed by an agent and could not be kept: {why}",
+                    theirs.display()
+                );
+            }
+        }
+    }
+
+    fn person_home(&self) -> Option<PathBuf> {
+        let home = self.options.environment.person.iter().find(|(name, _)| name == "HOME");
+        home.map(|(_, home)| PathBuf::from(home))
+    }
+}
+
+/// Copies a login into the attempt's home, unless the one there is newer: a program may have renewed it.
+fn hand_over(from: &Path, to: &Path) -> Result<(), String> {
+    if !from.is_file() || is_newer(to, from) {
+        return Ok(());
+    }
+    copy_private(from, to)
+}
+
+/// Whether `a` is a plain file that was written after `b` was, and says something else.
+fn is_newer(a: &Path, b: &Path) -> bool {
+    let written = |path: &Path| -> Option<SystemTime> {
+        let meta = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+        meta.modified().ok()
+    };
+    match (written(a), written(b)) {
+        (Some(a_at), Some(b_at)) => a_at > b_at && std::fs::read(a).ok() != std::fs::read(b).ok(),
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
+}
+
+/// Copies a small file, readable by its owner only, and in one step: nobody sees half of it, and no link that an
+/// agent left at its place is followed.
+fn copy_private(from: &Path, to: &Path) -> Result<(), String> {
+    let fail = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
+    let meta = std::fs::symlink_metadata(from).map_err(|e| fail(from, e))?;
+    if !meta.is_file() || meta.len() > MAX_LOGIN_BYTES {
+        return Err(format!("{} is no plain file of at most {MAX_LOGIN_BYTES} bytes", from.display()));
+    }
+    let content = std::fs::read(from).map_err(|e| fail(from, e))?;
+    let dir = to.parent().unwrap_or(to);
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| fail(dir, e))?;
+    let staged = to.with_extension("p0-new");
+    write_private(&staged, &content).map_err(|e| fail(&staged, e))?;
+    std::fs::rename(&staged, to).map_err(|e| fail(to, e))
+}
+
+fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+
+    #[test]
+    fn a_login_is_handed_over_and_a_renewed_one_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (person, home) = (dir.path().join("me/.x/auth"), dir.path().join("home/.x/auth"));
+        hand_over(&person, &home).unwrap();
+        assert!(!home.exists(), "no login, nothing to hand over");
+        fs::create_dir_all(person.parent().unwrap()).unwrap();
+        fs::write(&person, "first").unwrap();
+        hand_over(&person, &home).unwrap();
+        assert_eq!(fs::read_to_string(&home).unwrap(), "first");
+        assert_eq!(fs::metadata(&home).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::write(&home, "renewed").unwrap();
+        let later = fs::metadata(&person).unwrap().modified().unwrap() + Duration::from_secs(5);
+        fs::File::options().write(true).open(&home).unwrap().set_modified(later).unwrap();
+        hand_over(&person, &home).unwrap();
+        assert_eq!(fs::read_to_string(&home).unwrap(), "renewed");
+        assert!(is_newer(&home, &person) && !is_newer(&person, &home));
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_login_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let secret = dir.path().join("secret");
+        fs::write(&secret, "secret").unwrap();
+        let (link, to) = (dir.path().join("link"), dir.path().join("to"));
+        std::os::unix::fs::symlink(&secret, &link).unwrap();
+        assert!(copy_private(&link, &to).is_err(), "not read through");
+        fs::write(&to, "old").unwrap();
+        copy_private(&to, &link).unwrap();
+        assert_eq!(fs::read_to_string(&secret).unwrap(), "secret", "not written through");
+    }
+}

@@ -1,0 +1,366 @@
+//! What a person's assistant may use: the words of the command line, for the same socket.
+use super::{
+    answer::Answer,
+    check::check,
+    form::{self, Form},
+    wishes::{Audit, Naming, OneRun, OneTicket, RunWish, Steering, Tickets},
+};
+use crate::{
+    model::{config::Overrides, record::Record},
+    surface::{
+        api::{
+            runs::{Row, Steer},
+            start::{Begun, How, Wanted},
+        },
+        cli,
+        client::{Client, query, quoted},
+        error::{Kind, Problem},
+        session::{Purpose, Session},
+    },
+    views::{
+        status::RunStatus,
+        tickets::{TicketDoc, TicketFull},
+        timeline::{audit_line, one_line},
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
+use std::{collections::VecDeque, path::PathBuf};
+
+/// Events shown when nobody says how many, and at the most.
+const EVENTS: (usize, usize) = (50, 1000);
+
+/// A tool of a person's assistant.
+pub(super) struct Tool {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// What it does, when to use it, what happens then.
+    pub(super) about: &'static str,
+    /// Whether it only looks.
+    pub(super) only_looks: bool,
+    /// Whether what it does cannot be taken back.
+    pub(super) destroys: bool,
+    /// The form of its arguments.
+    pub(super) form: fn() -> Form,
+    does: Does,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Does {
+    Start,
+    Status,
+    Runs,
+    Tickets,
+    Ticket,
+    Events,
+    Steer(&'static str),
+}
+
+/// Every tool.
+pub(super) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "run_start",
+        about: "Start a run of a spec, as `p0 run --detach` does: agents work in the background until it is done or \
+                stuck. Give the spec's text, or the path of a Markdown file. The same spec again goes on with its \
+                unfinished run. Then look with run_status now and then; a run takes minutes to hours.",
+        only_looks: false,
+        destroys: false,
+        form: form::of::<RunWish>,
+        does: Does::Start,
+    },
+    Tool {
+        name: "run_status",
+        about: "How a run stands, as `p0 status`: state, tickets, usage, and why what waits is waiting.",
+        only_looks: true,
+        destroys: false,
+        form: form::of::<OneRun>,
+        does: Does::Status,
+    },
+    Tool {
+        name: "runs",
+        about: "List all runs, the oldest first, as `p0 runs`.",
+        only_looks: true,
+        destroys: false,
+        form: form::of::<Naming>,
+        does: Does::Runs,
+    },
+    Tool {
+        name: "tickets",
+        about: "List the work items of a run's milestone, as `p0 tickets`.",
+        only_looks: true,
+        destroys: false,
+        form: form::of::<Tickets>,
+        does: Does::Tickets,
+    },
+    Tool {
+        name: "ticket",
+        about: "Show one work item with everything about it, as `p0 ticket show`: text, files, attempts, comments, why \
+                it waits or is blocked.",
+        only_looks: true,
+        destroys: false,
+        form: form::of::<OneTicket>,
+        does: Does::Ticket,
+    },
+    Tool {
+        name: "audit_search",
+        about: "Search the log of everything that happened, as `p0 audit log`: the newest events that fit all filters, \
+                in the order of time.",
+        only_looks: true,
+        destroys: false,
+        form: form::of::<Audit>,
+        does: Does::Events,
+    },
+    Tool {
+        name: "pause",
+        about: "Start nothing new in a run; what is at work goes on. `resume` lets it go on.",
+        only_looks: false,
+        destroys: false,
+        form: form::of::<Steering>,
+        does: Does::Steer("pause"),
+    },
+    Tool {
+        name: "resume",
+        about: "Let a paused run go on.",
+        only_looks: false,
+        destroys: false,
+        form: form::of::<Steering>,
+        does: Does::Steer("resume"),
+    },
+    Tool {
+        name: "cancel",
+        about: "End a run for good; what has landed stays, unlanded work is kept aside. Ask the person first.",
+        only_looks: false,
+        destroys: true,
+        form: form::of::<Steering>,
+        does: Does::Steer("cancel"),
+    },
+];
+
+/// How a desk comes to an engine.
+enum Way {
+    /// Whoever holds this data directory, found anew for every call: a desk that waits keeps it from nobody.
+    Directory(PathBuf),
+    /// The engine of this process.
+    Here(Client),
+}
+
+/// Where a person's calls are answered.
+pub(crate) struct PersonDesk {
+    way: Way,
+    /// Where paths begin and whose repository is meant, when it is known.
+    project: Option<PathBuf>,
+}
+
+impl PersonDesk {
+    /// For a person in this folder.
+    pub(crate) fn new(data_dir: PathBuf, project: PathBuf) -> PersonDesk {
+        PersonDesk { way: Way::Directory(data_dir), project: Some(project) }
+    }
+
+    /// Over the engine of this process, for somebody of whom nothing is known.
+    pub(crate) fn here(client: Client) -> PersonDesk {
+        PersonDesk { way: Way::Here(client), project: None }
+    }
+
+    /// Answers a call.
+    pub(super) async fn call(&self, name: &str, arguments: Map<String, Value>) -> Answer {
+        let Some(tool) = TOOLS.iter().find(|tool| tool.name == name) else {
+            let names = TOOLS.iter().map(|t| t.name).collect::<Vec<_>>().join(", ");
+            return Answer::failed(format!("there is no tool '{name}'; there are: {names}"));
+        };
+        let arguments = match check(&(tool.form)(), arguments) {
+            Ok(arguments) => arguments,
+            Err(why) => return Answer::failed(format!("nothing was done; call {name} again:\n{why}")),
+        };
+        self.answer(tool.does, arguments).await.unwrap_or_else(Answer::from)
+    }
+
+    async fn answer(&self, does: Does, arguments: Map<String, Value>) -> Result<Answer, Problem> {
+        match does {
+            Does::Start => self.start(read(arguments)?).await,
+            Does::Status => {
+                let wish: OneRun = read(arguments)?;
+                let path = run_path(wish.run.as_deref(), "");
+                let status: RunStatus = self.ask(|client| async move { client.get(&path).await }).await?;
+                Ok(shown(status_text(&status), &status))
+            }
+            Does::Runs => {
+                let rows: Vec<Row> = self.ask(|client| async move { client.get("/api/v1/runs").await }).await?;
+                Ok(shown(counted(rows.len(), "run"), &json!({ "runs": rows })))
+            }
+            Does::Tickets => {
+                let wish: Tickets = read(arguments)?;
+                let all = wish.all.then_some("true");
+                let path = format!("/api/v1/tickets{}", query([("run", wish.run.as_deref()), ("all", all)]));
+                let rows: Vec<TicketDoc> = self.ask(|client| async move { client.get(&path).await }).await?;
+                Ok(shown(counted(rows.len(), "ticket"), &json!({ "tickets": rows })))
+            }
+            Does::Ticket => {
+                let wish: OneTicket = read(arguments)?;
+                let ticket = self.ticket(&wish.ticket).await?;
+                let row = &ticket.row;
+                Ok(shown(format!("{} is {}: {}", row.id, row.status, one_line(&row.title)), &ticket))
+            }
+            Does::Events => self.events(read(arguments)?).await,
+            Does::Steer(verb) => {
+                let wish: Steering = read(arguments)?;
+                let path = run_path(wish.run.as_deref(), &format!("/{verb}"));
+                let steer = Steer { why: wish.reason };
+                let status: RunStatus = self.ask(|client| async move { client.post(&path, &steer).await }).await?;
+                Ok(shown(status_text(&status), &status))
+            }
+        }
+    }
+
+    async fn ticket(&self, name: &str) -> Result<TicketFull, Problem> {
+        let path = format!("/api/v1/tickets/{}", quoted(name));
+        self.ask(|client| async move { client.get(&path).await }).await
+    }
+
+    /// Makes requests with an engine, and lets go of it afterwards.
+    async fn ask<T, F>(&self, work: impl FnOnce(Client) -> F) -> Result<T, Problem>
+    where
+        F: Future<Output = Result<T, Problem>>,
+    {
+        match &self.way {
+            Way::Here(client) => work(client.clone()).await,
+            Way::Directory(data_dir) => {
+                let session = Session::open(data_dir, Purpose::Look).await?;
+                let result = work(session.client.clone()).await;
+                session.close().await;
+                result
+            }
+        }
+    }
+
+    async fn start(&self, wish: RunWish) -> Result<Answer, Problem> {
+        let wanted = self.wanted(wish)?;
+        cli::check_run(&wanted)?;
+        let (client, begun) = match &self.way {
+            Way::Here(client) => (client.clone(), client.post::<Begun>("/api/v1/runs", &wanted).await?),
+            Way::Directory(data_dir) => cli::hand_over(data_dir, &wanted).await?,
+        };
+        let status: RunStatus = client.get(&run_path(Some(&begun.run.to_string()), "")).await?;
+        let how = match begun.how {
+            How::Started => format!("run {} has begun; {} does the work", begun.run, begun.holder),
+            How::Attached => format!("run {} of this spec is unfinished; it goes on", begun.run),
+            How::AlreadyDone => format!("the spec is done already, by run {}", begun.run),
+        };
+        let notes = [begun.of_the_earlier(), begun.left_out(&wanted)].into_iter().flatten();
+        let text = std::iter::once(how).chain(notes).collect::<Vec<_>>().join("\n");
+        Ok(shown(text, &status))
+    }
+
+    fn wanted(&self, wish: RunWish) -> Result<Wanted, Problem> {
+        let usage = |text: &str| Problem::new(Kind::Usage, text);
+        let given = wish.project.map(PathBuf::from);
+        let project = match (given, &self.project) {
+            (Some(path), Some(own)) => own.join(path),
+            (Some(path), None) => path,
+            (None, Some(own)) => own.clone(),
+            (None, None) => return Err(usage("`project` is missing; give the absolute path of the repository")),
+        };
+        if !project.is_absolute() {
+            return Err(usage("`project` must be an absolute path"));
+        }
+        let spec = match (wish.spec, wish.path) {
+            (Some(text), None) => text,
+            (None, Some(path)) => cli::read_spec(Some(&project.join(path)), &project)?,
+            (None, None) => cli::read_spec(None, &project)?,
+            (Some(_), Some(_)) => return Err(usage("give the spec's text in `spec`, or its file in `path`, not both")),
+        };
+        Ok(Wanted {
+            project,
+            spec,
+            workflow: wish.workflow,
+            overrides: Overrides {
+                agents: wish.agents.into_iter().collect(),
+                max_parallel: wish.max_parallel,
+                max_iterations: wish.max_iterations,
+                budget_usd: wish.budget_usd,
+                budget_tokens: wish.budget_tokens,
+            },
+            base: wish.base,
+        })
+    }
+
+    async fn events(&self, wish: Audit) -> Result<Answer, Problem> {
+        let limit = wish.limit.map_or(EVENTS.0, |limit| limit as usize).clamp(1, EVENTS.1);
+        let pairs = [
+            ("run", wish.run.as_deref()),
+            ("ticket", wish.ticket.as_deref()),
+            ("actor", wish.actor.as_deref()),
+            ("kind", wish.kind.as_deref()),
+            ("since", wish.since.as_deref()),
+            ("until", wish.until.as_deref()),
+        ];
+        let path = format!("/api/v1/events{}", query(pairs));
+        let (events, left_out) = self.ask(|client| async move { newest(&client, &path, limit).await }).await?;
+        let mut lines: Vec<String> = events.iter().map(audit_line).collect();
+        if left_out > 0 {
+            lines.insert(0, format!("({left_out} earlier ones fit as well)"));
+        }
+        if lines.is_empty() {
+            lines.push("no event fits".into());
+        }
+        Ok(shown(lines.join("\n"), &json!({ "events": events, "left_out": left_out })))
+    }
+}
+
+/// The newest events, and how many earlier ones there are.
+async fn newest(client: &Client, path: &str, limit: usize) -> Result<(Vec<Record>, usize), Problem> {
+    let mut lines = client.lines(path).await?;
+    let (mut kept, mut left_out) = (VecDeque::new(), 0);
+    while let Some(line) = lines.next().await? {
+        let Ok(record) = serde_json::from_slice::<Record>(&line) else { continue };
+        kept.push_back(record);
+        if kept.len() > limit {
+            kept.pop_front();
+            left_out += 1;
+        }
+    }
+    Ok((kept.into(), left_out))
+}
+
+fn read<T: DeserializeOwned>(arguments: Map<String, Value>) -> Result<T, Problem> {
+    serde_json::from_value(arguments.into())
+        .map_err(|e| Problem::new(Kind::Usage, format!("the arguments cannot be read: {e}")))
+}
+
+fn run_path(run: Option<&str>, more: &str) -> String {
+    format!("/api/v1/runs/{}{more}", quoted(run.unwrap_or("@last")))
+}
+
+fn shown(text: String, document: &impl Serialize) -> Answer {
+    match serde_json::to_value(document) {
+        Ok(data) => Answer { text, data: Some(data), failed: false },
+        Err(e) => Answer::failed(format!("the answer cannot be written down: {e}")),
+    }
+}
+
+fn counted(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
+}
+
+fn status_text(status: &RunStatus) -> String {
+    let reason = status.reason.as_deref().map(|r| format!(": {}", one_line(r))).unwrap_or_default();
+    let tickets = &status.tickets;
+    let mut text = format!(
+        "run {} of {} ({}) is {}{reason}; tickets: {} open, {} in progress, {} done, {} blocked",
+        status.run,
+        status.milestone,
+        one_line(&status.title),
+        status.state,
+        tickets.open,
+        tickets.in_progress,
+        tickets.done,
+        tickets.blocked
+    );
+    for waiting in &status.waiting {
+        text.push_str(&format!("\nwaiting: {}: {}", waiting.ticket, one_line(&waiting.why)));
+    }
+    text
+}

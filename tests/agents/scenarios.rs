@@ -1,0 +1,212 @@
+//! The scenarios: each is one run with a real agent, and says in a line what was seen.
+use crate::{
+    agent::Agent,
+    env::{p0_path, wait_until},
+    world::{World, done, error, write},
+};
+use serde_json::{Value, json};
+
+/// A name for the table, and the scenario.
+pub type Scenario = (&'static str, fn(Agent) -> String);
+
+/// All of them, in the order of the table.
+pub const ALL: &[Scenario] = &[
+    ("implements", implements),
+    ("outside", outside),
+    ("permission", permission),
+    ("rate limit", rate_limit),
+    ("unauthorized", unauthorized),
+    ("server error", server_error),
+    ("hang", hang),
+    ("killed daemon", killed_daemon),
+    ("resumed", resumed),
+    ("every role", every_role),
+];
+
+/// A ticket implemented, its status set through MCP, and the tokens are those that the server counted.
+pub fn implements(agent: Agent) -> String {
+    let world = World::new(agent);
+    world.does(&[write("by hand of a model\n"), json!({ "do": "shell", "command": "cat a.txt" })]);
+    let status = world.run(0);
+    assert_eq!(world.landed(&status).unwrap().trim(), "by hand of a model");
+    assert_eq!(world.told_status(), ["done"], "the status through MCP");
+    assert_eq!(world.outcomes(), ["accepted"]);
+    let usage = world.usage_agrees();
+    world.env.log_is_whole();
+    format!("landed in {}; status through MCP; {usage}", world.seconds())
+}
+
+/// A write outside of the worktree fails and is on record; the work inside goes on.
+pub fn outside(agent: Agent) -> String {
+    let world = World::new(agent);
+    let target = world.env.dir.join("home/outside.txt");
+    let try_it = format!("echo out > {}; echo tried", target.display());
+    world.does(&[json!({ "do": "shell", "command": try_it }), write("inside\n")]);
+    let status = world.run(0);
+    assert!(!target.exists(), "it wrote outside of its worktree");
+    assert_eq!(world.landed(&status).unwrap().trim(), "inside");
+    let exited = world.env.events("sandbox.denied");
+    let told = Value::Array(exited).to_string();
+    assert!(told.contains("outside.txt"), "what was tried is not on record: {told}");
+    if !agent.asks {
+        let reported = world.env.events("attempt.reported");
+        assert!(!reported.iter().any(|e| e["data"]["message"]["type"] == "permission"), "it does ask: {reported:?}");
+    }
+    "a write outside of the worktree failed with EACCES and is on record; the rest landed".into()
+}
+
+/// What the agent asks for is refused by the policy, and on record.
+pub fn permission(agent: Agent) -> String {
+    if !agent.asks {
+        return asks_nobody(agent);
+    }
+    let world = World::new(agent);
+    world.config("permissions = \"deny\"", "", "rounds = 1");
+    world.does(&[json!({ "do": "shell", "command": "echo ran > a.txt" })]);
+    let status = world.run(10);
+    assert_eq!(status["state"], "stuck");
+    let reported = world.env.events("attempt.reported");
+    let asked: Vec<&Value> =
+        reported.iter().map(|e| &e["data"]["message"]).filter(|m| m["type"] == "permission").collect();
+    let denied =
+        asked.iter().find(|m| m["allowed"] == false).unwrap_or_else(|| panic!("nothing was refused: {asked:?}"));
+    format!("asked for {}, which was refused and is on record; nothing landed", denied["tool"])
+}
+
+/// An agent that cannot ask while it works: p0 is not asked, and the sandbox alone says no.
+fn asks_nobody(agent: Agent) -> String {
+    let seen = outside(agent);
+    format!("asks nobody while it works: {seen}")
+}
+
+/// 429: the agent rests, uses up no round, and goes on by itself.
+pub fn rate_limit(agent: Agent) -> String {
+    let world = World::new(agent);
+    let mut steps = vec![json!({ "do": "error", "status": 429, "times": 4, "headers": { "retry-after": "1" } })];
+    steps.push(write("after a rest\n"));
+    world.does(&steps);
+    let status = world.run(0);
+    assert_eq!(world.landed(&status).unwrap().trim(), "after a rest");
+    let rested = world.env.events("agent.rate_limited").len();
+    let outcomes = world.outcomes();
+    assert!(!outcomes.iter().any(|o| o == "failed"), "a limit used up a round: {outcomes:?}");
+    assert_eq!(outcomes.last().unwrap(), "accepted");
+    let calls = world.model.answered(Some(429));
+    format!("{calls} refused calls, {rested} rests of the agent, no round used up; landed in {}", world.seconds())
+}
+
+/// 401: the run waits for a person, and says what to do; with the key mended the same command goes on.
+pub fn unauthorized(agent: Agent) -> String {
+    let world = World::new(agent);
+    world.does(&[error(401, None), write("with a key\n")]);
+    let status = world.run(13);
+    assert_eq!(status["state"], "paused");
+    let reason = status["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("real"), "{reason}");
+    assert_eq!(world.env.events("agent.unavailable").len(), 1);
+    let calls = world.model.answered(Some(401));
+    world.does(&[write("with a key\n")]);
+    let status = world.run(0);
+    assert_eq!(world.landed(&status).unwrap().trim(), "with a key");
+    assert!(!world.outcomes().iter().any(|o| o == "failed"), "it used up a round");
+    format!("{calls} refused calls, then the run waits and says how to log in; the same command goes on")
+}
+
+/// 500: tried again, without using up a round.
+pub fn server_error(agent: Agent) -> String {
+    let world = World::new(agent);
+    world.does(&[error(500, Some(4)), write("after trouble\n")]);
+    let status = world.run(0);
+    assert_eq!(world.landed(&status).unwrap().trim(), "after trouble");
+    let outcomes = world.outcomes();
+    assert!(!outcomes.iter().any(|o| o == "failed"), "trouble of the provider used up a round: {outcomes:?}");
+    let attempts = outcomes.len();
+    format!("{} failed calls, {attempts} attempts, no round used up", world.model.answered(Some(500)))
+}
+
+/// A model that never answers: the agent is killed, tried again, and its ticket blocked; nothing of it stays alive.
+pub fn hang(agent: Agent) -> String {
+    let world = World::new(agent);
+    world.config("", "timeout_s = 20\nidle_s = 8", "rounds = 2");
+    world.does(&[json!({ "do": "hang" })]);
+    let status = world.run(10);
+    assert_eq!(status["tickets"]["blocked"], 1);
+    assert_eq!(world.outcomes(), ["failed", "failed"]);
+    world.env.nothing_is_alive();
+    "killed after its limit without output, tried again, its ticket blocked; no process was left".into()
+}
+
+/// SIGKILL of the daemon while the agent works: the next daemon finds the same agent at work, and takes its result.
+pub fn killed_daemon(agent: Agent) -> String {
+    let world = World::new(agent);
+    let go = world.env.note_path("go");
+    world.does(&[write("across a kill\n"), json!({ "do": "await", "path": go })]);
+    let mut daemon = world.env.daemon();
+    world.env.p0(&["run", &world.env.spec_path(), "--detach"]).expect(0);
+    wait_until("the agent has written its file", || {
+        world.model.counted().requests >= 1 && world.model.log().len() >= 2
+    });
+    daemon.signal("KILL");
+    wait_until("the daemon is dead", || !daemon.is_running());
+    let before = agents_alive(&world);
+    assert!(!before.is_empty(), "the agent died with the daemon");
+    let daemon = world.env.daemon();
+    assert!(before.iter().all(|pid| agents_alive(&world).contains(pid)), "the agent did not live on");
+    world.env.go("go");
+    wait_until("the run is done", || world.env.status()["state"] == "done");
+    let status = world.env.status();
+    assert_eq!(world.landed(&status).unwrap().trim(), "across a kill");
+    assert_eq!(world.outcomes(), ["accepted"], "the work was done once");
+    let usage = world.usage_agrees();
+    daemon.signal("TERM");
+    daemon.wait();
+    world.env.log_is_whole();
+    format!("the agent lived on, was found again and landed in one attempt; {usage}")
+}
+
+/// The processes of the agent's supervisor.
+fn agents_alive(world: &World) -> Vec<i32> {
+    let all = world.env.processes();
+    all.into_iter()
+        .filter(|(_, line)| line.contains(p0_path()) && line.contains("__agent"))
+        .map(|(pid, _)| pid)
+        .collect()
+}
+
+/// A gate refuses the first round: the second goes on with the same conversation, in which the model sees what it did.
+pub fn resumed(agent: Agent) -> String {
+    let world = World::new(agent);
+    world.config("", "", "[gates]\ncommands = [[\"grep\", \"-q\", \"turn 1\", \"a.txt\"]]");
+    world.does(&[json!({ "do": "write", "path": "a.txt", "content": "turn {{turn}}\n" })]);
+    let status = world.run(0);
+    assert_eq!(world.landed(&status).unwrap().trim(), "turn 1", "the conversation was not gone on with");
+    assert_eq!(world.outcomes().len(), 2);
+    let usage = world.usage_agrees();
+    format!("round 2 went on with the conversation of round 1; {usage}")
+}
+
+/// The planner plans, the executor works and the verifier judges, all through MCP.
+pub fn every_role(agent: Agent) -> String {
+    let world = World::new(agent);
+    world.config_alone();
+    let call = |tool: &str, args: Value| json!({ "do": "mcp", "match": format!("(^|[_.]){tool}$"), "args": args });
+    let end = json!({ "do": "text", "text": "Done." });
+    let ticket =
+        json!({ "key": "a", "title": "Write it", "body": "one file", "files": { "create": ["a.txt"], "modify": [] } });
+    let plan = [
+        call("ticket", ticket),
+        call("decision", json!({ "decision": "continue", "reason": "one to do" })),
+        end.clone(),
+    ];
+    let enough = [call("decision", json!({ "decision": "done", "reason": "the verdict is met" })), end.clone()];
+    let verdict = [call("verdict", json!({ "met": true, "rationale": "a.txt is there", "gaps": [] })), end.clone()];
+    let rules = json!([
+        { "when": { "prompt": "You are the planner[\\s\\S]*# The last verdict: met" }, "steps": enough },
+        { "when": { "prompt": "You are the planner" }, "steps": plan },
+        { "when": { "prompt": "You are the verifier" }, "steps": verdict },
+    ]);
+    world.model.say(&json!([write("planned and judged\n"), done(), end]), &rules);
+    let status = world.run(0);
+    assert_eq!(world.landed(&status).unwrap().trim(), "planned and judged");
+    format!("plan, work and verdict through MCP in {}; {}", world.seconds(), world.usage_agrees())
+}

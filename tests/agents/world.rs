@@ -1,0 +1,123 @@
+//! A repository, a spec, a model server, and a run in which a real agent plays the executor.
+use crate::{
+    agent::{Agent, programs},
+    env::{Running, TestEnvironment},
+    model::Model,
+};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// More than any run here takes on a loaded machine.
+const LIMIT: Duration = Duration::from_secs(300);
+
+pub struct World {
+    pub model: Model,
+    pub env: TestEnvironment,
+    pub agent: Agent,
+    begun: Instant,
+}
+
+impl World {
+    /// With Python programs as planner (one ticket, `a.txt`) and verifier; what the model says comes from the test.
+    pub fn new(agent: Agent) -> World {
+        agent.must_be_installed();
+        let mut env = TestEnvironment::new();
+        let model = Model::start(&env.dir);
+        agent.write_home(&env.dir.join("home"), model.port);
+        let path = std::env::var("PATH").unwrap();
+        env.set("PATH", &format!("{}:{path}", programs().display()));
+        let world = World { model, env, agent, begun: Instant::now() };
+        world.config("", "", "");
+        world
+    }
+
+    /// The configuration: more of `[agents.real]`, of `[roles.executor]`, and of the file.
+    pub fn config(&self, agent: &str, role: &str, more: &str) {
+        let own = self.env.agent_table("t", "agent.py");
+        let real = self.agent.table(self.model.port, agent);
+        let players = "[roles.planner]\nagent = \"t\"\n[roles.verifier]\nagent = \"t\"\n";
+        let executor = format!("[roles.executor]\nagent = \"real\"\n{role}\n");
+        let text = format!("{own}{real}{players}{executor}[limits]\ngrace_ms = 2000\n{more}\n");
+        self.env.put(".p0/config.toml", &text);
+    }
+
+    /// Every role is played by the real agent.
+    pub fn config_alone(&self) {
+        let real = self.agent.table(self.model.port, "");
+        let roles: Vec<String> =
+            ["planner", "executor", "verifier"].map(|r| format!("[roles.{r}]\nagent = \"real\"\n")).into();
+        self.env.put(".p0/config.toml", &format!("{real}{}[limits]\ngrace_ms = 2000\n", roles.concat()));
+    }
+
+    /// The model's part of a ticket: these steps, then the status through MCP, then an end.
+    pub fn does(&self, steps: &[Value]) {
+        let mut all = steps.to_vec();
+        all.extend([done(), json!({ "do": "text", "text": "All done." })]);
+        self.model.say(&Value::Array(all), &json!([]));
+    }
+
+    pub fn start(&self) -> Running {
+        self.env.start_run(&["--json"])
+    }
+
+    /// Runs to an end, and gives the status.
+    #[track_caller]
+    pub fn run(&self, code: i32) -> Value {
+        self.start().wait_within(LIMIT).expect(code).json()
+    }
+
+    /// How the rounds of the one ticket ended.
+    #[track_caller]
+    pub fn outcomes(&self) -> Vec<String> {
+        let tickets = self.env.tickets();
+        let attempts = tickets[0]["attempts"].as_array().unwrap();
+        attempts.iter().map(|a| a["outcome"].as_str().unwrap_or("none").to_owned()).collect()
+    }
+
+    /// The landed file.
+    pub fn landed(&self, status: &Value) -> Option<String> {
+        self.env.show(status["branch"].as_str().unwrap(), "a.txt")
+    }
+
+    /// The ticket's status as the agent told it itself, through its tools.
+    #[track_caller]
+    pub fn told_status(&self) -> Vec<String> {
+        let reported = self.env.events("attempt.reported");
+        let said = reported.iter().map(|e| &e["data"]["message"]).filter(|m| m["type"] == "status");
+        said.map(|m| m["status"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// p0 counted what the server counted.
+    #[track_caller]
+    pub fn usage_agrees(&self) -> String {
+        let counted = self.model.counted();
+        let usage = self.env.status()["usage"].clone();
+        let seen = (usage["input_tokens"].as_u64().unwrap(), usage["output_tokens"].as_u64().unwrap());
+        assert_eq!(seen, (counted.input, counted.output), "p0 counted {usage}, the server {counted:?}");
+        assert!(counted.requests > 0, "the model was never asked");
+        format!("{} + {} tokens in {} calls, as the server counted", seen.0, seen.1, counted.requests)
+    }
+
+    /// Seconds since it began, for the table.
+    pub fn seconds(&self) -> String {
+        format!("{:.0} s", self.begun.elapsed().as_secs_f64())
+    }
+}
+
+/// The status of its own ticket through MCP.
+pub fn done() -> Value {
+    json!({ "do": "mcp", "match": "ticket_status", "args": { "status": "done", "reason": "a.txt is there" } })
+}
+
+/// Writes the ticket's file.
+pub fn write(text: &str) -> Value {
+    json!({ "do": "write", "path": "a.txt", "content": text, "say": "I will write the file." })
+}
+
+/// An answer with an error, this often (always, when not said).
+pub fn error(status: u16, times: Option<u32>) -> Value {
+    match times {
+        Some(times) => json!({ "do": "error", "status": status, "times": times }),
+        None => json!({ "do": "error", "status": status }),
+    }
+}

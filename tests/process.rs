@@ -17,6 +17,8 @@ use p0::effects::process::{
     AgentSpec, AttemptDir, Cursor, Ending, Error, ExitRecord, Found, follow, kill_now, launch, look, prepare,
     read_lines, run_to_end, stop, sweep_orphans, wait,
 };
+use p0::effects::sandbox::Confine;
+use p0::model::sandbox::{Network, Rlimits};
 
 /// How long anything in here may take on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -524,12 +526,63 @@ async fn a_pid_that_was_given_out_again_is_somebody_else() {
     }
 }
 
+/// Confined to the bench's folder, as an attempt is to its worktree.
+fn confined(bench: &Bench, mut spec: AgentSpec) -> AgentSpec {
+    let root = fs::canonicalize(bench.root.path()).unwrap();
+    let kernel = p0::effects::sandbox::Kernel::probe("");
+    assert!(kernel.landlock >= 3, "this kernel has Landlock {}; this test needs 3 or later", kernel.landlock);
+    spec.confine = Some(Confine {
+        required: true,
+        write: vec![root.clone(), "/dev/null".into()],
+        read: vec!["/".into()],
+        hidden: vec!["/dev".into()],
+        house: "/nonexistent".into(),
+        door: None,
+        network: Network::Allow,
+        limits: Rlimits::default(),
+        bubblewrap: false,
+    });
+    spec
+}
+
+#[tokio::test]
+async fn a_confined_program_is_one_with_limits() {
+    let bench = Bench::new();
+    let script = "cat; echo made >made; echo x >/etc/p0-escape; setsid sleep 1000 & exit 3";
+    let dir = bench.dir("a");
+    let record = within(run_to_end(p0(), &dir, &confined(&bench, bench.sh(script)), b"hello")).await.unwrap();
+    assert_eq!((record.ending, record.orphans), (Ending::Exited { code: 3 }, 1));
+    assert_eq!(fs::read_to_string(AttemptDir::new(&dir).stdout()).unwrap(), "hello");
+    assert_eq!(fs::read_to_string(bench.file("made")).unwrap(), "made\n");
+    let applied = record.confined.unwrap();
+    assert!(applied.landlock >= 3 && applied.listener && applied.missing.is_empty(), "{applied:?}");
+    let tried = p0::effects::sandbox::read_tries(&AttemptDir::new(&dir).denied());
+    assert!(tried.iter().any(|it| it.operation == "write" && it.path == "/etc/p0-escape"), "{tried:?}");
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_be_confined_or_found_does_not_start() {
+    let bench = Bench::new();
+    let (record, _, _) = bench.run(&confined(&bench, bench.spec(&["surely-no-such-program"]))).await;
+    let Ending::NotStarted { why } = record.ending else { panic!("{record:?}") };
+    assert!(why.contains("surely-no-such-program was not found"), "{why}");
+    let mut spec = confined(&bench, bench.sh("true"));
+    if let Some(confine) = &mut spec.confine {
+        confine.bubblewrap = true;
+    }
+    spec.env.insert("PATH".to_owned(), "/nonexistent".to_owned());
+    let (record, _, _) = bench.run(&spec).await;
+    let Ending::NotStarted { why } = record.ending else { panic!("{record:?}") };
+    assert!(why.contains("cannot be enforced") && why.contains("bwrap"), "{why}");
+}
+
 #[tokio::test]
 async fn fifty_at_once_all_end_and_leave_no_zombies() {
     let bench = Bench::new();
     let mut tasks = Vec::new();
     for index in 0..50 {
         let (dir, spec) = (bench.dir(&format!("{index:02}")), bench.sh(&format!("echo {index}; exit {index}")));
+        let spec = if index % 2 == 0 { spec } else { confined(&bench, spec) };
         tasks.push(tokio::spawn(async move {
             prepare(&dir, &spec, b"").unwrap();
             let launched = launch(p0(), &dir).await.unwrap();

@@ -208,7 +208,7 @@ pub struct AcpSettings {
     /// How long it may take to answer `initialize` and `session/new`, in seconds.
     pub start_s: u64,
     /// How the numbers in the answer to `session/prompt` count: absent = they are not to be trusted.
-    pub usage: Option<Usage>,
+    pub usage: Option<UsageAt>,
     /// How the cost of `usage_update` counts.
     pub cost_scope: Scope,
 }
@@ -255,7 +255,7 @@ pub struct Rule {
     /// A tool was called: where its name is.
     pub tool: Option<String>,
     /// What was used.
-    pub usage: Option<Usage>,
+    pub usage: Option<UsageAt>,
     /// The program gives up, and why.
     pub failure: Option<ErrorAt>,
     /// Something went wrong that the program may get over; it is the reason when the program fails without another.
@@ -289,7 +289,7 @@ pub struct Present {
 /// Where the numbers of a usage report are, and what they count.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Usage {
+pub struct UsageAt {
     /// What the tokens count.
     pub scope: Scope,
     /// Tokens read, cached ones included: name the cached ones here too when the program counts them apart.

@@ -1,11 +1,12 @@
 //! JSON Schemas of everything that is stored or that others rely on. `p0 __schemas DIR` writes them to `schemas/`.
-use super::{command::Command, event::Event, protocol, record::Record};
+use super::{adapter::Adapter, command::Command, event::Event, protocol, record::Record};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
 /// File names and contents, in the order of the names.
 pub fn all() -> Vec<(&'static str, String)> {
     vec![
+        ("adapter.json", schema_of::<Adapter>()),
         ("agent-input.json", schema_of::<protocol::AgentInput>()),
         ("agent-message.json", schema_of::<protocol::Message>()),
         ("command.json", schema_of::<Command>()),

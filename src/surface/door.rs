@@ -3,6 +3,7 @@
 //! on record.
 use super::{
     api::{
+        approvals,
         events::{self, Which},
         names,
         reply::{Answer, Asked, Failure, Input},
@@ -27,7 +28,10 @@ use crate::{
         reply::Reply,
         workflow::Rights,
     },
-    views::tickets::{TicketDoc, TicketFull},
+    views::{
+        approvals::ApprovalDoc,
+        tickets::{TicketDoc, TicketFull},
+    },
 };
 use axum::{
     Json, Router,
@@ -167,6 +171,7 @@ fn routes(door: Door) -> Router {
         .route("/api/v1/attempt", get(now))
         .route("/api/v1/attempt/say", post(say))
         .route("/api/v1/attempt/learnings", get(learnings))
+        .route("/api/v1/attempt/approvals/{approval}", get(approval))
         .route("/api/v1/tickets", get(list))
         .route("/api/v1/tickets/{ticket}", get(show))
         .route("/api/v1/events", get(events_of_run))
@@ -310,6 +315,22 @@ fn without_secrets(dir: &Path, message: Message) -> Result<Message, Failure> {
     }
     process::note_redacted(dir, &counts);
     serde_json::from_slice(&clean).map_err(bad)
+}
+
+/// A question that this attempt asked, once it is answered, or as it stands when `wait_s` is over.
+async fn approval(
+    State(door): State<Door>,
+    Part(id): Part<String>,
+    Asked(patience): Asked<approvals::Patience>,
+) -> Answer<ApprovalDoc> {
+    let (handle, milestone, attempt) = door.own().await?;
+    match approvals::wait_for(&handle, milestone, attempt.id, &id, &patience).await? {
+        Some(doc) => Ok(Json(doc)),
+        None => {
+            let problem = Problem::new(Kind::NotFound, format!("this attempt asked no question '{id}'"));
+            Err(Failure(problem))
+        }
+    }
 }
 
 async fn list(State(door): State<Door>) -> Answer<Vec<TicketDoc>> {

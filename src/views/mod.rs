@@ -6,10 +6,12 @@
 //! | --- | --- |
 //! | `catalog` | which milestones and runs there are |
 //! | `status` | one run as a document |
+//! | `approvals` | questions to people |
 //! | `tickets` | work items as documents; which are ready for outside workers |
 //! | `timeline` | events in words, one line each |
 //! | `progress` | who is at work now |
 //! | `graph` | work items and workflows as graphs, in DOT and Mermaid |
+pub mod approvals;
 pub mod catalog;
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -1,4 +1,5 @@
 //! One run as the document that `p0 status --json` prints.
+use super::approvals::{self, ApprovalDoc};
 use crate::model::{
     Time,
     aggregate::Aggregate,
@@ -85,6 +86,9 @@ pub struct RunStatus {
     pub time: TimeSpent,
     /// Items that do not move.
     pub waiting: Vec<Waiting>,
+    /// What its attempts ask a person, and wait for.
+    #[serde(default)]
+    pub approvals: Vec<ApprovalDoc>,
     /// When a pause ends by itself.
     pub paused_until: Option<Time>,
     /// When it began.
@@ -121,6 +125,7 @@ impl RunStatus {
             usage: found.usage,
             time: time(found.started_at, found.ended_at.unwrap_or(now), &found.spent),
             waiting,
+            approvals: approvals::all(state).into_iter().filter(|a| a.run == run && a.is_open()).collect(),
             paused_until: match &found.state {
                 RunState::Paused { until, .. } => *until,
                 RunState::Running

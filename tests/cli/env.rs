@@ -251,21 +251,15 @@ impl TestEnvironment {
 
     /// The configuration, with more of it.
     pub fn config(&self, more: &str) {
-        // Agents of tests write down what they saw in a folder beside the repository.
-        let notes = self.dir.join("notes");
-        let text = format!(
-            "{}[sandbox]\nwrite = [\"{}\"]\n[limits]\ngrace_ms = 200\n{more}",
-            self.agent_table("t", "agent.py"),
-            notes.display()
-        );
+        let text = format!("{}[limits]\ngrace_ms = 200\n{more}", self.agent_table("t", "agent.py"));
         self.put(".p0/config.toml", &text);
     }
 
-    /// `[agents.NAME]` for an agent's file.
+    /// `[agents.NAME]` for an agent's file. It writes down what it saw in a folder beside the repository.
     pub fn agent_table(&self, name: &str, file: &str) -> String {
         format!(
             "[agents.{name}]\nkind = \"command\"\ncommand = [\"{}\", \"-SE\", \"{dir}/{file}\"]\n\
-             env = {{ T_DIR = \"{dir}\", T_P0 = \"{}\" }}\n",
+             env = {{ T_DIR = \"{dir}\", T_P0 = \"{}\" }}\nsandbox = {{ write = [\"{dir}/notes\"] }}\n",
             python(),
             p0_path(),
             dir = self.dir.display()

@@ -227,9 +227,9 @@ fn bad_toml() {
     assert_snapshot!(refused(&t, 3, &[&spec]), @r#"
     exit 3
     --- stderr
-    error: [dir]/repo/.p0/config.toml: TOML parse error at line 7, column 16
+    error: [dir]/repo/.p0/config.toml: TOML parse error at line 8, column 16
       |
-    7 | max_parallel = "many"
+    8 | max_parallel = "many"
       |                ^^^^^^
     invalid type: string "many", expected u32
     "#);

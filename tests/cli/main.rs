@@ -9,6 +9,7 @@
 )]
 
 mod agents;
+mod approvals;
 mod env;
 mod input;
 mod mask;

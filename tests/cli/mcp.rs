@@ -5,8 +5,8 @@ use serde_json::Value;
 /// A client, in the agent's language. `call` notes down what it gets under the tool's name.
 const CLIENT: &str = r#"
 class Mcp:
-  def __init__(self, begin=True, **env):
-    self.p = subprocess.Popen([os.environ["T_P0"], "mcp"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **env})
+  def __init__(self, begin=True, args=(), **env):
+    self.p = subprocess.Popen([os.environ["T_P0"], "mcp", *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **env})
     self.n = 0
     if begin: self.begin()
   def raw(self, text):
@@ -57,7 +57,8 @@ def http_ask(path, token, method, params, id=1):
   return {"status": r.status, **(json.loads(text) if text.startswith("{") else {})}
 "#;
 
-fn world(own: &str) -> TestEnvironment {
+/// A world whose agents have the client.
+pub fn world(own: &str) -> TestEnvironment {
     TestEnvironment::with(&format!("{CLIENT}\n{own}"))
 }
 
@@ -316,17 +317,17 @@ fn a_persons_assistant_starts_a_run_and_looks() {
     );
     insta::assert_snapshot!(output.shown(), @r#"
     exit 0
-    ["run_start", "run_status", "runs", "tickets", "ticket", "audit_search", "pause", "resume", "cancel"]
+    ["run_start", "run_status", "runs", "tickets", "ticket", "audit_search", "pause", "resume", "cancel", "approvals", "approve", "reject", "answer"]
     there is no run '@last' (list them with `p0 runs`)
     reading the spec [dir]/repo/no-such.md: No such file or directory (os error 2) (name a Markdown file, or - for standard input)
     nothing was done; call run_start again:
-    there is no field `text`; there are: `agents`, `base`, `budget_tokens`, `budget_usd`, `max_iterations`, `max_parallel`, `path`, `project`, `spec`, `workflow`
+    there is no field `text`; there are: `spec`, `path`, `project`, `workflow`, `agents`, `base`, `max_parallel`, `max_iterations`, `budget_usd`, `budget_tokens`
     run RUN of BLOG (A blog) is done; tickets: 0 open, 0 in progress, 1 done, 0 blocked
     1 ticket
     BLOG-1 is done: a
     run.done True 1
     run RUN is over (done); start the spec again with `p0 run`
-    there is no tool 'no_such'; there are: run_start, run_status, runs, tickets, ticket, audit_search, pause, resume, cancel
+    there is no tool 'no_such'; there are: run_start, run_status, runs, tickets, ticket, audit_search, pause, resume, cancel, approvals, approve, reject, answer
     "#);
     let (pid, _) = t.processes().into_iter().find(|(_, line)| line.contains("p0d")).expect("p0d runs");
     crate::env::signal(pid, "TERM");
@@ -360,7 +361,7 @@ fn the_main_socket_serves_persons_over_http() {
              print(http_ask(s, None, 'tools/call', {{'name': 'run_start', 'arguments': {{'spec': '# A'}}}})['result']['content'][0]['text'])\n"
         ),
     );
-    assert_eq!(output.out, "9\n1 ticket\n`project` is missing; give the absolute path of the repository\n");
+    assert_eq!(output.out, "13\n1 ticket\n`project` is missing; give the absolute path of the repository\n");
     daemon.signal("TERM");
     daemon.wait().expect(0);
 }

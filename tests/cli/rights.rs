@@ -159,6 +159,8 @@ fn an_agent_without_its_supervisor() {
          os.setsid(); os.kill(parent, 9)\n  \
          p0('cancel', '@last', '--data-dir', DIR + '/data', P0_TOKEN='', P0_ATTEMPT_MARK='')\n",
     );
+    // In its sandbox it could not.
+    t.config("[sandbox]\nmode = \"off\"\n");
     let run = t.start_run(&["--json"]);
     let output = run.wait();
     assert!(t.events("run.cancelled").is_empty(), "{output:?}");

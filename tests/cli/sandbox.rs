@@ -135,8 +135,7 @@ fn an_agent_that_tries_to_escape() {
     needs_landlock();
     let t = TestEnvironment::with(ESCAPE);
     let table = t.agent_table("t", "agent.py").replace("env = {", "env = { MY_API_KEY = \"sk-0123456789-abcdef\",");
-    let text = format!("{table}[sandbox]\nwrite = [\"{}/notes\"]\n[limits]\ngrace_ms = 200\n", t.dir.display());
-    t.put(".p0/config.toml", &text);
+    t.put(".p0/config.toml", &format!("{table}[limits]\ngrace_ms = 200\n"));
     let _foreign = std::os::unix::net::UnixListener::bind(t.dir.join("foreign.sock")).unwrap();
     let before = everything_in(&t.repo);
     let status = t.run_json(0);
@@ -255,8 +254,7 @@ fn the_network_as_configured() {
         if network.starts_with('[') && kernel.landlock < 4 {
             continue;
         }
-        let table = format!("{}[agents.t.sandbox]\nnetwork = {network}\n", t.agent_table("t", "agent.py"));
-        t.put(".p0/config.toml", &format!("{table}[sandbox]\nwrite = [\"{}/notes\"]\n", t.dir.display()));
+        t.config(&format!("[sandbox]\nnetwork = {network}\n"));
         t.spec(&format!("# Network {network}\n\nTry.\n"));
         t.run_json(0);
         assert_eq!(fs::read_to_string(t.note_path("connected")).unwrap(), expected, "{network}");
@@ -273,12 +271,7 @@ fn limits_toolchains_and_a_home_of_its_own() {
          if rnd == 1: sys.exit(1)\n",
     );
     fs::create_dir_all(t.dir.join("home/.cargo")).unwrap();
-    let text = format!(
-        "{}[roles.executor.sandbox]\nopen_files = 200\nfile_mb = 7\n[sandbox]\nwrite = [\"{}/notes\"]\n",
-        t.agent_table("t", "agent.py"),
-        t.dir.display()
-    );
-    t.put(".p0/config.toml", &text);
+    t.config("[roles.executor.sandbox]\nopen_files = 200\nfile_mb = 7\n");
     t.run_json(0);
     let seen = t.note("home");
     let home = seen[0].as_str().unwrap();

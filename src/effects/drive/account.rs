@@ -86,6 +86,7 @@ impl Account {
         self.tokens = Sum::default();
         self.cost = Sum::default();
         self.messages.clear();
+        self.turns = 0;
         self.base = Resume::default();
         self.resumed = false;
         self.session = None;
@@ -98,6 +99,11 @@ impl Account {
             self.session = Some(id.to_owned());
             self.told_session = false;
         }
+    }
+
+    /// The conversation's id, once it is known.
+    pub(super) fn session(&self) -> Option<&str> {
+        self.session.as_deref()
     }
 
     /// The model's name, when the configuration named none.
@@ -175,6 +181,16 @@ impl Account {
 
     fn spent(&self) -> f64 {
         rounded(self.carried_cost + self.cost.reported.unwrap_or_default() + self.cost.added)
+    }
+
+    /// The `usage` line in the middle of a turn: when a quarter more was used than was told. So a budget sees a long
+    /// turn grow, and what a killed attempt used is known within a quarter, in few lines.
+    pub(super) fn grown_usage_line(&mut self) -> Option<Value> {
+        let told = |key: &str| self.last_usage.as_ref().and_then(|line| line.get(key)?.as_u64()).unwrap_or_default();
+        let used = self.used();
+        let grown = |now: u64, before: u64| now > before.saturating_add(before / 4);
+        let enough = grown(used.input, told("input_tokens")) || grown(used.output, told("output_tokens"));
+        if enough { self.usage_line() } else { None }
     }
 
     /// The `usage` line, when it says something that the last one did not.
@@ -280,6 +296,18 @@ mod tests {
         assert_eq!(account.used(), tokens(35, 8, 9));
         account.add_tokens(Scope::Message, tokens(5, 1, 0), Some("c"));
         assert_eq!(account.used(), tokens(40, 9, 9));
+    }
+
+    #[test]
+    fn a_long_turn_is_told_of_as_it_grows() {
+        let mut account = Account::new(None, None);
+        let mut told = 0;
+        for _ in 0..1000 {
+            account.add_tokens(Scope::Message, tokens(1000, 10, 0), None);
+            told += u64::from(account.grown_usage_line().is_some());
+        }
+        assert!((20..40).contains(&told), "{told}");
+        assert_eq!(account.usage_line().unwrap()["input_tokens"], json!(1_000_000));
     }
 
     #[test]

@@ -95,11 +95,13 @@ impl Classes {
         self.status.as_ref()?.captures(text)?.get(1)?.as_str().parse().ok()
     }
 
-    /// The rule with a consequence (`fatal`, `give_up_after`) that a line of log fits, and its place.
-    pub(super) fn consequence(&self, line: &str) -> Option<(usize, &ErrorRule)> {
-        self.rules.iter().enumerate().find_map(|(at, (rule, regex))| {
-            let matters = rule.fatal || rule.give_up_after > 0;
-            (matters && regex.as_ref().is_some_and(|regex| regex.is_match(line))).then_some((at, rule))
+    /// The rule with a consequence (`fatal`, `give_up_after`) that a line of log fits, its place, and the words of the
+    /// line that are the error: the rule's group `words`, or all of it.
+    pub(super) fn consequence(&self, line: &str) -> Option<(usize, &ErrorRule, String)> {
+        let mut mattering = self.rules.iter().enumerate().filter(|(_, (rule, _))| rule.fatal || rule.give_up_after > 0);
+        mattering.find_map(|(at, (rule, regex))| {
+            let found = regex.as_ref()?.captures(line)?;
+            Some((at, rule, found.name("words").map_or(line, |words| words.as_str()).to_owned()))
         })
     }
 }
@@ -182,7 +184,7 @@ mod tests {
     #[test]
     fn texts_of_real_programs_are_understood() {
         use ErrorClass::*;
-        let cases: &[(&str, &str, Option<u16>, ErrorClass, Option<u64>)] = &[
+        let cases = [
             ("codex", "unexpected status 401 Unauthorized: Missing bearer authentication", None, Auth, None),
             ("codex", "exceeded retry limit, last status: 429 Too Many Requests", None, RateLimited, None),
             (
@@ -216,7 +218,7 @@ mod tests {
             ("opencode", "Service Unavailable, retry after 5 seconds", Some(503), Overloaded, None),
         ];
         for (table, text, status, class, wait) in cases {
-            assert_eq!(understood(table, text, *status), (*class, *wait), "{table}: {text}");
+            assert_eq!(understood(table, text, status), (class, wait), "{table}: {text}");
         }
     }
 

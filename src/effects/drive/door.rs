@@ -43,9 +43,9 @@ impl Door {
         Some(Door { socket: value("P0_SOCKET")?.into(), token: value("P0_TOKEN")?.clone() })
     }
 
-    /// Asks whether `tool` may be used on `target`, and waits for the answer. The engine answers no by itself when
-    /// nobody does in time.
-    pub(super) async fn ask(&self, tool: &str, target: &str, why: &str) -> Answer {
+    /// Asks whether `tool` may be used on `target`, and waits for the answer; `waiting` hears again and again that
+    /// there is none yet. The engine answers no by itself when nobody does in time.
+    pub(super) async fn ask(&self, tool: &str, target: &str, why: &str, waiting: impl Fn(&str)) -> Answer {
         let question = json!({ "type": "ask", "tool": tool, "target": target, "why": why });
         let asked = self.request(Method::POST, "/api/v1/attempt/say", Some(&question)).await;
         let id = match &asked {
@@ -64,7 +64,7 @@ impl Door {
                     let reason = approval.get("reason").and_then(Value::as_str).unwrap_or_default();
                     match approval.get("state").and_then(Value::as_str) {
                         Some("allowed") => return Answer { allowed: true, why: said("allowed", id, reason) },
-                        Some("open") => {}
+                        Some("open") => waiting(id),
                         _ => return Answer::no(said("denied", id, reason)),
                     }
                 }

@@ -28,8 +28,8 @@ impl Log {
         if self.tail.len() > TAIL {
             self.tail.pop_front();
         }
-        let Some((at, rule)) = classes.consequence(line) else { return };
-        let complaint = Complaint { class: Some(rule.class), ..Complaint::words(line) };
+        let Some((at, rule, words)) = classes.consequence(line) else { return };
+        let complaint = Complaint { class: Some(rule.class), ..Complaint::words(words) };
         if rule.fatal {
             self.complaint = Some(complaint);
             return;

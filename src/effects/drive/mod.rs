@@ -27,6 +27,7 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `file` | the drive file: [`Drive`] |
+//! | `places` | where conversations took place |
 //! | `plan` | the table filled in: arguments, variables, files |
 //! | `run` | from start to end, the exit code |
 //! | `child` | the program: its group, its lines, its end |
@@ -47,6 +48,7 @@ mod door;
 mod file;
 mod log;
 mod out;
+mod places;
 mod plan;
 mod rules;
 mod run;

@@ -80,8 +80,7 @@ mod tests {
     fn written(write: impl FnOnce(&mut Out)) -> Vec<u8> {
         let sink = Sink::default();
         write(&mut Out::new(Box::new(sink.clone())));
-        let bytes = sink.0.lock().unwrap().clone();
-        bytes
+        Arc::into_inner(sink.0).unwrap().into_inner().unwrap()
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::model::{
     Time,
-    adapter::{Adapter, DeniedAt, ErrorAt, Rule, Usage, at},
+    adapter::{Adapter, DeniedAt, ErrorAt, Rule, UsageAt, at},
     protocol::Message,
 };
 use regex_lite::Regex;
@@ -150,6 +150,7 @@ fn apply(rule: &Rule, event: &Value, heard: &mut Heard, effect: &mut Effect, now
     }
     if let Some(usage) = &rule.usage {
         count(usage, event, &mut heard.account);
+        effect.lines.extend(heard.account.grown_usage_line());
         effect.progress = true;
     }
     if let Some(place) = &rule.notice {
@@ -197,7 +198,7 @@ fn words_at(event: &Value, path: &str) -> Option<String> {
 }
 
 /// Reads the numbers that `usage` names into the account.
-pub(super) fn count(usage: &Usage, event: &Value, account: &mut Account) {
+pub(super) fn count(usage: &UsageAt, event: &Value, account: &mut Account) {
     let sum = |paths: &[String]| paths.iter().filter_map(|path| whole(at(event, path)?)).reduce(u64::saturating_add);
     let (input, output, cached) = (sum(&usage.input), sum(&usage.output), sum(&usage.cached));
     if input.is_some() || output.is_some() {

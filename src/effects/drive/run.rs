@@ -6,6 +6,7 @@ use super::{
     door::Door,
     file::{Drive, Resume},
     out::{Out, note},
+    places,
     plan::{Plan, own_variables},
     rules::{Heard, Rules},
     stream::{End, Stream},
@@ -136,7 +137,11 @@ impl<'a> Attempt<'a> {
     }
 
     async fn run(mut self) -> i32 {
-        let resume = self.drive.session.as_ref().filter(|_| self.drive.adapter.resumes);
+        let mut resume = self.drive.session.as_ref().filter(|_| self.drive.adapter.resumes);
+        if resume.is_some_and(|resume| !places::is_here(self.drive, resume)) {
+            note("the conversation took place in another worktree; a new one begins");
+            resume = None;
+        }
         if resume.is_none() {
             self.heard.account.begin_anew();
         }
@@ -233,6 +238,9 @@ impl<'a> Attempt<'a> {
         }
         if let Some(line) = self.heard.account.usage_line() {
             self.out.say(&line);
+        }
+        if let Some(session) = self.heard.account.session() {
+            places::remember(self.drive, session);
         }
         if let Some(line) = self.heard.account.session_line(true) {
             self.out.say(&line);

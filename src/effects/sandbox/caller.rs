@@ -62,11 +62,19 @@ fn absolute(pid: u32, dir: Option<i32>, words: &[u8]) -> Option<PathBuf> {
     Some(if words.as_os_str().is_empty() { from } else { from.join(words) })
 }
 
-/// `/proc/self` is the caller, not the reader.
+/// What is the caller's own by its name, and would be the reader's.
 fn own_proc(pid: u32, path: &Path) -> PathBuf {
-    for name in ["/proc/self", "/proc/thread-self"] {
+    const OWN: &[(&str, &str)] = &[
+        ("/proc/self", ""),
+        ("/proc/thread-self", ""),
+        ("/dev/fd", "fd"),
+        ("/dev/stdin", "fd/0"),
+        ("/dev/stdout", "fd/1"),
+        ("/dev/stderr", "fd/2"),
+    ];
+    for (name, own) in OWN {
         if let Ok(rest) = path.strip_prefix(name) {
-            return PathBuf::from(format!("/proc/{pid}")).join(rest);
+            return PathBuf::from(format!("/proc/{pid}")).join(own).join(rest);
         }
     }
     path.to_path_buf()
@@ -122,13 +130,14 @@ pub(super) fn pin(path: &Path, follow: bool) -> Option<OwnedFd> {
     rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC | links, Mode::empty()).ok()
 }
 
-/// Where a pinned file really is.
+/// Where a pinned file really is; `None` = nowhere, as pipes and sockets are.
 pub(super) fn whereabouts(file: &OwnedFd) -> Option<PathBuf> {
     use std::os::fd::AsRawFd;
     let found = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
     // A file that was removed meanwhile: the name it had.
     let bytes = found.as_os_str().as_bytes();
-    Some(bytes.strip_suffix(b" (deleted)").map_or(found.clone(), |name| PathBuf::from(OsStr::from_bytes(name))))
+    let name = bytes.strip_suffix(b" (deleted)").unwrap_or(bytes);
+    bytes.starts_with(b"/").then(|| PathBuf::from(OsStr::from_bytes(name)))
 }
 
 /// The real path of what a path leads to, or would once it is made.
@@ -211,6 +220,9 @@ mod tests {
         assert_eq!(real(&root.join("link"), false).unwrap(), root.join("link"));
         assert_eq!(real(&root.join("link/../secret/new"), true).unwrap(), root.join("secret/new"));
         assert_eq!(plain(Path::new("/a/./b/../c")), Path::new("/a/c"));
+        assert_eq!(own_proc(7, Path::new("/proc/self/environ")), Path::new("/proc/7/environ"));
+        assert_eq!(own_proc(7, Path::new("/dev/fd/3")), Path::new("/proc/7/fd/3"));
+        assert_eq!(own_proc(7, Path::new("/dev/null")), Path::new("/dev/null"));
     }
 
     #[test]

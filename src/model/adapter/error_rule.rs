@@ -47,8 +47,8 @@ pub struct ErrorRule {
     #[serde(default)]
     pub status: Vec<u16>,
     /// A regular expression over the words. Its named groups say when it may be tried again: `d`, `h`, `m`, `s`, `ms`
-    /// (from now, added up), `epoch` (seconds since 1970) or `clock` (`3pm`, `15:20`; local time). `status` is the
-    /// HTTP status.
+    /// (from now, added up), `epoch` (seconds since 1970) or `clock` (`3pm`, `15:20`; local time). With
+    /// `fatal` and `give_up_after`, the group `words` is what is told of a line of log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Whether the words on stderr (dialect `text`: also on stdout) are a failure even when the program ends with 0.

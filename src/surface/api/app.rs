@@ -1,5 +1,5 @@
 //! What every route holds, and the table of routes.
-use super::{claims, edit, events, health, log, peer, reply::Failure, runs, start, tickets};
+use super::{approvals, claims, edit, events, health, log, peer, reply::Failure, runs, start, tickets};
 use crate::{
     effects::clock,
     engine::handle::Handle,
@@ -105,6 +105,10 @@ pub(crate) fn routes(app: App) -> Router {
         .route("/tickets/{ticket}/claim", post(claims::claim))
         .route("/tickets/{ticket}/heartbeat", post(claims::heartbeat))
         .route("/tickets/{ticket}/release", post(claims::release))
+        .route("/tickets/{ticket}/answer", post(approvals::answer_ticket))
+        .route("/approvals", get(approvals::list))
+        .route("/approvals/{approval}/approve", post(approvals::approve))
+        .route("/approvals/{approval}/reject", post(approvals::reject))
         .route("/claims", post(claims::claim_next))
         .route("/ready", get(tickets::ready))
         .route("/events", get(events::events))

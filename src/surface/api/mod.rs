@@ -11,12 +11,14 @@
 //! | `runs` | runs: list, status, steering, replay, graph |
 //! | `tickets`, `edit` | work items: looking; making and changing |
 //! | `claims` | leases for workers outside any run |
+//! | `approvals` | what waits for a person |
 //! | `events` | the log as a stream: server-sent events or lines |
 //! | `log` | what an attempt's program prints |
 //! | `health` | signs of life and metrics |
 //! | `peer` | refusing attempts on the main socket |
 //! | `reply` | bodies in, documents and problems out |
 pub(crate) mod app;
+pub(crate) mod approvals;
 pub(crate) mod claims;
 pub(crate) mod edit;
 pub(crate) mod events;

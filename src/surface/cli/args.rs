@@ -1,7 +1,7 @@
 //! The words of the command line, and which command they lead to.
 use super::{
-    audit, completions, context::Context, demo, doctor, fixture, graph, init, logs, mcp, ready, replay, run, runs,
-    schemas, status, steer, ticket, tickets, ui,
+    approvals, audit, completions, context::Context, demo, doctor, fixture, graph, init, logs, mcp, ready, replay, run,
+    runs, schemas, status, steer, ticket, tickets, ui,
 };
 use crate::surface::error::Problem;
 use clap::{Parser, Subcommand};
@@ -48,6 +48,12 @@ enum Command {
     Resume(steer::Args),
     /// End a run; unlanded work is kept under refs/p0/parked/
     Cancel(steer::Args),
+    Approvals(approvals::ListArgs),
+    /// Allow what an attempt asks for
+    Approve(approvals::Args),
+    /// Deny what an attempt asks for
+    Reject(approvals::Args),
+    Answer(approvals::AnswerArgs),
     Replay(replay::Args),
     #[command(subcommand)]
     Audit(audit::Command),
@@ -99,6 +105,10 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Pause(args) => steer::run(&args, context, "pause").await,
         Command::Resume(args) => steer::run(&args, context, "resume").await,
         Command::Cancel(args) => steer::run(&args, context, "cancel").await,
+        Command::Approvals(args) => approvals::list(&args, context).await,
+        Command::Approve(args) => approvals::decide(&args, context, "approve").await,
+        Command::Reject(args) => approvals::decide(&args, context, "reject").await,
+        Command::Answer(args) => approvals::answer(args, context).await,
         Command::Replay(args) => replay::run(&args, context).await,
         Command::Audit(command) => audit::run(command, context).await,
         Command::Graph(args) => graph::run(&args, context).await,
@@ -144,6 +154,11 @@ mod tests {
             "p0 graph ralph --format mermaid",
             "p0 --data-dir d status --json",
             "p0 cancel @last",
+            "p0 approvals --run @last --all --json",
+            "p0 approve BLOG-A1 --reason r",
+            "p0 reject BLOG-A1",
+            "p0 answer BLOG-1 some words",
+            "p0 mcp --permissions ask",
         ];
         for line in lines {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{line}: {e}"));

@@ -2,6 +2,7 @@
 //!
 //! A command resolves what it was given, makes requests through `surface::client`, and prints documents. It knows no
 //! rule and holds no state. `ui` alone prints; `context` knows where the engine and the repository are.
+mod approvals;
 mod args;
 mod audit;
 mod completions;
@@ -28,6 +29,7 @@ mod ticket;
 mod tickets;
 pub(crate) mod ui;
 
+pub(crate) use approvals::{Answered, give as give_answer};
 pub use args::main;
 pub(crate) use detach::hand_over;
 pub(crate) use run::{check as check_run, read_spec};

@@ -208,16 +208,16 @@ mod tests {
         ];
         let text: Vec<String> = wrong.into_iter().map(Result::unwrap_err).collect();
         insta::assert_snapshot!(text.join("\n"), @r#"
-        there is no field `titel`; there are: `body`, `closes`, `contract`, `depends_on`, `files`, `id`, `key`, `kind`, `priority`, `title`
+        there is no field `titel`; there are: `key`, `id`, `title`, `body`, `kind`, `priority`, `files`, `depends_on`, `contract`, `closes`
         `title` must be a text, not 3
         `priority` must be one of high, medium, low, not "urgent"
         there is no field `files.creates`; there are: `create`, `modify`
         `files` must be an object with create, modify, not ["a"]
-        `contract.acceptance_criteria[0]` must be a text or an object with command, text, not 3
+        `contract.acceptance_criteria[0]` must be a text or an object with text, command, not 3
         `text` is missing; give a text (What it says)
         `items[0].text` is missing; give a text (What is to be done)
-        `gaps` must be a list of texts, not 3
         `met` must be true or false, not "maybe"
+        `gaps` must be a list of texts, not 3
         "#);
     }
 }

@@ -30,7 +30,8 @@ pub(super) fn of_message(word: &str) -> Form {
     let mut form = forms.next().and_then(Value::as_object).cloned().unwrap_or_default();
     form.remove("description");
     if let Some(Value::Object(properties)) = form.get_mut("properties") {
-        properties.remove("type");
+        // `remove` may put the last one in its place: the fields stay in the order in which the type declares them.
+        properties.retain(|name, _| name != "type");
     }
     if let Some(Value::Array(required)) = form.get_mut("required") {
         required.retain(|name| name != "type");

@@ -9,7 +9,7 @@
 //! | `attempt`, `tools` | what an attempt may use: the table, and what a call does |
 //! | `memory` | the search in what the milestone has learned and written down |
 //! | `permission` | the answer to a client that asks before it uses a tool of its own |
-//! | `person`, `wishes` | what a person's assistant may use, in the words of the command line |
+//! | `person`, `words`, `wishes` | what a person's assistant may use, in the words of the command line |
 //! | `form`, `check` | the arguments' schemas, made from the types, and what is wrong with arguments in sentences |
 //! | `server` | the protocol, over any transport; `stdio` and `http` are the two there are |
 mod answer;
@@ -24,6 +24,7 @@ mod server;
 mod stdio;
 mod tools;
 mod wishes;
+mod words;
 
 pub(crate) use attempt::AttemptDesk;
 pub(crate) use http::service;

@@ -4,8 +4,13 @@
 //! them is put on record. The client waits for JSON of its own kind and understands no other failure than "deny".
 use super::{answer::Answer, attempt::AttemptDesk};
 use crate::{
-    model::permission::{self, Grounds, Permissions, Request, Verdict},
+    model::{
+        permission::{self, Grounds, Permissions, Request, Verdict},
+        protocol::Message,
+        reply::Reply,
+    },
     surface::{client::quoted, error::Problem},
+    views::approvals::ApprovalDoc,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -39,14 +44,6 @@ pub(crate) struct Policy {
     pub(crate) permissions: Permissions,
 }
 
-/// What became of an approval.
-#[derive(Debug, Deserialize)]
-struct Approval {
-    state: String,
-    #[serde(default)]
-    reason: Option<String>,
-}
-
 /// Answers a request. It always answers: a client without an answer stands still.
 pub(super) async fn answer(desk: &AttemptDesk, arguments: Map<String, Value>) -> Answer {
     let asked: Asked = match serde_json::from_value(arguments.into()) {
@@ -64,9 +61,8 @@ pub(super) async fn answer(desk: &AttemptDesk, arguments: Map<String, Value>) ->
             Err(problem) => (false, format!("nobody could be asked: {}", Answer::from(problem).text)),
         },
     };
-    let record =
-        json!({"type": "permission", "tool": asked.tool_name, "target": target, "allowed": allowed, "why": why});
-    if let Err(problem) = desk.post::<Value>(&record).await {
+    let record = Message::Permission { tool: asked.tool_name.clone(), target, allowed, why: why.clone() };
+    if let Err(problem) = desk.post::<Reply>(&record).await {
         tracing::warn!("a permission could not be put on record: {problem}");
     }
     if allowed {
@@ -81,14 +77,16 @@ fn deny(why: &str) -> Answer {
 
 /// Asks a person and waits; whether it was allowed, and why.
 async fn ask(desk: &AttemptDesk, tool: &str, target: &str) -> Result<(bool, String), Problem> {
-    let asked = json!({"type": "ask", "tool": tool, "target": target, "why": "the policy leaves it to a person"});
-    let reply: Value = desk.post(&asked).await?;
-    let Some(id) = reply.get("id").and_then(Value::as_str) else {
-        return Ok((false, "there is nobody to ask in this run".into()));
+    let why = "no rule decides it, and permissions are \"ask\"".to_owned();
+    let asked = Message::Ask { tool: tool.to_owned(), target: target.to_owned(), why };
+    let id = match desk.post(&asked).await? {
+        Reply::Asked { approval } => approval,
+        Reply::Refused { why } => return Ok((false, why)),
+        _ => return Ok((false, "there is nobody to ask: this attempt is over".into())),
     };
-    let path = format!("/api/v1/attempt/approvals/{}?wait_s={LOOK_S}", quoted(id));
+    let path = format!("/api/v1/attempt/approvals/{}?wait_s={LOOK_S}", quoted(&id.0));
     loop {
-        let approval: Approval = desk.get(&path).await?;
+        let approval: ApprovalDoc = desk.get(&path).await?;
         let reason = approval.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         match approval.state.as_str() {
             "open" => {}

@@ -2,22 +2,24 @@
 use super::{
     answer::Answer,
     check::check,
-    form::{self, Form},
-    wishes::{Audit, Naming, OneRun, OneTicket, RunWish, Steering, Tickets},
+    wishes::{Approvals, Audit, Deciding, OneRun, OneTicket, RunWish, Saying, Steering, Tickets},
+    words::{self, Does},
 };
 use crate::{
     model::{config::Overrides, record::Record},
     surface::{
         api::{
+            approvals::Reason,
             runs::{Row, Steer},
             start::{Begun, How, Wanted},
         },
-        cli,
+        cli::{self, Answered},
         client::{Client, query, quoted},
         error::{Kind, Problem},
         session::{Purpose, Session},
     },
     views::{
+        approvals::ApprovalDoc,
         status::RunStatus,
         tickets::{TicketDoc, TicketFull},
         timeline::{audit_line, one_line},
@@ -29,112 +31,6 @@ use std::{collections::VecDeque, path::PathBuf};
 
 /// Events shown when nobody says how many, and at the most.
 const EVENTS: (usize, usize) = (50, 1000);
-
-/// A tool of a person's assistant.
-pub(super) struct Tool {
-    /// Its name.
-    pub(super) name: &'static str,
-    /// What it does, when to use it, what happens then.
-    pub(super) about: &'static str,
-    /// Whether it only looks.
-    pub(super) only_looks: bool,
-    /// Whether what it does cannot be taken back.
-    pub(super) destroys: bool,
-    /// The form of its arguments.
-    pub(super) form: fn() -> Form,
-    does: Does,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Does {
-    Start,
-    Status,
-    Runs,
-    Tickets,
-    Ticket,
-    Events,
-    Steer(&'static str),
-}
-
-/// Every tool.
-pub(super) const TOOLS: &[Tool] = &[
-    Tool {
-        name: "run_start",
-        about: "Start a run of a spec, as `p0 run --detach` does: agents work in the background until it is done or \
-                stuck. Give the spec's text, or the path of a Markdown file. The same spec again goes on with its \
-                unfinished run. Then look with run_status now and then; a run takes minutes to hours.",
-        only_looks: false,
-        destroys: false,
-        form: form::of::<RunWish>,
-        does: Does::Start,
-    },
-    Tool {
-        name: "run_status",
-        about: "How a run stands, as `p0 status`: state, tickets, usage, and why what waits is waiting.",
-        only_looks: true,
-        destroys: false,
-        form: form::of::<OneRun>,
-        does: Does::Status,
-    },
-    Tool {
-        name: "runs",
-        about: "List all runs, the oldest first, as `p0 runs`.",
-        only_looks: true,
-        destroys: false,
-        form: form::of::<Naming>,
-        does: Does::Runs,
-    },
-    Tool {
-        name: "tickets",
-        about: "List the work items of a run's milestone, as `p0 tickets`.",
-        only_looks: true,
-        destroys: false,
-        form: form::of::<Tickets>,
-        does: Does::Tickets,
-    },
-    Tool {
-        name: "ticket",
-        about: "Show one work item with everything about it, as `p0 ticket show`: text, files, attempts, comments, why \
-                it waits or is blocked.",
-        only_looks: true,
-        destroys: false,
-        form: form::of::<OneTicket>,
-        does: Does::Ticket,
-    },
-    Tool {
-        name: "audit_search",
-        about: "Search the log of everything that happened, as `p0 audit log`: the newest events that fit all filters, \
-                in the order of time.",
-        only_looks: true,
-        destroys: false,
-        form: form::of::<Audit>,
-        does: Does::Events,
-    },
-    Tool {
-        name: "pause",
-        about: "Start nothing new in a run; what is at work goes on. `resume` lets it go on.",
-        only_looks: false,
-        destroys: false,
-        form: form::of::<Steering>,
-        does: Does::Steer("pause"),
-    },
-    Tool {
-        name: "resume",
-        about: "Let a paused run go on.",
-        only_looks: false,
-        destroys: false,
-        form: form::of::<Steering>,
-        does: Does::Steer("resume"),
-    },
-    Tool {
-        name: "cancel",
-        about: "End a run for good; what has landed stays, unlanded work is kept aside. Ask the person first.",
-        only_looks: false,
-        destroys: true,
-        form: form::of::<Steering>,
-        does: Does::Steer("cancel"),
-    },
-];
 
 /// How a desk comes to an engine.
 enum Way {
@@ -164,8 +60,8 @@ impl PersonDesk {
 
     /// Answers a call.
     pub(super) async fn call(&self, name: &str, arguments: Map<String, Value>) -> Answer {
-        let Some(tool) = TOOLS.iter().find(|tool| tool.name == name) else {
-            let names = TOOLS.iter().map(|t| t.name).collect::<Vec<_>>().join(", ");
+        let Some(tool) = words::TOOLS.iter().find(|tool| tool.name == name) else {
+            let names = words::TOOLS.iter().map(|t| t.name).collect::<Vec<_>>().join(", ");
             return Answer::failed(format!("there is no tool '{name}'; there are: {names}"));
         };
         let arguments = match check(&(tool.form)(), arguments) {
@@ -202,12 +98,40 @@ impl PersonDesk {
                 Ok(shown(format!("{} is {}: {}", row.id, row.status, one_line(&row.title)), &ticket))
             }
             Does::Events => self.events(read(arguments)?).await,
+            Does::Approvals => self.approvals(read(arguments)?).await,
+            Does::Decide(verb) => self.decide(verb, read(arguments)?).await,
+            Does::Answer => self.give(read(arguments)?).await,
             Does::Steer(verb) => {
                 let wish: Steering = read(arguments)?;
                 let path = run_path(wish.run.as_deref(), &format!("/{verb}"));
                 let steer = Steer { why: wish.reason };
                 let status: RunStatus = self.ask(|client| async move { client.post(&path, &steer).await }).await?;
                 Ok(shown(status_text(&status), &status))
+            }
+        }
+    }
+
+    async fn approvals(&self, wish: Approvals) -> Result<Answer, Problem> {
+        let all = wish.all.then_some("true");
+        let path = format!("/api/v1/approvals{}", query([("run", wish.run.as_deref()), ("all", all)]));
+        let rows: Vec<ApprovalDoc> = self.ask(|client| async move { client.get(&path).await }).await?;
+        Ok(shown(counted(rows.len(), "approval"), &json!({ "approvals": rows })))
+    }
+
+    async fn decide(&self, verb: &str, wish: Deciding) -> Result<Answer, Problem> {
+        let path = format!("/api/v1/approvals/{}/{verb}", quoted(&wish.id));
+        let reason = Reason { why: wish.reason };
+        let doc: ApprovalDoc = self.ask(|client| async move { client.post(&path, &reason).await }).await?;
+        Ok(shown(format!("{} is {}", doc.id, doc.state), &doc))
+    }
+
+    async fn give(&self, wish: Saying) -> Result<Answer, Problem> {
+        let given = self.ask(|client| async move { cli::give_answer(&client, &wish.id, &wish.text).await }).await?;
+        match given {
+            Answered::Approval(doc) => Ok(shown(format!("{} is {}", doc.id, doc.state), &doc)),
+            Answered::Ticket(ticket) => {
+                let row = &ticket.row;
+                Ok(shown(format!("{} is {}; the next round has the answer", row.id, row.status), &ticket))
             }
         }
     }

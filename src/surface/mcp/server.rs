@@ -1,10 +1,5 @@
 //! The protocol over a desk of tools.
-use super::{
-    answer::Answer,
-    attempt::AttemptDesk,
-    person::{self, PersonDesk},
-    tools::Tool,
-};
+use super::{answer::Answer, attempt::AttemptDesk, person::PersonDesk, tools::Tool, words};
 use crate::surface::error::Problem;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -29,7 +24,7 @@ impl Desk {
     async fn list(&self) -> Result<Vec<Listed>, Problem> {
         match self {
             Desk::Attempt(desk) => Ok(desk.tools().await?.into_iter().map(listed).collect()),
-            Desk::Person(_) => Ok(person::TOOLS.iter().map(listed_for_persons).collect()),
+            Desk::Person(_) => Ok(words::TOOLS.iter().map(listed_for_persons).collect()),
         }
     }
 
@@ -61,7 +56,7 @@ fn listed(tool: &'static Tool) -> Listed {
     Listed::new(tool.name, tool.about, tool.form()).with_annotations(hints)
 }
 
-fn listed_for_persons(tool: &'static person::Tool) -> Listed {
+fn listed_for_persons(tool: &'static words::Tool) -> Listed {
     let hints = ToolAnnotations::new().read_only(tool.only_looks).destructive(tool.destroys).open_world(false);
     Listed::new(tool.name, tool.about, (tool.form)()).with_annotations(hints)
 }

@@ -87,3 +87,32 @@ pub(super) struct Steering {
     /// Why, for the log.
     pub(super) reason: Option<String>,
 }
+
+/// Which questions.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct Approvals {
+    /// Those of this run.
+    pub(super) run: Option<String>,
+    /// Those that are answered as well.
+    pub(super) all: bool,
+}
+
+/// A question that is decided.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct Deciding {
+    /// Its id, such as BLOG-A1.
+    pub(super) id: String,
+    /// Why, for the agent and the log.
+    #[serde(default)]
+    pub(super) reason: Option<String>,
+}
+
+/// An answer in words.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct Saying {
+    /// The ticket's id, such as BLOG-2, or that of an approval, such as BLOG-A1.
+    pub(super) id: String,
+    /// The answer.
+    pub(super) text: String,
+}

@@ -58,14 +58,10 @@ impl Inner {
                     self.heard.add_words(text, true);
                 }
             }
-            Some("tool_call") => {
-                if self.ear.remember(update) {
-                    self.heard.tool_called();
-                }
-            }
-            Some("tool_call_update") => {
-                // A call may be told of by its updates alone.
-                if self.ear.remember(update) {
+            // A call may be told of by its updates alone.
+            Some("tool_call" | "tool_call_update") => {
+                let is_new = self.ear.remember(update);
+                if is_new {
                     self.heard.tool_called();
                 }
             }

@@ -5,7 +5,7 @@ use agent_client_protocol::v1::schema::{
     RequestPermissionOutcome, RequestPermissionResponse, SelectedPermissionOutcome,
 };
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Bytes of a target that are recorded.
 const LONGEST_TARGET: usize = 500;
@@ -16,16 +16,21 @@ const PATH_KEYS: &[&str] =
 /// Answers one request.
 pub(super) async fn answer(shared: &Shared, params: &Value) -> RequestPermissionResponse {
     let call = shared.inner().ear.known(params.get("toolCall").unwrap_or(&Value::Null));
-    let request = request(&call);
+    let mut request = request(&call);
     let target = target(&call, &request);
     let drive = &shared.drive;
     let grounds = Grounds { worktree: drive.worktree.clone(), home: drive.home.clone(), temp: drive.temp.clone() };
+    for path in &mut request.paths {
+        *path = as_given(path, &grounds);
+    }
     let (mut allowed, mut why) = match decide(&request, &grounds, drive.permissions) {
         Verdict::Allow(why) => (true, why.to_owned()),
         Verdict::Deny(why) => (false, why),
         Verdict::Ask => match &shared.door {
             Some(door) => {
-                let answer = door.ask(&request.tool, &target, "the agent asks for permission").await;
+                // An agent that waits for a person is not idle: a line of log says so.
+                let waiting = |id: &str| shared.inner().out.native_text(&format!("waiting for the answer to {id}"));
+                let answer = door.ask(&request.tool, &target, "the agent asks for permission", waiting).await;
                 (answer.allowed, answer.why)
             }
             None => (false, "nobody could be asked: the attempt has no door".to_owned()),
@@ -51,6 +56,16 @@ pub(super) async fn answer(shared: &Shared, params: &Value) -> RequestPermission
     })
 }
 
+/// A path in one of the attempt's folders as the engine names the folder: programs name it as the kernel does, links
+/// resolved.
+fn as_given(path: &Path, grounds: &Grounds) -> PathBuf {
+    let in_ground = |ground: &PathBuf| {
+        let rest = path.strip_prefix(ground.canonicalize().ok()?).ok()?;
+        Some(ground.join(rest))
+    };
+    [&grounds.worktree, &grounds.home, &grounds.temp].into_iter().find_map(in_ground).unwrap_or_else(|| path.to_owned())
+}
+
 fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     value.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
@@ -69,8 +84,10 @@ fn request(call: &Value) -> Request {
     }
     paths.sort();
     paths.dedup();
-    let tool = text(call, "/_meta/claudeCode/toolName").or_else(|| text(call, "/title"));
-    let tool = tool.or(kind.as_deref()).unwrap_or("unknown").chars().take(200).collect();
+    // A title may be the command or the path itself, which is the target already.
+    let title = text(call, "/title").filter(|title| !title.contains(['/', ' ']) || kind.is_none());
+    let tool = text(call, "/_meta/claudeCode/toolName").or(title).or(kind.as_deref()).or_else(|| text(call, "/title"));
+    let tool = tool.unwrap_or("unknown").chars().take(200).collect();
     Request { tool, own_tool: is_own(call, kind.as_deref()), kind, paths }
 }
 
@@ -126,6 +143,19 @@ mod tests {
         let found = request(&call);
         assert_eq!(found.paths, ["/a", "/b", "/c", "/d"].map(PathBuf::from));
         assert!(!found.own_tool);
+    }
+
+    #[test]
+    fn a_folder_reached_through_a_link_is_the_same_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let grounds = Grounds { worktree: link.clone(), home: "/nowhere/h".into(), temp: "/nowhere/t".into() };
+        let real = real.canonicalize().unwrap();
+        assert_eq!(as_given(&real.join("a/b"), &grounds), link.join("a/b"));
+        assert_eq!(as_given(Path::new("/etc/x"), &grounds), Path::new("/etc/x"));
+        assert_eq!(as_given(Path::new("a"), &grounds), Path::new("a"));
     }
 
     #[test]

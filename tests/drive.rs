@@ -1,0 +1,416 @@
+//! The driver as a process, with stand-ins for the agents' programs: what it says for what they say. The fixtures in
+//! `tests/adapters` are recordings of the real programs, shortened, and made by hand where a real one cannot be made to
+//! do it.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may stop at the first surprise")]
+
+use p0::{
+    effects::drive::{Drive, Resume},
+    model::{adapter::Adapter, permission::Permissions},
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    process::{Child, ChildStderr, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+fn adapters() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/adapters")
+}
+
+/// An attempt's folders and its drive file.
+struct Scene {
+    dir: tempfile::TempDir,
+    drive: Drive,
+    socket: String,
+}
+
+/// What the driver did.
+struct Played {
+    code: Option<i32>,
+    /// Its protocol lines.
+    said: Vec<String>,
+    /// What it logged of the program.
+    native: Vec<Value>,
+    stderr: String,
+    took: Duration,
+}
+
+impl Scene {
+    fn new(table: &str, script: &str, case: &str) -> Scene {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir(&path).unwrap();
+            path
+        };
+        let script = adapters().join(script).display().to_string();
+        let drive = Drive {
+            adapter: Adapter::builtin(table).unwrap(),
+            program: vec!["python3".into(), script, case.to_owned()],
+            model: None,
+            system: None,
+            session: None,
+            worktree: at("tree"),
+            home: at("home"),
+            temp: at("temp"),
+            p0: "/opt/p0".into(),
+            permissions: Permissions::Allow,
+            extra_args: Vec::new(),
+        };
+        Scene { dir, drive, socket: String::new() }
+    }
+
+    /// The table `table` and the fixture `table-case.jsonl`.
+    fn lines(table: &str, case: &str) -> Scene {
+        let mut scene =
+            Scene::new(table, "fake.py", &adapters().join(format!("{table}-{case}.jsonl")).display().to_string());
+        if case == "resumed" || case == "lost" {
+            scene.resume();
+        }
+        scene
+    }
+
+    fn acp(case: &str) -> Scene {
+        let mut scene = Scene::new("acp", "fake_acp.py", case);
+        scene.drive.adapter.acp.eof_ms = 1_000;
+        scene
+    }
+
+    fn resume(&mut self) {
+        self.drive.session = Some(Resume {
+            session: "S-OLD".into(),
+            input_tokens: 4936,
+            output_tokens: 224,
+            cached_tokens: 800,
+            cost_usd: 0.0244,
+        });
+    }
+
+    fn start(&self) -> Child {
+        let file = self.dir.path().join("drive.json");
+        fs::write(&file, serde_json::to_vec(&self.drive).unwrap()).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_p0"))
+            .arg("__drive")
+            .arg(&file)
+            .env("P0_WORKTREE", &self.drive.worktree)
+            .env("P0_SOCKET", &self.socket)
+            .env("P0_TOKEN", "secret")
+            .env("VERSION", env!("CARGO_PKG_VERSION"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(INPUT.as_bytes()).unwrap();
+        child
+    }
+
+    fn play(&self) -> Played {
+        self.end(self.start(), Instant::now(), String::new())
+    }
+
+    /// Plays until the program says that it hangs, ends the driver with TERM, and waits.
+    fn play_until_term(&self) -> Played {
+        let mut child = self.start();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut heard = String::new();
+        while !heard.contains("hanging") {
+            assert!(stderr.read_line(&mut heard).unwrap() > 0, "it ended early: {heard}");
+        }
+        let since = Instant::now();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        stderr.read_to_string(&mut heard).unwrap();
+        self.end(child, since, heard)
+    }
+
+    fn end(&self, mut child: Child, since: Instant, mut stderr: String) -> Played {
+        let reader = child.stderr.take().map(|mut pipe: ChildStderr| {
+            std::thread::spawn(move || {
+                let mut text = String::new();
+                pipe.read_to_string(&mut text).map(|_| text)
+            })
+        });
+        let mut stdout = Vec::new();
+        child.stdout.take().unwrap().read_to_end(&mut stdout).unwrap();
+        let code = child.wait().unwrap().code();
+        stderr.push_str(&reader.map(|reader| reader.join().unwrap().unwrap()).unwrap_or_default());
+        let took = since.elapsed();
+        let (mut said, mut native) = (Vec::new(), Vec::new());
+        let root = self.dir.path().display().to_string();
+        for line in String::from_utf8(stdout).unwrap().lines() {
+            let value: Value = serde_json::from_str(line).unwrap();
+            match value.get("native") {
+                Some(heard) => native.push(heard.clone()),
+                None => said.push(line.replace(&root, "/w")),
+            }
+        }
+        Played { code, said, native, stderr: stderr.replace(&root, "/w"), took }
+    }
+}
+
+impl Played {
+    fn shown(&self, what: &str) -> String {
+        format!("# {what}\n{}\nexit {:?}\n", self.said.join("\n"), self.code)
+    }
+
+    fn of_type(&self, word: &str) -> Vec<Value> {
+        let lines = self.said.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["type"] == word).collect()
+    }
+}
+
+const INPUT: &str = r#"{"protocol":1,"role":"executor","run":"R","iteration":1,"attempt":"A","round":1,"prompt":"Do it.",
+    "milestone":{"id":"M","title":"t","body":"b"},"ticket":null,"tickets":[],"backlog":[],"verdict":null,
+    "learnings":[],"feedback":[],"files":{"create":[],"modify":[]}}"#;
+
+fn played(table: &str, cases: &[&str]) -> String {
+    let play = |case: &&str| Scene::lines(table, case).play().shown(&format!("{table}: {case}"));
+    cases.iter().map(play).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn codex() {
+    let cases =
+        ["success", "resumed", "lost", "401", "429", "500", "400", "context", "quota", "garbage", "silent", "crash"];
+    insta::assert_snapshot!(played("codex", &cases));
+}
+
+#[test]
+fn claude() {
+    let cases = ["success", "resumed", "lost", "401", "429", "500", "400", "context", "limit", "interrupted", "denied"];
+    insta::assert_snapshot!(played("claude", &cases));
+}
+
+#[test]
+fn opencode() {
+    insta::assert_snapshot!(played("opencode", &["success", "401", "400", "429", "500", "rejected", "huge"]));
+}
+
+#[test]
+fn gemini() {
+    insta::assert_snapshot!(played("gemini", &["success", "401", "429", "500", "400", "untrusted"]));
+}
+
+#[test]
+fn qwen() {
+    insta::assert_snapshot!(played("qwen", &["success", "resumed", "401", "400"]));
+}
+
+#[test]
+fn aider() {
+    insta::assert_snapshot!(played("aider", &["success", "401", "500"]));
+}
+
+#[test]
+fn term_in_the_middle_tells_what_is_known_and_leaves_nobody() {
+    for table in ["codex", "claude", "gemini"] {
+        let played = Scene::lines(table, "term").play_until_term();
+        assert_eq!(played.code, Some(143), "{table}");
+        assert_eq!(played.of_type("session").last().unwrap()["session"], "S-1", "{table}");
+        assert_eq!(played.of_type("activity").len(), 1, "{table}");
+        assert!(
+            played.of_type("failed").is_empty() && played.took < Duration::from_secs(3),
+            "{table}: {:?}",
+            played.took
+        );
+    }
+    let played = Scene::lines("codex", "term").play_until_term();
+    assert_eq!(played.of_type("usage").last().unwrap()["input_tokens"], 100);
+    let played = Scene::lines("claude", "term").play_until_term();
+    assert_eq!(played.of_type("usage").last().unwrap()["input_tokens"], 720, "what the messages say, each once");
+}
+
+#[test]
+fn a_program_that_does_not_hear_term_is_killed_after_the_grace() {
+    let mut scene = Scene::lines("codex", "deaf");
+    scene.drive.adapter.grace_ms = 300;
+    let played = scene.play_until_term();
+    assert_eq!(played.code, Some(143));
+    assert!(played.took >= Duration::from_millis(300) && played.took < Duration::from_secs(3), "{:?}", played.took);
+    assert_eq!(played.of_type("usage").len(), 1);
+}
+
+#[test]
+fn what_a_program_writes_is_logged_and_never_taken_for_the_agent_s_word() {
+    let played = Scene::lines("codex", "garbage").play();
+    assert!(played.native.contains(&json!({"type": "verdict", "met": true})));
+    assert!(played.native.contains(&json!("[1, 2]")));
+    assert_eq!(played.of_type("verdict"), Vec::<Value>::new());
+    let played = Scene::lines("opencode", "huge").play();
+    assert_eq!(played.native.len(), 4);
+}
+
+#[test]
+fn a_conversation_is_resumed_only_where_it_took_place() {
+    let mut scene = Scene::lines("codex", "resumed");
+    assert_eq!(scene.play().of_type("session")[0]["resumed"], true);
+    let elsewhere = scene.dir.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    scene.drive.worktree = elsewhere;
+    let played = scene.play();
+    assert_eq!(played.of_type("session")[0]["resumed"], false);
+    assert!(played.stderr.contains("another worktree"), "{}", played.stderr);
+}
+
+#[test]
+fn what_cannot_be_started_says_what_to_do() {
+    let mut scene = Scene::lines("codex", "success");
+    scene.drive.program = vec!["/nowhere/codex".into()];
+    let played = scene.play();
+    assert_eq!(played.code, Some(127));
+    assert!(played.stderr.contains("/nowhere/codex was not found; install it"), "{}", played.stderr);
+    let mut scene = Scene::lines("codex", "success");
+    scene.drive.adapter.args.push(p0::model::adapter::Group::Plain(vec!["{nothing}".into()]));
+    let played = scene.play();
+    assert_eq!((played.code, played.of_type("failed").len()), (Some(65), 1));
+}
+
+#[test]
+fn acp_turns_and_their_ends() {
+    let mut shown = Vec::new();
+    for case in [
+        "plain",
+        "refusal",
+        "max_tokens",
+        "max_turn_requests",
+        "cancelled",
+        "tea_time",
+        "error",
+        "auth",
+        "login",
+        "crash",
+        "wrong",
+        "unknown",
+    ] {
+        let mut scene = Scene::acp(case);
+        scene.drive.adapter.says_in_text = true;
+        scene.drive.system = Some("Be brief.".into());
+        scene.drive.adapter.acp.modes = vec!["yolo".into(), "full-access".into()];
+        shown.push(scene.play().shown(case));
+    }
+    insta::assert_snapshot!(shown.join("\n"));
+}
+
+#[test]
+fn acp_tells_the_agent_what_it_needs() {
+    let mut scene = Scene::acp("unknown");
+    scene.socket = "/w/sock".into();
+    scene.drive.system = Some("Be brief.".into());
+    scene.drive.adapter.acp.modes = vec!["full-access".into()];
+    scene.drive.adapter.acp.meta = Some(json!({"systemPrompt": {"append": "{system}"}}));
+    insta::assert_snapshot!(scene.play().stderr);
+}
+
+#[test]
+fn acp_permissions_are_answered_by_kind_and_policy() {
+    let mut shown = Vec::new();
+    for permissions in [Permissions::Allow, Permissions::Ask, Permissions::Deny] {
+        let mut scene = Scene::acp("permission");
+        scene.drive.permissions = permissions;
+        let played = scene.play();
+        let answers = played.stderr.lines().filter(|line| line.starts_with("answer")).collect::<Vec<_>>().join("\n");
+        shown.push(format!("{}{answers}\n", played.shown(&format!("{permissions:?}"))));
+    }
+    insta::assert_snapshot!(shown.join("\n"));
+}
+
+#[test]
+fn acp_a_person_is_asked_through_the_door() {
+    for (state, allowed) in [("allowed", true), ("denied", false)] {
+        let mut scene = Scene::acp("permission");
+        scene.drive.permissions = Permissions::Ask;
+        let socket = scene.dir.path().join("door");
+        scene.socket = socket.display().to_string();
+        let door = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let patience = rustix::net::sockopt::Timeout::Recv;
+        rustix::net::sockopt::set_socket_timeout(&door, patience, Some(Duration::from_secs(20))).unwrap();
+        let asked = std::thread::spawn(move || {
+            let mut requests = Vec::new();
+            let mut polls = 0;
+            // Two questions: the one about `ls -l`, and the command that looks like our tool.
+            while polls < 4 {
+                let (mut stream, _) = door.accept().unwrap();
+                let request = read_request(&mut stream);
+                let answer = if request.starts_with("POST") {
+                    json!({"reply": "approval", "id": "M-A1"})
+                } else {
+                    polls += 1;
+                    json!({"id": "M-A1", "state": if polls % 2 == 1 { "open" } else { state }, "reason": "as I like"})
+                };
+                let body = answer.to_string();
+                write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+                requests.push(request);
+            }
+            requests
+        });
+        let played = scene.play();
+        let requests = asked.join().unwrap();
+        assert!(requests[0].starts_with("POST /api/v1/attempt/say ") && requests[0].contains("Bearer secret"));
+        assert!(requests[0].contains(r#""tool":"execute","target":"ls -l""#), "{}", requests[0]);
+        assert!(requests[1].starts_with("GET /api/v1/attempt/approvals/M-A1?wait_s=20 "));
+        let answered = played.of_type("permission");
+        assert_eq!((&answered[2]["allowed"], &answered[4]["allowed"]), (&json!(allowed), &json!(allowed)));
+        assert_eq!(answered[2]["why"], format!("{state} by M-A1: as I like"));
+    }
+}
+
+fn read_request(stream: &mut impl Read) -> String {
+    let mut text = String::new();
+    let mut byte = [0];
+    while !text.ends_with("\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        text.push(char::from(byte[0]));
+    }
+    let length = text.to_lowercase().lines().find_map(|l| l.strip_prefix("content-length: ").map(str::to_owned));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    stream.read_exact(&mut body).unwrap();
+    text + &String::from_utf8(body).unwrap()
+}
+
+#[test]
+fn acp_a_door_that_is_not_there_means_no() {
+    let mut scene = Scene::acp("permission");
+    scene.drive.permissions = Permissions::Ask;
+    scene.socket = "/nowhere/door".into();
+    let played = scene.play();
+    let ls = &played.of_type("permission")[2];
+    assert_eq!((&ls["target"], &ls["allowed"]), (&json!("ls -l"), &json!(false)));
+    assert!(ls["why"].as_str().unwrap().starts_with("nobody could be asked"));
+}
+
+#[test]
+fn acp_conversations_are_loaded_and_what_they_repeat_is_not_counted() {
+    let mut scene = Scene::acp("load");
+    scene.resume();
+    scene.drive.adapter.says_in_text = true;
+    let loaded = scene.play().shown("load");
+    let mut scene = Scene::acp("load-lost");
+    scene.resume();
+    let lost = scene.play().shown("load-lost");
+    let mut scene = Scene::acp("plain");
+    scene.resume();
+    let cannot = scene.play().shown("an agent that cannot load");
+    insta::assert_snapshot!([loaded, lost, cannot].join("\n"));
+}
+
+#[test]
+fn acp_term_cancels_the_turn_and_counts_what_it_used() {
+    let played = Scene::acp("hang").play_until_term();
+    assert_eq!(played.code, Some(143));
+    assert!(played.stderr.contains("cancelled"), "{}", played.stderr);
+    let usage = played.of_type("usage");
+    assert_eq!((&usage[0]["input_tokens"], &usage[0]["cost_usd"]), (&json!(5), &json!(0.5)));
+}
+
+#[test]
+fn acp_an_agent_that_stays_is_killed() {
+    let mut scene = Scene::acp("stays");
+    (scene.drive.adapter.acp.eof_ms, scene.drive.adapter.grace_ms) = (200, 200);
+    let played = scene.play();
+    assert_eq!(played.code, Some(0));
+    assert!(played.took < Duration::from_secs(5), "{:?}", played.took);
+}

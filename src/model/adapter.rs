@@ -161,8 +161,12 @@ pub struct FileTemplate {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Login {
-    /// Credential files below the person's home; copied to the same place of the attempt's home when they are there.
+    /// Credential files below the person's home; copied to the same place of the attempt's home when they are there, and
+    /// back when the program renewed them. Nothing that can name a command belongs here.
     pub files: Vec<String>,
+    /// Settings below the person's home that say which provider it talks to: handed over before every attempt, and never
+    /// taken back. An agent may write its own home, and a program's settings can name commands to run.
+    pub config: Vec<String>,
     /// Variables any of which counts as a login. They belong into `pass_env` too.
     pub env: Vec<String>,
     /// Arguments of a command that ends with 0 when logged in.

@@ -109,6 +109,21 @@ impl Agent {
         }
     }
 
+    /// The files that [`Agent::write_home`] wrote are as it wrote them.
+    #[track_caller]
+    pub fn home_is_as_it_was(&self, home: &Path, port: u16) {
+        for (path, text) in self.files {
+            let now = fs::read_to_string(home.join(path)).unwrap();
+            assert_eq!(now, text.replace("PORT", &port.to_string()), "the person's own {path} was changed");
+        }
+    }
+
+    /// A shell command that spoils the settings in the home of whoever runs it.
+    pub fn spoil_settings(&self) -> String {
+        let spoil = self.files.iter().map(|(path, _)| format!("echo '# spoilt' >> \"$HOME/{path}\"; "));
+        spoil.collect()
+    }
+
     /// `[agents.real]`.
     pub fn table(&self, port: u16, more: &str) -> String {
         let env: Vec<String> =

@@ -33,17 +33,20 @@ pub fn implements(agent: Agent) -> String {
     assert_eq!(world.outcomes(), ["accepted"]);
     let usage = world.usage_agrees();
     world.env.log_is_whole();
+    agent.home_is_as_it_was(&world.env.dir.join("home"), world.model.port);
     format!("landed in {}; status through MCP; {usage}", world.seconds())
 }
 
-/// A write outside of the worktree fails and is on record; the work inside goes on.
+/// A write outside of the worktree fails and is on record, and what the agent does to its own settings does not come
+/// back to the person's; the work inside goes on.
 pub fn outside(agent: Agent) -> String {
     let world = World::new(agent);
     let target = world.env.dir.join("home/outside.txt");
-    let try_it = format!("echo out > {}; echo tried", target.display());
+    let try_it = format!("{}echo out > {}; echo tried", agent.spoil_settings(), target.display());
     world.does(&[json!({ "do": "shell", "command": try_it }), write("inside\n")]);
     let status = world.run(0);
     assert!(!target.exists(), "it wrote outside of its worktree");
+    agent.home_is_as_it_was(&world.env.dir.join("home"), world.model.port);
     assert_eq!(world.landed(&status).unwrap().trim(), "inside");
     let exited = world.env.events("sandbox.denied");
     let told = Value::Array(exited).to_string();

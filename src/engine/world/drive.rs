@@ -28,7 +28,11 @@ impl World {
         let adapter = agent.adapter.as_deref().ok_or("the agent's adapter is not in the run's configuration")?;
         if let Some(person) = self.person_home() {
             for file in &adapter.login.files {
-                hand_over(&person.join(file), &own.home.join(file))?;
+                hand_over(&person.join(file), &place(&own.home, file)?)?;
+            }
+            // The person's own, whatever an earlier attempt made of them.
+            for file in adapter.login.config.iter().filter(|file| person.join(file).is_file()) {
+                copy_private(&real(&person.join(file))?, &place(&own.home, file)?)?;
             }
         }
         let resume = attempt.talk.resumes.as_ref().map(|session| Resume {
@@ -67,13 +71,15 @@ impl World {
     }
 
     /// Takes back logins that a program renewed: some providers void the old one with it. Only over a file that is as
-    /// it was handed over, or older.
+    /// it was handed over, or older. Credentials alone: settings can name commands, which would then run as the person.
     pub(super) fn take_back_logins(&self, run: &Run, attempt: &Attempt) {
         let adapter = run.settings.agents.get(&attempt.agent).and_then(|agent| agent.adapter.as_deref());
         let (Some(adapter), Some(person)) = (adapter, self.person_home()) else { return };
         let Ok(home) = self.home_of(attempt) else { return };
         for file in &adapter.login.files {
-            let (theirs, ours) = (person.join(file), home.join(file));
+            let Ok(ours) = place(&home, file) else { continue };
+            let theirs = person.join(file);
+            let theirs = real(&theirs).unwrap_or(theirs);
             if is_newer(&ours, &theirs)
                 && theirs.is_file()
                 && let Err(why) = copy_private(&ours, &theirs)
@@ -97,7 +103,25 @@ fn hand_over(from: &Path, to: &Path) -> Result<(), String> {
     if !from.is_file() || is_newer(to, from) {
         return Ok(());
     }
-    copy_private(from, to)
+    copy_private(&real(from)?, to)
+}
+
+/// The person's own file, where they keep it: many keep their settings elsewhere and link to them.
+fn real(path: &Path) -> Result<PathBuf, String> {
+    path.canonicalize().map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// A file's place in an attempt's home. Folders on the way that an agent made links of are links no more: nothing is
+/// read or written outside of the home.
+fn place(home: &Path, file: &str) -> Result<PathBuf, String> {
+    let mut at = home.to_owned();
+    for part in Path::new(file).parent().into_iter().flat_map(Path::components) {
+        at.push(part);
+        if std::fs::symlink_metadata(&at).is_ok_and(|meta| !meta.is_dir()) {
+            std::fs::remove_file(&at).map_err(|e| format!("{}: {e}", at.display()))?;
+        }
+    }
+    Ok(home.join(file))
 }
 
 /// Whether `a` is a plain file that was written after `b` was, and says something else.
@@ -160,6 +184,39 @@ mod tests {
         hand_over(&person, &home).unwrap();
         assert_eq!(fs::read_to_string(&home).unwrap(), "renewed");
         assert!(is_newer(&home, &person) && !is_newer(&person, &home));
+    }
+
+    #[test]
+    fn what_is_taken_back_names_no_command() {
+        for name in crate::model::adapter::Adapter::builtin_names() {
+            let adapter = crate::model::adapter::Adapter::builtin(name).unwrap();
+            for file in &adapter.login.files {
+                assert!(!file.contains("config") && !file.contains("settings"), "{name} takes back {file}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_that_an_agent_made_a_link_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, elsewhere) = (dir.path().join("home"), dir.path().join("elsewhere"));
+        fs::create_dir_all(&home).unwrap();
+        fs::create_dir_all(&elsewhere).unwrap();
+        let person = dir.path().join("auth");
+        fs::write(&person, "mine").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, home.join(".x")).unwrap();
+        hand_over(&person, &place(&home, ".x/auth").unwrap()).unwrap();
+        assert!(fs::read_dir(&elsewhere).unwrap().next().is_none(), "written through the link");
+        assert_eq!(fs::read_to_string(home.join(".x/auth")).unwrap(), "mine");
+    }
+
+    #[test]
+    fn a_link_of_the_persons_own_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("kept"), "mine").unwrap();
+        std::os::unix::fs::symlink(dir.path().join("kept"), dir.path().join("auth")).unwrap();
+        hand_over(&dir.path().join("auth"), &dir.path().join("home/auth")).unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join("home/auth")).unwrap(), "mine");
     }
 
     #[test]

@@ -47,7 +47,8 @@ impl Adapter {
                 return fail(key, "needs either text or json".to_owned());
             }
         }
-        for (key, path) in self.login.files.iter().map(|path| ("login.files", path)) {
+        let handed = self.login.files.iter().map(|path| ("login.files", path));
+        for (key, path) in handed.chain(self.login.config.iter().map(|path| ("login.config", path))) {
             if path.starts_with('/') || path.split('/').any(|part| part == "..") {
                 return fail(
                     key.to_owned(),

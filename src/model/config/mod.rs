@@ -9,7 +9,7 @@ pub use error::BadConfig;
 use super::{
     id::{AgentName, RoleName},
     sandbox::SandboxConfig,
-    settings::{Budget, Limits, RoleSettings, Settings},
+    settings::{AgentSettings, Budget, Limits, RoleSettings, Settings},
     workflow::{Rights, Work, Workflow},
 };
 use serde::Deserialize;
@@ -164,6 +164,14 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Config, BadConfig> {
         toml::from_str(text)
             .map_err(|e| BadConfig::Syntax { path: path.display().to_string(), why: e.to_string().trim().to_owned() })
+    }
+
+    /// The configured agent called `name`, in the repository at `root`; `None` when there is none.
+    ///
+    /// # Errors
+    /// See [`BadConfig`].
+    pub fn agent(&self, name: &str, root: &Path) -> Option<Result<AgentSettings, BadConfig>> {
+        self.agents.get(name).map(|agent| agent.resolve(name, root, &self.adapters))
     }
 
     /// The settings of a run of `workflow` in the repository at `root`.

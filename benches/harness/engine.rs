@@ -36,7 +36,7 @@ pub(crate) async fn start(data_dir: &Path, active: bool) -> Engine {
         wait: Duration::ZERO,
         door: None,
         supervisor: PathBuf::from(env!("CARGO_BIN_EXE_p0")),
-        environment: Environment { agents: environment.clone(), gates: environment },
+        environment: Environment { agents: environment.clone(), gates: environment, person: Vec::new() },
         agent_env: std::sync::Arc::new(|_, _| Ok(std::collections::BTreeMap::new())),
         die_at: None,
     };

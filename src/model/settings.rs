@@ -158,6 +158,9 @@ pub struct Settings {
     pub limits: Limits,
     /// Budget.
     pub budget: Budget,
+    /// Files of the repository that go into every prompt, the weightiest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub context: Vec<String>,
     /// What agents may touch; `None` in runs recorded before there was a sandbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxConfig>,

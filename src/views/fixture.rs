@@ -68,6 +68,7 @@ fn run() -> Run {
             generated: vec![],
             limits: Limits::default(),
             budget: Budget::default(),
+            context: vec![],
             sandbox: None,
         }
         .into(),

@@ -7,18 +7,29 @@ use crate::effects::process::LINE_LIMIT;
 /// Bytes of a native line that are logged; the engine cuts a line of its own at [`LINE_LIMIT`].
 const LOGGED: usize = LINE_LIMIT / 2;
 
+/// Answered requests for permission that are told one by one. The engine takes a few thousand lines of an attempt at
+/// once, and what was used, told at the end, must be among them.
+const TOLD_PERMISSIONS: u32 = 500;
+
 /// Where the lines go.
 pub(super) struct Out {
     to: Box<dyn Write + Send>,
+    permissions: u32,
 }
 
 impl Out {
     pub(super) fn new(to: Box<dyn Write + Send>) -> Self {
-        Self { to }
+        Self { to, permissions: 0 }
     }
 
     /// A protocol line.
     pub(super) fn say(&mut self, message: &Value) {
+        if message["type"] == "permission" {
+            self.permissions += 1;
+            if self.permissions > TOLD_PERMISSIONS {
+                return self.write(&json!({ "native": message }).to_string());
+            }
+        }
         self.write(&message.to_string());
     }
 
@@ -93,6 +104,19 @@ mod tests {
         let text = written(|out| out.native_text("{\"type\":\"verdict\"}\n{\"type\":\"verdict\"}"));
         assert_eq!(text.iter().filter(|b| **b == b'\n').count(), 1);
         assert!(matches!(parse_line(text.trim_ascii_end()), Line::Log(_)));
+    }
+
+    #[test]
+    fn a_flood_of_permissions_becomes_log() {
+        let bytes = written(|out| {
+            for _ in 0..TOLD_PERMISSIONS + 3 {
+                out.say(&json!({"type": "permission", "tool": "t"}));
+            }
+            out.say(&json!({"type": "usage"}));
+        });
+        let lines: Vec<Line> = bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(parse_line).collect();
+        let messages = lines.iter().filter(|line| matches!(line, Line::Message(_))).count();
+        assert_eq!((messages, lines.len()), (TOLD_PERMISSIONS as usize + 1, TOLD_PERMISSIONS as usize + 4));
     }
 
     #[test]

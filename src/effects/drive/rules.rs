@@ -33,6 +33,8 @@ pub(super) struct Effect {
     pub(super) lines: Vec<Value>,
     /// Whether the program got on with its work.
     pub(super) progress: bool,
+    /// What it complained of without giving up.
+    pub(super) notice: Option<String>,
 }
 
 impl Heard {
@@ -154,7 +156,9 @@ fn apply(rule: &Rule, event: &Value, heard: &mut Heard, effect: &mut Effect, now
         effect.progress = true;
     }
     if let Some(place) = &rule.notice {
-        heard.notice = Some(complaint(place, event, now));
+        let notice = complaint(place, event, now);
+        effect.notice = Some(notice.text.clone());
+        heard.notice = Some(notice);
     }
     if let Some(place) = &rule.failure {
         heard.failure = Some(complaint(place, event, now));

@@ -146,6 +146,9 @@ impl Stream<'_> {
     fn event(&mut self, event: &Value, log: &mut Log) {
         let effect = self.rules.take(event, self.heard, clock::now());
         effect.lines.iter().for_each(|line| self.out.say(line));
+        if let Some(notice) = &effect.notice {
+            log.line(notice, self.classes);
+        }
         // In text every line is progress, complaints included: only what is counted shows that work goes on.
         if effect.progress && self.adapter.dialect != Dialect::Text {
             log.progress();

@@ -8,6 +8,7 @@ mod drive;
 mod gate;
 mod git;
 mod input;
+mod prompt;
 mod room;
 mod said;
 mod spawn;

@@ -76,7 +76,7 @@ impl World {
         let run = state.runs.get(&attempt.run).ok_or("the attempt has no run")?;
         let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
         let project = Path::new(&project);
-        let worktree = self.worktree(state, attempt)?;
+        let (worktree, carried) = self.worktree(state, attempt)?;
         let spec =
             state.milestone.as_ref().map(|m| self.handle.blob(&m.spec)).transpose().map_err(|e| e.to_string())?;
         let template = std::fs::read_to_string(project.join(".p0/roles").join(format!("{}.md", attempt.role))).ok();
@@ -86,6 +86,8 @@ impl World {
             attempt,
             spec: String::from_utf8_lossy(&spec.unwrap_or_default()).into_owned(),
             template,
+            context: context(&run.settings.context, &worktree),
+            carried,
         };
         let mut stdin = serde_json::to_vec(&input::input(&source)).map_err(|e| e.to_string())?;
         stdin.push(b'\n');
@@ -98,23 +100,21 @@ impl World {
     }
 
     /// An executor keeps its worktree until its work is safe; a reader's is scratch.
-    fn worktree(&self, state: &Aggregate, attempt: &Attempt) -> Result<PathBuf, String> {
+    /// The answer names it, and the paths that an earlier attempt left in it.
+    fn worktree(&self, state: &Aggregate, attempt: &Attempt) -> Result<(PathBuf, Vec<String>), String> {
         let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
         let workshop = self.workshop(&project).map_err(|e| e.to_string())?;
         let holder = attempt.id.to_string();
         let tree = match attempt.rights {
             Rights::Executor => {
-                let tree = workshop.checkout(&holder, &attempt.base.0);
-                if tree.is_ok() {
-                    carry(&workshop, state, attempt)?;
-                }
-                tree
+                let tree = workshop.checkout(&holder, &attempt.base.0).map_err(|e| e.to_string())?;
+                return Ok((tree, carry(&workshop, state, attempt)?));
             }
             Rights::Planner | Rights::Verifier | Rights::Specialist => {
                 workshop.checkout_fresh(&holder, &attempt.base.0, false)
             }
         };
-        tree.map_err(|e| e.to_string())
+        Ok((tree.map_err(|e| e.to_string())?, Vec::new()))
     }
 
     fn door(&self, id: AttemptId, token_hash: &str) -> Option<PathBuf> {
@@ -196,15 +196,35 @@ impl World {
 }
 
 /// Brings what an earlier attempt left into the worktree. What does not fit the new base stays parked: the feedback
-/// names it.
-fn carry(workshop: &Workshop, state: &Aggregate, attempt: &Attempt) -> Result<(), String> {
-    let Some(commit) = &attempt.talk.carries else { return Ok(()) };
-    let Some(from) = state.attempts.values().find(|a| a.commit.as_ref() == Some(commit)) else { return Ok(()) };
+/// names it. The answer is the paths that were brought.
+fn carry(workshop: &Workshop, state: &Aggregate, attempt: &Attempt) -> Result<Vec<String>, String> {
+    let Some(commit) = &attempt.talk.carries else { return Ok(Vec::new()) };
+    let Some(from) = state.attempts.values().find(|a| a.commit.as_ref() == Some(commit)) else { return Ok(Vec::new()) };
     let carried = workshop.carry(&attempt.id.to_string(), &attempt.base.0, &from.base.0, &commit.0);
-    if let Merge::Conflict { paths } = carried.map_err(|e| e.to_string())? {
-        tracing::info!("attempt {} begins clean: {} conflicts with the new base", attempt.id, paths.join(", "));
+    match carried.map_err(|e| e.to_string())? {
+        Merge::Clean { .. } => workshop.changed_between(&from.base.0, &commit.0).map_err(|e| e.to_string()),
+        Merge::Conflict { paths } => {
+            tracing::info!("attempt {} begins clean: {} conflicts with the new base", attempt.id, paths.join(", "));
+            Ok(Vec::new())
+        }
     }
-    Ok(())
+}
+
+/// The largest context file that is read, in bytes; the prompt's own limit comes after.
+const MAX_CONTEXT_BYTES: usize = 64 * 1024;
+
+/// The project's words to agents, as they stand in the worktree. Links are not followed: they may lead anywhere.
+fn context(files: &[String], worktree: &Path) -> Vec<(String, String)> {
+    let read = |path: &String| {
+        let file = worktree.join(path);
+        let plain = std::fs::symlink_metadata(&file).is_ok_and(|m| m.is_file());
+        let inside =
+            file.canonicalize().is_ok_and(|real| worktree.canonicalize().is_ok_and(|root| real.starts_with(root)));
+        let mut content = std::fs::read(&file).ok().filter(|_| plain && inside)?;
+        content.truncate(MAX_CONTEXT_BYTES);
+        Some((path.clone(), String::from_utf8_lossy(&content).into_owned()))
+    };
+    files.iter().filter_map(read).collect()
 }
 
 /// The command with its program and script found: a program written with a `/` is relative to the project, and so is

@@ -41,6 +41,9 @@ pub const GENERATED: &[&str] = &[
     "**/.DS_Store",
 ];
 
+/// The project's words to agents, where they usually stand.
+pub const CONTEXT: &[&str] = &["AGENTS.md", "README.md"];
+
 /// The file, as written.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -65,6 +68,8 @@ pub struct Config {
     pub budget: BudgetConfig,
     /// What agents may touch.
     pub sandbox: SandboxConfig,
+    /// Files of the repository that go into every prompt, the weightiest first; [`CONTEXT`] when left out.
+    pub context: Option<Vec<String>>,
 }
 
 /// `[roles.NAME]` and `[specialists.NAME]`.
@@ -202,6 +207,7 @@ impl Config {
                 usd: over.budget_usd.or(self.budget.usd),
                 tokens: over.budget_tokens.or(self.budget.tokens),
             },
+            context: self.context.clone().unwrap_or_else(|| CONTEXT.iter().map(|c| (*c).to_owned()).collect()),
             sandbox: Some(self.sandbox.clone()),
         })
     }

@@ -181,7 +181,7 @@ impl Config {
     pub fn resolve(&self, workflow: &Workflow, root: &Path, over: &Overrides) -> Result<Settings, BadConfig> {
         let mut agents = BTreeMap::new();
         for (name, agent) in &self.agents {
-            agents.insert(AgentName(name.clone()), agent.resolve(name, root, &self.adapters)?);
+            agents.insert(AgentName(name.clone()), agent.resolve(name, root, self)?);
         }
         for (i, gate) in self.gates.commands.iter().enumerate() {
             if gate.first().is_none_or(String::is_empty) {
@@ -316,6 +316,7 @@ fn join<'a>(names: impl Iterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::permission::Permissions;
     use crate::model::workflow::builtin::ralph;
 
     fn resolve(text: &str) -> Result<Settings, BadConfig> {
@@ -330,6 +331,16 @@ mod tests {
         assert!(settings.roles.values().all(|r| r.agent.0 == "a"));
         assert_eq!(settings.specialists().map(|s| s.0.as_str()).collect::<Vec<_>>(), ["security"]);
         assert!(settings.generated.contains(&"Cargo.lock".to_owned()));
+    }
+
+    #[test]
+    fn without_a_sandbox_a_known_agent_asks() {
+        let of =
+            |text: &str| resolve(&format!("[agents.a]\nkind='codex'\n{text}")).unwrap().agents[&"a".into()].permissions;
+        assert_eq!(of(""), Permissions::Allow);
+        assert_eq!(of("[sandbox]\nmode='off'"), Permissions::Ask);
+        assert_eq!(of("[agents.a.sandbox]\nmode='best_effort'"), Permissions::Ask);
+        assert_eq!(of("permissions='allow'\n[sandbox]\nmode='off'"), Permissions::Allow, "who says so means it");
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn options(data_dir: &Path, die_at: Option<u64>) -> Options {
         wait: Duration::from_secs(20),
         door: None,
         supervisor: env!("CARGO_BIN_EXE_p0").into(),
-        environment: Environment { agents: path.clone(), gates: path },
+        environment: Environment { agents: path.clone(), gates: path, person: Vec::new() },
         agent_env: Arc::new(|_, _| Ok(BTreeMap::new())),
         die_at,
     }

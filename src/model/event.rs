@@ -2,6 +2,10 @@
 //!
 //! A stored event is never edited: a change of its form gets a new version ([`Event::version`]) and an upcast, and a
 //! fixture of the old form stays in `replay-fixtures/`.
+mod parts;
+
+pub use parts::{Intent, OpenStatus};
+
 use super::{
     Time,
     approval::Approval,
@@ -483,29 +487,6 @@ events! {
         /// Why.
         why: String,
     }
-}
-
-/// What an attempt's intent is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "intent", rename_all = "snake_case")]
-pub enum Intent {
-    /// To move the run's branch from `parent` to `commit`.
-    Land {
-        /// The exact commit.
-        commit: CommitId,
-        /// The head it replaces.
-        parent: CommitId,
-    },
-}
-
-/// The statuses that carry no data of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OpenStatus {
-    /// Nobody works on it.
-    Open,
-    /// Somebody does.
-    InProgress,
 }
 
 impl Event {

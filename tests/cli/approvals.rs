@@ -1,8 +1,5 @@
 //! What waits for a person, and the answers.
-use crate::{
-    env::{TestEnvironment, wait_until},
-    mcp::world,
-};
+use crate::{env::wait_until, mcp::world};
 
 /// Asks for one command, and does its work when it may.
 const ASKS: &str = "def executor():\n  m = Mcp(args=['--permissions', 'ask'])\n  \

@@ -209,7 +209,7 @@ fn is_anothers(path: &Path) -> bool {
     let Ok(rest) = path.strip_prefix("/proc") else { return false };
     let mut parts = rest.iter().filter_map(|part| part.to_str());
     let Some(pid) = parts.next().and_then(|part| part.parse().ok()) else { return false };
-    parts.last().is_some_and(|name| PRIVATE.contains(&name)) && !caller::is_ours(pid)
+    parts.next_back().is_some_and(|name| PRIVATE.contains(&name)) && !caller::is_ours(pid)
 }
 
 fn change_mode(file: &OwnedFd, mode: u64) -> rustix::io::Result<()> {

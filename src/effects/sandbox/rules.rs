@@ -163,7 +163,7 @@ mod tests {
         }
         fs::create_dir_all(root.join("z/hidden")).unwrap();
         fs::create_dir_all(root.join("z/seen")).unwrap();
-        let found = everything_but(&[root.clone()], &[root.join("z/hidden")]);
+        let found = everything_but(std::slice::from_ref(&root), &[root.join("z/hidden")]);
         assert!(found.contains(&root.join("z/seen")));
         assert!(found.len() <= ENTRIES + 1, "{}", found.len());
     }

@@ -101,7 +101,7 @@ fn fit(sections: &mut Vec<Section>, limit: usize) {
         let note =
             |missing: usize| format!("\n[… {missing} bytes more: the prompt's limit of {limit} bytes is reached]");
         let room = section.text.len().saturating_sub(excess + note(section.text.len()).len());
-        let end = section.text.floor_char_boundary(room);
+        let end = (0..=room).rev().find(|at| section.text.is_char_boundary(*at)).unwrap_or_default();
         let heading = section.text.find('\n').unwrap_or(section.text.len());
         if end <= heading {
             sections.remove(at);

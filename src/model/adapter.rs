@@ -70,6 +70,9 @@ pub struct Adapter {
     /// Whether a conversation can be taken up again.
     #[serde(default)]
     pub resumes: bool,
+    /// Whether that works from another folder than the one it began in as well: the agent is told of its new one.
+    #[serde(default)]
+    pub resumes_elsewhere: bool,
     /// Settings of the dialect `acp`.
     #[serde(default)]
     pub acp: AcpSettings,
@@ -192,7 +195,8 @@ pub enum Dialect {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AcpSettings {
-    /// The session mode to be set when the agent offers it; the first of these that is there.
+    /// The session mode to be set when the agent offers it; the first of these that is there. Only with permissions
+    /// "allow": with the others it stays in the mode that its arguments gave it.
     pub modes: Vec<String>,
     /// `_meta` of `session/new`: a JSON template as in `files.json`.
     pub meta: Option<Value>,
@@ -209,8 +213,20 @@ pub struct AcpSettings {
     pub start_s: u64,
     /// How the numbers in the answer to `session/prompt` count: absent = they are not to be trusted.
     pub usage: Option<UsageAt>,
+    /// Where the program itself writes down what a conversation used, when the protocol does not tell.
+    pub usage_log: Option<UsageLog>,
     /// How the cost of `usage_update` counts.
     pub cost_scope: Scope,
+}
+
+/// A program's own record of its conversations.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UsageLog {
+    /// The folder below the home; the file is the one in it, at any depth, whose name holds the conversation's id.
+    pub folder: String,
+    /// How the numbers in its JSON lines count; the last line that has them is taken.
+    pub usage: UsageAt,
 }
 
 impl Default for AcpSettings {
@@ -224,6 +240,7 @@ impl Default for AcpSettings {
             eof_ms: 2_000,
             start_s: 120,
             usage: None,
+            usage_log: None,
             cost_scope: Scope::Session,
         }
     }

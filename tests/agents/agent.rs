@@ -16,6 +16,8 @@ pub struct Agent {
     pub model: &'static str,
     /// It asks for permission, and p0 answers.
     pub asks: bool,
+    /// Refused calls after which it gives up: those that are less, it gets over by itself.
+    pub tries: u32,
     /// Files of the person's home; `PORT` is the server's.
     files: &'static [(&'static str, &'static str)],
     /// Variables of `[agents.NAME] env`.
@@ -46,6 +48,9 @@ const GEMINI_ENV: &[(&str, &str)] = &[("GOOGLE_GEMINI_BASE_URL", "http://127.0.0
 const QWEN_FILES: &[(&str, &str)] = &[(".qwen/settings.json", r#"{"security": {"auth": {"selectedType": "openai"}}}"#)];
 const QWEN_ENV: &[(&str, &str)] = &[("OPENAI_BASE_URL", "http://127.0.0.1:PORT/v1"), ("OPENAI_API_KEY", "dummy")];
 
+/// For those of which nothing else is known.
+pub const USUAL_TRIES: u32 = 4;
+
 const fn agent(
     kind: &'static str,
     program: &'static str,
@@ -53,13 +58,13 @@ const fn agent(
     files: &'static [(&'static str, &'static str)],
     env: &'static [(&'static str, &'static str)],
 ) -> Agent {
-    Agent { kind, program, model, asks: false, files, env }
+    Agent { kind, program, model, asks: false, tries: USUAL_TRIES, files, env }
 }
 
 /// Those that are installed by `scripts/agents` and run in every check.
-pub const CODEX_EXEC: Agent = agent("codex", "codex", "scripted-1", CODEX_FILES, CODEX_ENV);
+pub const CODEX_EXEC: Agent = Agent { tries: 2, ..agent("codex", "codex", "scripted-1", CODEX_FILES, CODEX_ENV) };
 pub const CODEX_ACP: Agent =
-    Agent { asks: true, ..agent("codex-acp", "codex-acp", "scripted-1", CODEX_FILES, CODEX_ENV) };
+    Agent { asks: true, tries: 1, ..agent("codex-acp", "codex-acp", "scripted-1", CODEX_FILES, CODEX_ENV) };
 
 /// All of them.
 pub const ALL: &[Agent] = &[

@@ -98,6 +98,21 @@ impl World {
         format!("{} + {} tokens in {} calls, as the server counted", seen.0, seen.1, counted.requests)
     }
 
+    /// No process of the agent's, its tools or p0 is left; the model server is ours.
+    #[track_caller]
+    pub fn nothing_of_it_is_alive(&self) {
+        let server = i32::try_from(self.model.pid()).unwrap();
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let alive: Vec<_> = self.env.processes().into_iter().filter(|(pid, _)| *pid != server).collect();
+            if alive.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "still alive: {alive:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Seconds since it began, for the table.
     pub fn seconds(&self) -> String {
         format!("{:.0} s", self.begun.elapsed().as_secs_f64())

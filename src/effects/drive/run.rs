@@ -77,8 +77,15 @@ fn read(file: &Path) -> Result<(Drive, AgentInput), String> {
     drive.adapter.check().map_err(|error| error.to_string())?;
     let mut input = Vec::new();
     io::stdin().lock().read_to_end(&mut input).map_err(|error| format!("the input cannot be read: {error}"))?;
-    let input = serde_json::from_slice(&input)
+    let mut input: AgentInput = serde_json::from_slice(&input)
         .map_err(|error| format!("the input is not the engine's JSON object: {error}"))?;
+    if drive.adapter.resumes_elsewhere && drive.session.as_ref().is_some_and(|resume| !places::is_here(&drive, resume))
+    {
+        // The conversation is full of paths that are no more.
+        let here = drive.worktree.display();
+        input.prompt =
+            format!("Your worktree is a new one: {here}. The one of before is not there.\n\n{}", input.prompt);
+    }
     Ok((drive, input))
 }
 
@@ -138,7 +145,8 @@ impl<'a> Attempt<'a> {
 
     async fn run(mut self) -> i32 {
         let mut resume = self.drive.session.as_ref().filter(|_| self.drive.adapter.resumes);
-        if resume.is_some_and(|resume| !places::is_here(self.drive, resume)) {
+        let anywhere = self.drive.adapter.resumes_elsewhere;
+        if resume.is_some_and(|resume| !anywhere && !places::is_here(self.drive, resume)) {
             note("the conversation took place in another worktree; a new one begins");
             resume = None;
         }

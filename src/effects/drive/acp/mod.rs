@@ -13,6 +13,7 @@
 mod hear;
 mod permit;
 mod talk;
+mod usage_log;
 mod wire;
 
 use super::{

@@ -1,9 +1,10 @@
 //! The conversation: initialize, a session, the prompt, and what the answer means.
-use super::{Shared, permit, wire};
+use super::{Shared, permit, usage_log, wire};
 use crate::{
     effects::drive::{child::Line, complaint::Complaint, file::Resume, out::note, plan::Plan, rules::count},
     model::{
         adapter::{ErrorClass, at, template},
+        permission::Permissions,
         protocol::AgentInput,
     },
 };
@@ -215,7 +216,8 @@ impl Talk<'_> {
         let list = |path: &str| at(state, path).and_then(Value::as_array).cloned().unwrap_or_default();
         let named = |list: &[Value], id: &str| list.iter().any(|m| m.get("id").and_then(Value::as_str) == Some(id));
         let modes = list("modes.availableModes");
-        let wanted = self.shared.drive.adapter.acp.modes.iter().find(|mode| named(&modes, mode));
+        let allowed = self.shared.drive.permissions == Permissions::Allow;
+        let wanted = self.shared.drive.adapter.acp.modes.iter().find(|mode| allowed && named(&modes, mode));
         if let Some(mode) = wanted.filter(|mode| at(state, "modes.currentModeId") != Some(&Value::from(mode.as_str())))
         {
             let request = SetSessionModeRequest::new(id.to_owned(), mode.clone());
@@ -239,6 +241,9 @@ impl Talk<'_> {
     /// What the answer to the prompt means.
     fn answered(&self, answer: Result<Value, Error>) -> Outcome {
         let mut inner = self.shared.inner();
+        if let Some(log) = &self.shared.drive.adapter.acp.usage_log {
+            usage_log::count_in(log, &self.shared.drive.home, &mut inner.heard.account);
+        }
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return outcome(&error),

@@ -106,10 +106,15 @@ fn files_are_private_merged_and_never_written_through_a_link() {
 
 #[test]
 fn a_group_whose_conditions_do_not_hold_is_left_out() {
-    let mut drive = drive("codex", Path::new("/w"));
+    let mut drive = drive("codex-acp", Path::new("/w"));
     let args = |drive: &Drive| Plan::new(drive, &input(), &own(""), None).unwrap().args.join(" ");
-    assert!(args(&drive).contains("--dangerously-bypass-approvals-and-sandbox"));
+    assert!(!args(&drive).contains("untrusted"));
     drive.permissions = Permissions::Ask;
-    assert!(!args(&drive).contains("--dangerously") && args(&drive).contains("workspace-write"));
-    assert!(!args(&drive).contains("mcp_servers"), "without a door there is no server to hand over");
+    assert!(args(&drive).contains("untrusted"));
+    let mut exec = self::drive("codex", Path::new("/w"));
+    for permissions in [Permissions::Allow, Permissions::Ask, Permissions::Deny] {
+        exec.permissions = permissions;
+        assert!(args(&exec).contains("--dangerously-bypass-approvals-and-sandbox"), "its own sandbox cannot start");
+    }
+    assert!(!args(&exec).contains("mcp_servers"), "without a door there is no server to hand over");
 }

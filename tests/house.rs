@@ -29,7 +29,7 @@ const LONGER_FILES: &[(&str, usize)] = &[("src/model/event.rs", 500)];
 const FUNCTION_LINES: usize = 70;
 /// These two are one exhaustive match each: splitting them would hide a forgotten arm.
 const LONGER_FUNCTIONS: &[(&str, &str, usize)] =
-    &[("src/kernel/evolve/mod.rs", "evolve", 92), ("src/kernel/decide/mod.rs", "apply", 80)];
+    &[("src/kernel/evolve/mod.rs", "evolve", 102), ("src/kernel/decide/mod.rs", "apply", 80)];
 
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -4,7 +4,7 @@ use super::{
     schedule::{self, NotReady},
 };
 use crate::model::{
-    attempt::{Attempt, Session},
+    attempt::{Attempt, Outcome, Session},
     event::Event,
     id::{AgentName, AttemptId, CommitId, Fence, RoleName, RunId, StageName, TicketId},
     protocol::FailureClass,
@@ -57,8 +57,11 @@ fn step(cx: &mut Cx<'_>, id: RunId) -> bool {
                 leave(cx, &run, stage, at);
                 return true;
             }
-            let next = missing.into_iter().find(|role| !live_in_role(cx, id, role));
-            next.is_some_and(|role| solo(cx, &run, stage, at, &role))
+            // One that has to wait holds up nobody else of the panel.
+            let waiting = missing.into_iter().filter(|role| !live_in_role(cx, id, role));
+            let (can, cannot): (Vec<RoleName>, Vec<RoleName>) =
+                waiting.partition(|role| schedule::no_place(&cx.state, &run, role).is_none());
+            can.first().or(cannot.first()).is_some_and(|role| solo(cx, &run, stage, at, role))
         }
         Work::EachReadyTicket { role } => {
             if start_ready(cx, &run, stage, role) {
@@ -193,9 +196,16 @@ fn going_on(
         None => a.role == *role && a.ticket.is_none() && a.iteration == run.iteration,
     };
     let last = cx.state.attempts.values().rev().map(AsRef::as_ref).filter(|a| a.run == run.id).find(same_work);
-    let Some(last) = last.filter(|a| a.agent == *agent) else { return (None, None) };
+    let goes_on = |a: &&Attempt| a.agent == *agent && a.outcome() != Some(&Outcome::Accepted);
+    let Some(last) = last.filter(goes_on) else { return (None, None) };
     let resumes = run.settings.agents.get(agent).and_then(|a| a.adapter.as_ref()).is_some_and(|a| a.resumes);
     let too_long = matches!(last.talk.failure, Some((FailureClass::Context, _)));
+    // One that ended before it began leaves what it was given to the next.
+    let unheard =
+        last.talk.session.is_none() && last.commit.is_none() && matches!(last.outcome(), Some(Outcome::Lost { .. }));
+    if unheard {
+        return (last.talk.resumes.clone().filter(|_| resumes && !too_long), last.talk.carries.clone());
+    }
     let session = last.talk.session.clone().filter(|_| resumes && !too_long);
     let carries = last.commit.clone().filter(|_| session.is_some() || too_long);
     (session, carries)

@@ -4,11 +4,11 @@ use super::{decide, evolve, invariants, outstanding};
 use crate::model::{
     actor::Actor,
     aggregate::Aggregate,
-    attempt::{Attempt, ChangeKind, Ending, ExitReport, Harvest, PathChange, Phase, Said, Usage},
+    attempt::{Attempt, ChangeKind, Ending, ExitReport, Harvest, PathChange, Said, Usage},
     command::{Action, Command, StartRun},
     config::{Config, Overrides},
     effect::{Effect, Timer},
-    id::{ApprovalId, AttemptId, BlobId, CommitId, MilestoneId, TicketId},
+    id::{AgentName, ApprovalId, AttemptId, BlobId, CommitId, MilestoneId, TicketId},
     reply::Reply,
     run::RunState,
     workflow::builtin,
@@ -171,7 +171,7 @@ fn a_rate_limit_pauses_the_agent_and_one_attempt_tries_it_out() {
     assert_eq!((*until - it.state.at.unwrap()).num_seconds(), 28, "30 s from when it was said");
     assert_eq!(it.rounds(), 0);
     it.submit(Action::TimerFired { timer: it.timers()[0].clone() });
-    assert!(it.state.live_run().unwrap().on_trial.contains(&"a".into()));
+    assert!(it.state.live_run().unwrap().on_trial.contains(&AgentName::from("a")));
     it.spawned();
     it.say(json!({"type":"activity","tool_calls":1}));
     assert!(it.state.live_run().unwrap().on_trial.is_empty(), "it works");
@@ -195,31 +195,51 @@ fn a_provider_in_trouble_is_waited_for_longer_and_longer() {
 }
 
 #[test]
-fn a_provider_that_never_comes_back_blocks_the_ticket_in_the_end() {
+fn a_provider_that_does_not_come_back_is_waited_for_at_growing_intervals_and_costs_no_round() {
     let mut it = Scenario::at_work(ONE);
-    for _ in 0..200 {
-        if it.state.live_attempts().next().is_none() && it.timers().is_empty() {
-            break;
-        }
-        while let Some(timer) = it.timers().first().cloned() {
-            it.submit(Action::TimerFired { timer });
-        }
-        if it.state.live_attempts().any(|a| matches!(a.phase, Phase::Starting)) {
-            if it.attempt().ticket.is_none() {
-                break;
-            }
-            it.fails(json!({"type":"failed","class":"overloaded"}));
-        }
-        let done: Vec<_> = it.state.live_attempts().filter(|a| a.outcome().is_some()).map(|a| a.id).collect();
-        for attempt in done {
-            it.submit(Action::AttemptReleased { attempt, parked: None });
-        }
+    let mut last = 0;
+    for _ in 0..40 {
+        it.spawned();
+        it.say(json!({"type":"rate_limited"}));
+        let [Timer::AgentLimit { until, .. }] = &it.timers()[..] else { panic!("{:?}", it.timers()) };
+        last = (*until - it.state.at.unwrap()).num_seconds();
+        it.exit(1, &[]);
+        let attempt = it.harvest(None);
+        it.submit(Action::AttemptReleased { attempt, parked: None });
+        it.submit(Action::TimerFired { timer: it.timers()[0].clone() });
     }
-    assert!(
-        it.kinds.contains(&"ticket.blocked"),
-        "not for ever: {:?}",
-        it.kinds.iter().rev().take(8).collect::<Vec<_>>()
-    );
+    assert_eq!((last, it.rounds()), (1800, 0));
+    assert!(!it.kinds.contains(&"ticket.blocked"));
+}
+
+#[test]
+fn what_several_attempts_hear_of_one_trouble_counts_once() {
+    let mut it = Scenario::at_work(ONE);
+    it.spawned();
+    for _ in 0..5 {
+        it.say(json!({"type":"failed","class":"overloaded"}));
+    }
+    assert_eq!(it.state.live_run().unwrap().trouble[&AgentName::from("a")], 1);
+    assert_eq!(it.kinds.iter().filter(|kind| **kind == "agent.rate_limited").count(), 1);
+}
+
+#[test]
+fn a_limited_agent_is_waited_for_rather_than_one_that_only_fails() {
+    let mut it = Scenario::at_work(&format!("{TWO}\n[limits]\nrounds=9"));
+    for _ in 0..3 {
+        it.fails(json!({"type":"failed","class":"refused","text":"unknown model"}));
+    }
+    it.fails(json!({"type":"rate_limited","retry_after_s":60}));
+    assert!(it.state.attempts.values().all(|a| a.outcome().is_some()), "nobody starts");
+    it.submit(Action::TimerFired { timer: it.timers()[0].clone() });
+    assert_eq!(it.attempt().agent.0, "b");
+}
+
+#[test]
+fn a_ticket_that_only_fills_conversations_uses_up_its_rounds() {
+    let mut it = Scenario::at_work(ONE);
+    it.fails(json!({"type":"failed","class":"context","text":"too long"}));
+    assert_eq!(it.rounds(), 1);
 }
 
 #[test]
@@ -249,19 +269,15 @@ fn totals_replace_and_differences_add() {
 }
 
 #[test]
-fn a_refused_round_goes_on_in_its_conversation_once_its_worktree_is_free() {
+fn a_refused_round_goes_on_in_its_conversation() {
     let mut it = Scenario::at_work(ONE);
     it.spawned();
     it.say(json!({"type":"session","session":"s1","input_tokens":7}));
     it.exit(0, &[]);
-    let first = it.harvest(None);
+    it.harvest(None);
     let next = it.attempt().clone();
     let resumes = next.talk.resumes.clone().unwrap();
     assert_eq!((resumes.id.as_str(), resumes.used.input_tokens, next.round), ("s1", 7, 2));
-    let spawns = |it: &Scenario| outstanding(&it.state).contains(&Effect::SpawnAttempt { attempt: next.id });
-    assert!(!spawns(&it), "the worktree and the home are not free yet");
-    it.submit(Action::AttemptReleased { attempt: first, parked: None });
-    assert!(spawns(&it));
 }
 
 #[test]

@@ -280,6 +280,8 @@ pub(crate) fn player(state: &Aggregate, run: &Run, role: &RoleName) -> Result<Ag
         }
     }
     match (troubled, first_reason) {
+        // One that comes back by itself is worth the wait.
+        (_, Some(why @ (NotReady::AgentLimited { .. } | NotReady::AgentOnTrial { .. }))) => Err(why),
         (Some(agent), _) => Ok(agent.clone()),
         (None, Some(why)) => Err(why),
         (None, None) => Ok(settings.agent.clone()),

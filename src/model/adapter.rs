@@ -73,6 +73,10 @@ pub struct Adapter {
     /// Whether that works from another folder than the one it began in as well: the agent is told of its new one.
     #[serde(default)]
     pub resumes_elsewhere: bool,
+    /// Whether the program hands requests for permission to p0's MCP tool `permission_prompt`. Speakers of ACP ask in
+    /// their protocol; the others cannot be given `permissions` but `allow`.
+    #[serde(default)]
+    pub asks: bool,
     /// Settings of the dialect `acp`.
     #[serde(default)]
     pub acp: AcpSettings,
@@ -362,6 +366,13 @@ pub struct DeniedAt {
     pub target: Vec<String>,
     /// Why, in the program's words.
     pub why: Option<String>,
+}
+
+impl Adapter {
+    /// Whether a request for permission reaches p0 at all.
+    pub fn can_ask(&self) -> bool {
+        self.asks || self.dialect == Dialect::Acp
+    }
 }
 
 /// The value at a dotted path.

@@ -1,4 +1,8 @@
 //! Attempts: one invocation of an agent, from its start to what became of it.
+mod talk;
+
+pub use talk::{Conversation, Session};
+
 use super::{
     Time,
     id::{AgentName, AttemptId, BlobId, CommitId, RoleName, RunId, StageName, TicketId},
@@ -390,48 +394,6 @@ pub struct Attempt {
     pub talk: Conversation,
 }
 
-/// The conversation of an attempt with a model, as far as its program tells of it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Conversation {
-    /// The model asked for; `None` = the program's usual one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// The conversation that it was to go on with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub resumes: Option<Session>,
-    /// The conversation as it stands.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session: Option<Session>,
-    /// Unlanded work that its worktree began with, on top of its base.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub carries: Option<CommitId>,
-    /// Tools called, where its program counts them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tool_calls: Option<u64>,
-    /// Why its program gave up, in its words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure: Option<(FailureClass, String)>,
-}
-
-impl Conversation {
-    /// Whether nothing is known.
-    pub fn is_empty(&self) -> bool {
-        *self == Conversation::default()
-    }
-}
-
-/// A conversation that a program keeps and can take up again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Session {
-    /// Its id, as the program gave it.
-    pub id: String,
-    /// The agent that keeps it.
-    pub agent: AgentName,
-    /// What it used from its beginning, as the program counts.
-    pub used: Usage,
-}
-
 impl Attempt {
     /// Whether it still takes one of the run's places: its program runs, or will.
     pub fn takes_slot(&self) -> bool {
@@ -441,6 +403,12 @@ impl Attempt {
     /// Whether something is still to be done about it.
     pub fn is_live(&self) -> bool {
         !matches!((&self.phase, &self.worktree), (Phase::Finished { .. }, Worktree::Released { .. }))
+    }
+
+    /// Whether it ended because its provider gives no work now: a limit, trouble, a refused key.
+    pub fn waits_for_provider(&self) -> bool {
+        let class = self.talk.failure.as_ref().map(|(class, _)| *class);
+        self.rate_limited || matches!(class, Some(FailureClass::Auth | FailureClass::Overloaded))
     }
 
     /// What became of it, once it is over.

@@ -1,7 +1,7 @@
 //! Serving a router on the main socket, and ending that within a deadline.
 use super::{
     api::{app::App, reply::Failure},
-    error::Problem,
+    error::{Kind, Problem},
     socket::{self, SocketFile},
 };
 use axum::{
@@ -73,9 +73,12 @@ impl Serving {
 
 /// An attempt has a door of its own; on this socket it has no rights, whatever token it shows or drops.
 async fn guard(app: &App, peer: Peer, request: Request, next: Next) -> Response {
-    if let Some(pid) = peer.pid
-        && let Some(problem) = app.refuse_attempts(pid).await
-    {
+    // A peer that cannot be told may be one that took care not to be.
+    let problem = match peer.pid {
+        Some(pid) => app.refuse_attempts(pid).await,
+        None => Some(Problem::new(Kind::Refused, "the kernel does not say which process asks")),
+    };
+    if let Some(problem) = problem {
         return Failure(problem).into_response();
     }
     next.run(request).await

@@ -10,12 +10,17 @@ use crate::{
         settings::AgentSettings,
     },
 };
+use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     io::Write,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::SystemTime,
 };
+
+/// What was handed over, in the attempt's directory, where no agent can write: file and fingerprint.
+const LOGINS: &str = "logins.json";
 
 /// The largest credential file that is copied, in bytes.
 const MAX_LOGIN_BYTES: u64 = 1024 * 1024;
@@ -32,10 +37,23 @@ impl World {
     ) -> Result<Vec<String>, String> {
         let own = own.ok_or("the attempt has no home of its own")?;
         let adapter = agent.adapter.as_deref().ok_or("the agent's adapter is not in the run's configuration")?;
+        let permissions = permissions(run, attempt, agent);
+        if permissions != Permissions::Allow && !adapter.can_ask() {
+            return Err(format!(
+                "'{}' cannot ask before it uses a tool, and role '{}' has no sandbox that would hold it; \
+                 give the role its sandbox, or the agent permissions = \"allow\"",
+                adapter.name, attempt.role
+            ));
+        }
         if let Some(person) = self.person_home() {
+            let mut handed = BTreeMap::new();
             for file in &adapter.login.files {
                 hand_over(&person.join(file), &place(&own.home, file)?)?;
+                handed.extend(fingerprint(&person.join(file)).map(|hash| (file.clone(), hash)));
             }
+            let record = self.attempt_dir(attempt.id).join(LOGINS);
+            let text = serde_json::to_vec(&handed).map_err(|e| e.to_string())?;
+            write_private(&record, &text).map_err(|e| format!("{}: {e}", record.display()))?;
             // The person's own, whatever an earlier attempt made of them.
             for file in adapter.login.config.iter().filter(|file| person.join(file).is_file()) {
                 copy_private(&real(&person.join(file))?, &place(&own.home, file)?)?;
@@ -58,7 +76,7 @@ impl World {
             home: own.home.clone(),
             temp: own.temp.clone(),
             p0: self.options.supervisor.clone(),
-            permissions: permissions(run, attempt, agent),
+            permissions,
             extra_args: agent.extra_args.clone(),
         };
         let file = own.temp.join("drive.json");
@@ -77,17 +95,21 @@ impl World {
     }
 
     /// Takes back logins that a program renewed: some providers void the old one with it. Only over a file that is as
-    /// it was handed over, or older. Credentials alone: settings can name commands, which would then run as the person.
+    /// it was handed over, and only what [`renews`] it: the agent could have written anything there. Credentials alone:
+    /// settings can name commands, which would then run as the person.
     pub(super) fn take_back_logins(&self, run: &Run, attempt: &Attempt) {
         let adapter = run.settings.agents.get(&attempt.agent).and_then(|agent| agent.adapter.as_deref());
         let (Some(adapter), Some(person)) = (adapter, self.person_home()) else { return };
         let Ok(home) = self.home_of(attempt) else { return };
+        let handed = std::fs::read(self.attempt_dir(attempt.id).join(LOGINS)).unwrap_or_default();
+        let handed: BTreeMap<String, String> = serde_json::from_slice(&handed).unwrap_or_default();
         for file in &adapter.login.files {
             let Ok(ours) = place(&home, file) else { continue };
             let theirs = person.join(file);
             let theirs = real(&theirs).unwrap_or(theirs);
             if is_newer(&ours, &theirs)
-                && theirs.is_file()
+                && handed.get(file).is_some_and(|hash| fingerprint(&theirs).as_ref() == Some(hash))
+                && is_renewal(&theirs, &ours)
                 && let Err(why) = copy_private(&ours, &theirs)
             {
                 tracing::warn!(
@@ -113,6 +135,39 @@ fn permissions(run: &Run, attempt: &Attempt, agent: &AgentSettings) -> Permissio
         return Permissions::Ask;
     }
     agent.permissions
+}
+
+/// BLAKE3 of a file that is there, hexadecimal.
+fn fingerprint(path: &Path) -> Option<String> {
+    std::fs::read(path).ok().map(|content| blake3::hash(&content).to_hex().to_string())
+}
+
+fn is_renewal(old: &Path, new: &Path) -> bool {
+    let read = |path: &Path| -> Option<Value> { serde_json::from_slice(&std::fs::read(path).ok()?).ok() };
+    match (read(old), read(new)) {
+        (Some(old), Some(new)) => renews(&old, &new),
+        _ => false,
+    }
+}
+
+/// Whether `new` is the login `old` with fresh tokens: the same form, and other values only where tokens and their times
+/// stand. Another account, or an empty file, is none.
+fn renews(old: &Value, new: &Value) -> bool {
+    const FRESH: &[&str] = &["token", "expir", "refresh"];
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => {
+            old.len() == new.len()
+                && old.iter().all(|(key, before)| {
+                    let Some(after) = new.get(key) else { return false };
+                    let key = key.to_lowercase();
+                    let fresh = FRESH.iter().any(|word| key.contains(word));
+                    let same_kind = std::mem::discriminant(before) == std::mem::discriminant(after);
+                    let leaf = !before.is_object() && !before.is_array();
+                    (fresh && leaf && same_kind && *after != Value::String(String::new())) || renews(before, after)
+                })
+        }
+        (old, new) => old == new,
+    }
 }
 
 /// Copies a login into the attempt's home, unless the one there is newer: a program may have renewed it.
@@ -234,6 +289,23 @@ mod tests {
         std::os::unix::fs::symlink(dir.path().join("kept"), dir.path().join("auth")).unwrap();
         hand_over(&dir.path().join("auth"), &dir.path().join("home/auth")).unwrap();
         assert_eq!(fs::read_to_string(dir.path().join("home/auth")).unwrap(), "mine");
+    }
+
+    #[test]
+    fn only_fresh_tokens_renew_a_login() {
+        let old = serde_json::json!({"tokens":{"access_token":"a","account_id":"me"},"last_refresh":"1","mode":"x"});
+        let with = |change: fn(&mut Value)| {
+            let mut new = old.clone();
+            change(&mut new);
+            renews(&old, &new)
+        };
+        assert!(with(|v| v["tokens"]["access_token"] = "b".into()));
+        assert!(with(|v| v["last_refresh"] = "2".into()));
+        assert!(!with(|v| v["tokens"]["account_id"] = "somebody".into()));
+        assert!(!with(|v| v["tokens"]["access_token"] = "".into()));
+        assert!(!with(|v| v["tokens"] = serde_json::json!({})));
+        assert!(!with(|v| v["more"] = "x".into()));
+        assert!(!renews(&old, &serde_json::json!({})));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::{
     },
     model::{
         aggregate::Aggregate,
-        attempt::Attempt,
+        attempt::{Attempt, Worktree},
         command::Action,
         id::{AttemptId, BlobId, MilestoneId},
         run::Run,
@@ -19,7 +19,12 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError},
+    time::Duration,
 };
+
+/// How often, and at which intervals, it is looked whether a worktree was given back.
+const WORKTREE_TRIES: u32 = 400;
+const WORKTREE_PAUSE: Duration = Duration::from_millis(25);
 
 /// What a launched supervisor is known by.
 struct Prepared {
@@ -43,6 +48,7 @@ impl World {
         let Some(state) = self.state(stream) else { return Ok(None) };
         let Some(attempt) = state.attempts.get(&id).cloned() else { return Ok(None) };
         let dir = self.attempt_dir(id);
+        self.await_worktree(stream, &state, &attempt).await;
         self.clear_earlier(&dir).await?;
         let world = self.clone();
         let prepared = blocking(move || world.prepare(&state, &attempt)).await?;
@@ -57,6 +63,18 @@ impl World {
             token_hash: prepared.token_hash,
             input: Some(prepared.input),
         }))
+    }
+
+    /// A conversation goes on in the folder it was in, once that was given back; not for ever: elsewhere it begins anew.
+    async fn await_worktree(&self, stream: MilestoneId, state: &Aggregate, attempt: &Attempt) {
+        let Some(before) = talked_before(state, attempt) else { return };
+        let is_held = |state: &Aggregate| state.attempts.get(&before).is_some_and(|a| a.worktree == Worktree::Held);
+        for _ in 0..WORKTREE_TRIES {
+            if !self.state(stream).is_some_and(|state| is_held(&state)) || !self.pause(WORKTREE_PAUSE).await {
+                return;
+            }
+        }
+        tracing::info!("attempt {} does not wait any longer for the worktree of {before}", attempt.id);
     }
 
     /// A supervisor of an earlier engine whose start was never put on record has not been told "go": it ends by
@@ -107,7 +125,7 @@ impl World {
         let holder = attempt.id.to_string();
         let tree = match attempt.rights {
             Rights::Executor => {
-                let before = talked_before(state, attempt).map(ToString::to_string);
+                let before = talked_before(state, attempt).map(|id| id.to_string());
                 let tree = workshop.checkout_after(&holder, &attempt.base.0, before.as_deref());
                 let tree = tree.map_err(|e| e.to_string())?;
                 return Ok((tree, carry(&workshop, state, attempt)?));

@@ -181,7 +181,7 @@ fn not_started(cx: &mut Cx<'_>, id: AttemptId, why: &str) -> Result<(), Rejectio
         cx.emit_engine(scope, Event::TicketReleased { why: "the agent could not be started".into() });
     }
     let run_now = cx.run(run)?;
-    let another = schedule::player(&cx.state, run_now, &role).is_ok_and(|next| next != agent);
+    let another = schedule::player(&cx.state, run_now, &role) != Ok(agent.clone());
     if run_now.start_failures >= START_FAILURES && !another && !run_now.state.is_over() {
         let why = format!("agent '{agent}' could not be started {START_FAILURES} times in a row: {why}");
         control::end(cx, run, Event::RunFailed { why });

@@ -33,7 +33,7 @@ pub(super) fn harvested(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest) -> Re
         control::finish_cancelled(cx, id);
         return Ok(Reply::Ok);
     }
-    if let Some(outcome) = bad_end(cx, id, &report)? {
+    if let Some(outcome) = bad_end(cx, id, &report, harvest.commit.as_ref())? {
         let outcome = no_accident(cx, id, &report.ending, outcome)?;
         finish(cx, id, outcome)?;
         return Ok(Reply::Ok);
@@ -95,10 +95,15 @@ fn allowed(cx: &Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<Vec<Messag
 }
 
 /// An end without evidence, whatever the agent says of it.
-fn bad_end(cx: &Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<Option<Outcome>, Rejection> {
+fn bad_end(
+    cx: &Cx<'_>,
+    id: AttemptId,
+    report: &ExitReport,
+    harvested: Option<&CommitId>,
+) -> Result<Option<Outcome>, Rejection> {
     let attempt = cx.attempt(id)?;
     if !report.ending.is_clean()
-        && let Some(why) = not_its_fault(attempt)
+        && let Some(why) = not_its_fault(attempt, harvested)
     {
         return Ok(Some(Outcome::Lost { why }));
     }
@@ -117,7 +122,7 @@ fn bad_end(cx: &Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<Option<Out
 }
 
 /// Why an attempt that ended badly uses up no round: its provider, or the length of its conversation.
-fn not_its_fault(attempt: &Attempt) -> Option<String> {
+fn not_its_fault(attempt: &Attempt, harvested: Option<&CommitId>) -> Option<String> {
     if attempt.rate_limited {
         return Some("its provider takes no more work for now".into());
     }
@@ -125,8 +130,11 @@ fn not_its_fault(attempt: &Attempt) -> Option<String> {
     match class {
         FailureClass::Auth => Some(format!("its agent is not logged in: {text}")),
         FailureClass::Overloaded => Some(format!("its provider has trouble: {text}")),
-        FailureClass::Context => Some(format!("its conversation became too long: {text}")),
-        FailureClass::Refused | FailureClass::Other => None,
+        // Only for who got somewhere: a ticket that fills every conversation without a step is too large.
+        FailureClass::Context if harvested.is_some() && harvested != attempt.talk.carries.as_ref() => {
+            Some(format!("its conversation became too long: {text}"))
+        }
+        FailureClass::Context | FailureClass::Refused | FailureClass::Other => None,
     }
 }
 
@@ -137,6 +145,10 @@ fn no_accident(cx: &Cx<'_>, id: AttemptId, ending: &Ending, outcome: Outcome) ->
         return Ok(Outcome::Lost { why });
     }
     let attempt = cx.attempt(id)?;
+    if attempt.waits_for_provider() {
+        // Each one waited longer than the one before; nothing is burnt by waiting on.
+        return Ok(Outcome::Lost { why });
+    }
     let at = cx.run(attempt.run)?.stage.as_ref();
     let before = match attempt.ticket.as_ref().and_then(|t| cx.state.tickets.get(t)) {
         Some(ticket) => ticket.lost,

@@ -6,7 +6,6 @@ use crate::model::{
     id::AttemptId,
     protocol::{FailureClass, Message},
     rejection::Rejection,
-    run::Run,
 };
 use chrono::TimeDelta;
 
@@ -14,22 +13,19 @@ use chrono::TimeDelta;
 const LEAST_WAIT_S: u64 = 1;
 /// The longest limit that is believed: a week, in seconds.
 const MOST_WAIT_S: u64 = 7 * 24 * 3600;
-/// How long to wait where an agent says "rate limited" without a time, in seconds.
-const USUAL_RATE_LIMIT_S: u64 = 60;
+/// How long to wait where an agent says "rate limited" without a time, in seconds; doubled with each one in a row.
+const FIRST_LIMIT_S: u64 = 60;
 /// How long to wait at the first trouble of a provider, in seconds; doubled with each further one in a row.
 const FIRST_TROUBLE_S: u64 = 15;
-/// The longest wait for a provider in trouble, in seconds.
-const MOST_TROUBLE_S: u64 = 900;
+/// The longest wait for a provider that names no time, in seconds.
+const MOST_TROUBLE_S: u64 = 1800;
 
 /// Takes in what a message says of the provider.
 pub(super) fn heard(cx: &mut Cx<'_>, id: AttemptId, message: &Message) -> Result<(), Rejection> {
     match message {
-        Message::RateLimited { retry_after_s } => wait(cx, id, retry_after_s.unwrap_or(USUAL_RATE_LIMIT_S)),
+        Message::RateLimited { retry_after_s } => wait(cx, id, *retry_after_s, FIRST_LIMIT_S),
         Message::Failed { class: FailureClass::Overloaded, retry_after_s, .. } => {
-            let attempt = cx.attempt(id)?;
-            let seconds = retry_after_s
-                .unwrap_or_else(|| cx.run(attempt.run).map_or(FIRST_TROUBLE_S, |r| backoff_s(r, &attempt.agent)));
-            wait(cx, id, seconds)
+            wait(cx, id, *retry_after_s, FIRST_TROUBLE_S)
         }
         Message::Failed { class: FailureClass::Auth, text, .. } => {
             let (scope, agent) = (cx.scope_of(id)?, cx.attempt(id)?.agent.clone());
@@ -43,18 +39,21 @@ pub(super) fn heard(cx: &mut Cx<'_>, id: AttemptId, message: &Message) -> Result
     }
 }
 
-fn backoff_s(run: &Run, agent: &crate::model::id::AgentName) -> u64 {
-    let times = run.trouble.get(agent).copied().unwrap_or_default().min(10);
-    (FIRST_TROUBLE_S << times).min(MOST_TROUBLE_S)
-}
-
-/// The agent gets no more work for so long. Of two limits that overlap, the later end counts.
-fn wait(cx: &mut Cx<'_>, id: AttemptId, seconds: u64) -> Result<(), Rejection> {
-    let seconds = i64::try_from(seconds.clamp(LEAST_WAIT_S, MOST_WAIT_S)).unwrap_or_default();
-    let until: Time = cx.at() + TimeDelta::try_seconds(seconds).unwrap_or_default();
+/// The agent gets no more work for `asked` seconds; when the provider names no time, for `first` at the first trouble,
+/// and twice as long at each further one in a row. What several attempts hear of the same trouble counts once; of two
+/// times that were named, the later one.
+fn wait(cx: &mut Cx<'_>, id: AttemptId, asked: Option<u64>, first: u64) -> Result<(), Rejection> {
     let (scope, actor, attempt) = (cx.scope_of(id)?, cx.agent(id)?, cx.attempt(id)?);
-    let agent = attempt.agent.clone();
-    let until = cx.run(attempt.run)?.limited.get(&agent).copied().map_or(until, |known| known.max(until));
+    let (agent, run) = (attempt.agent.clone(), cx.run(attempt.run)?);
+    let known = run.limited.get(&agent).copied();
+    let times = run.trouble.get(&agent).copied().unwrap_or(1).saturating_sub(1).min(10);
+    let seconds = match (asked, known) {
+        (Some(asked), _) => asked.clamp(LEAST_WAIT_S, MOST_WAIT_S),
+        (None, Some(_)) => return Ok(()),
+        (None, None) => (first << times).min(MOST_TROUBLE_S),
+    };
+    let until: Time = cx.at() + TimeDelta::try_seconds(i64::try_from(seconds).unwrap_or_default()).unwrap_or_default();
+    let until = known.map_or(until, |known| known.max(until));
     cx.emit_as(actor, scope, Event::AgentRateLimited { agent, until });
     Ok(())
 }

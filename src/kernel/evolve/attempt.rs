@@ -3,7 +3,7 @@ use crate::model::{
     aggregate::Aggregate,
     attempt::{Attempt, Conversation, Ending, ExitReport, Outcome, Phase, Session, Step, Usage, Worktree},
     event::{Event, Intent},
-    id::AttemptId,
+    id::{AgentName, AttemptId},
     protocol::Message,
     record::Draft,
     run::{Artifact, Run},
@@ -144,14 +144,20 @@ fn change(state: &mut Aggregate, draft: &Draft) {
     }
 }
 
+/// Counts what an agent says of its own trouble: once for all its attempts, while it gets no more work anyway.
+fn trouble_heard(run: Option<&mut Run>, agent: &AgentName) {
+    if let Some(run) = run.filter(|run| !run.limited.contains_key(agent)) {
+        *run.trouble.entry(agent.clone()).or_default() += 1;
+    }
+}
+
 /// Counts ends that say something about the agent itself, so that another one can take its place.
 fn trouble(state: &mut Aggregate, draft: &Draft, report: &ExitReport) {
     let Some(attempt) = draft.attempt.and_then(|id| state.attempts.get(&id).cloned()) else { return };
     let Some(run) = state.runs.get_mut(&attempt.run).map(Arc::make_mut) else { return };
-    let failed = attempt.talk.failure.is_some() || matches!(report.ending, Ending::NotStarted { .. });
-    if failed {
+    if matches!(report.ending, Ending::NotStarted { .. }) {
         *run.trouble.entry(attempt.agent.clone()).or_default() += 1;
-    } else if report.ending.is_clean() {
+    } else if report.ending.is_clean() && attempt.talk.failure.is_none() {
         run.trouble.remove(&attempt.agent);
         run.on_trial.remove(&attempt.agent);
     }
@@ -191,11 +197,17 @@ fn report(state: &mut Aggregate, draft: &Draft, line: u64, message: &Message) {
             attempt.status_reason = Some(reason.clone()).filter(|r| !r.is_empty());
         }
         Message::Question { text } => attempt.question = Some(text.clone()),
-        Message::RateLimited { .. } => attempt.rate_limited = true,
+        Message::RateLimited { .. } => {
+            attempt.rate_limited = true;
+            trouble_heard(run, &attempt.agent);
+        }
         Message::Session { session, used, .. } => {
             attempt.talk.session = Some(Session { id: session.clone(), agent: attempt.agent.clone(), used: *used });
         }
-        Message::Failed { class, text, .. } => attempt.talk.failure = Some((*class, text.clone())),
+        Message::Failed { class, text, .. } => {
+            attempt.talk.failure = Some((*class, text.clone()));
+            trouble_heard(run, &attempt.agent);
+        }
         Message::Activity { tool_calls, .. } => {
             attempt.talk.tool_calls = Some(*tool_calls);
             if let Some(run) = run.filter(|_| *tool_calls > 0) {

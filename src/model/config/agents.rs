@@ -71,13 +71,21 @@ impl AgentConfig {
         };
         let fenced = self.sandbox.over(&config.sandbox).resolve().mode == Mode::Enforce;
         let unasked = if fenced || kind != AgentKind::Cli { Permissions::Allow } else { Permissions::Ask };
+        let permissions = self.permissions.unwrap_or(unasked);
+        if let Some(adapter) = adapter.as_deref().filter(|a| permissions != Permissions::Allow && !a.can_ask()) {
+            return Err(incomplete(&format!(
+                "'{}' cannot ask before it uses a tool, so only its sandbox can hold it; say permissions = \"allow\" \
+                 if that is meant, or use an agent that asks (claude, or a speaker of ACP such as codex-acp)",
+                adapter.name
+            )));
+        }
         Ok(AgentSettings {
             kind,
             command,
             env_names: self.env.keys().cloned().collect(),
             adapter,
             model: self.model.clone(),
-            permissions: self.permissions.unwrap_or(unasked),
+            permissions,
             extra_args: self.args.clone(),
             sandbox: self.sandbox.clone(),
         })

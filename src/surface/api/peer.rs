@@ -24,6 +24,11 @@ const MAX_DEPTH: usize = 256;
 pub(crate) async fn refuse(handle: &Handle, pid: i32) -> Option<Problem> {
     let own = i64::from(std::process::id());
     let line = ancestors(pid);
+    if line.is_empty() {
+        // It connected, and is gone: whoever holds its end of the socket may be anybody, an attempt among them.
+        let text = "the process that opened this connection is gone, so it cannot be told who asks";
+        return Some(Problem::new(Kind::Refused, text).hint("open a connection and use it in the same process"));
+    }
     let marks = foreign_marks(&line, own);
     let started_here = line.iter().skip(1).any(|(pid, _)| *pid == own);
     let known = attempt_of(handle, &line, &marks).or_else(|| gated_attempt(handle, &line, own));

@@ -139,12 +139,15 @@ fn leave_out(
 fn can_confine(settings: &Settings) -> Result<(), Problem> {
     let kernel = Kernel::probe(&env::var("PATH").unwrap_or_default());
     for (role, of_role) in &settings.roles {
-        let sandbox = settings.sandbox_of(role, &of_role.agent);
-        let missing = kernel.missing(&sandbox);
-        if sandbox.mode == Mode::Enforce && !missing.is_empty() {
-            let text = format!("the sandbox of role '{role}' cannot be enforced here: {}", missing.join("; "));
-            return Err(Problem::new(Kind::Config, text)
-                .hint("[sandbox] mode = \"best_effort\" accepts what this kernel gives, \"off\" confines nothing"));
+        for agent in of_role.agents() {
+            let sandbox = settings.sandbox_of(role, agent);
+            let missing = kernel.missing(&sandbox);
+            if sandbox.mode == Mode::Enforce && !missing.is_empty() {
+                let text = format!("the sandbox of role '{role}' cannot be enforced here: {}", missing.join("; "));
+                return Err(Problem::new(Kind::Config, text).hint(
+                    "[sandbox] mode = \"best_effort\" accepts what this kernel gives, \"off\" confines nothing",
+                ));
+            }
         }
     }
     Ok(())

@@ -259,7 +259,9 @@ impl Talk<'_> {
         match answer.get("stopReason").and_then(Value::as_str) {
             Some("end_turn") => Outcome::Done,
             Some("refusal") => failed(ErrorClass::Refused, "the model refused to go on"),
-            Some("max_tokens") => failed(ErrorClass::Context, "the model came to its limit of tokens"),
+            Some("max_tokens") => {
+                failed(ErrorClass::Other, "the model came to the limit of what it may write in one answer")
+            }
             Some("max_turn_requests") => failed(ErrorClass::Other, "the agent came to its limit of requests in a turn"),
             Some("cancelled") => failed(ErrorClass::Other, "the turn was cancelled, and not by p0"),
             other => failed(ErrorClass::Other, &format!("the turn ended for an unknown reason: {other:?}")),

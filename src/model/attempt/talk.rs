@@ -1,0 +1,50 @@
+//! What an attempt's program tells of its conversation with a model.
+use super::Usage;
+use crate::model::{
+    id::{AgentName, CommitId},
+    protocol::FailureClass,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The conversation of an attempt with a model, as far as its program tells of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Conversation {
+    /// The model asked for; `None` = the program's usual one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The conversation that it was to go on with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumes: Option<Session>,
+    /// The conversation as it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
+    /// Unlanded work that its worktree began with, on top of its base.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carries: Option<CommitId>,
+    /// Tools called, where its program counts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<u64>,
+    /// Why its program gave up, in its words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<(FailureClass, String)>,
+}
+
+impl Conversation {
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        *self == Conversation::default()
+    }
+}
+
+/// A conversation that a program keeps and can take up again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Session {
+    /// Its id, as the program gave it.
+    pub id: String,
+    /// The agent that keeps it.
+    pub agent: AgentName,
+    /// What it used from its beginning, as the program counts.
+    pub used: Usage,
+}

@@ -60,7 +60,9 @@ fn of_attempt(state: &Aggregate, attempt: &Attempt, wanted: &mut BTreeSet<Effect
     let id = attempt.id;
     match &attempt.phase {
         Phase::Starting => {
-            wanted.insert(Effect::SpawnAttempt { attempt: id });
+            if !follows_one_not_tidied(state, attempt) {
+                wanted.insert(Effect::SpawnAttempt { attempt: id });
+            }
         }
         Phase::Running { .. } => {
             wanted.insert(Effect::WatchAttempt { attempt: id });
@@ -91,4 +93,11 @@ fn of_attempt(state: &Aggregate, attempt: &Attempt, wanted: &mut BTreeSet<Effect
             }
         }
     }
+}
+
+/// A conversation goes on in the worktree and the home it was in: the attempt before must have given them back.
+fn follows_one_not_tidied(state: &Aggregate, attempt: &Attempt) -> bool {
+    let Some(session) = &attempt.talk.resumes else { return false };
+    let same = |a: &Attempt| a.id != attempt.id && a.talk.session.as_ref().is_some_and(|s| s.id == session.id);
+    state.live_attempts().any(|a| same(a) && matches!(a.phase, Phase::Finished { .. }))
 }

@@ -26,4 +26,6 @@ pub use effects::{outstanding, react};
 pub use evolve::evolve;
 
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod simulation;

@@ -215,7 +215,7 @@ fn bad_toml() {
       |
     2 | max_paralell = 3
       | ^^^^^^^^^^^^
-    unknown field `max_paralell`, expected one of `max_parallel`, `max_iterations`, `rounds`, `grace_ms`, `output_bytes`
+    unknown field `max_paralell`, expected one of `max_parallel`, `max_iterations`, `rounds`, `grace_ms`, `output_bytes`, `approval_s`, `prompt_bytes`
     ");
     t.config("max_parallel = 0\n");
     assert_snapshot!(refused(&t, 3, &[&spec]), @"
@@ -267,7 +267,7 @@ fn an_agent_program_that_is_not_there() {
     assert_snapshot!(refused(&t, 3, &[&spec]), @"
     exit 3
     --- stderr
-    error: agent 't': kind 'telepathy' is not available; this version has: command, playbook
+    error: agent 't': there is no kind 'telepathy'; there are: command, playbook, acp, aider, claude, claude-acp, codex, codex-acp, gemini, gemini-acp, opencode, opencode-acp, qwen, qwen-acp
     ");
 }
 

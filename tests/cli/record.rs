@@ -310,7 +310,7 @@ fn the_audit_log_is_filtered() {
     let count = |keep: &dyn Fn(&Value) -> bool| all.iter().filter(|e| keep(e)).count();
     for event in &all {
         let keys: Vec<&str> = event.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(keys, ["actor", "at", "attempt", "data", "kind", "run", "seq", "ticket", "v"], "the envelope");
+        assert_eq!(keys, ["seq", "at", "run", "ticket", "attempt", "actor", "kind", "v", "data"], "the envelope");
     }
     assert_eq!(log(&["--kind", "ticket."]).len(), count(&|e| text(e, "kind").starts_with("ticket.")));
     assert_eq!(log(&["--ticket", "BLOG-2"]).len(), count(&|e| text(e, "ticket") == "BLOG-2"));

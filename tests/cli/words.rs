@@ -31,10 +31,16 @@ fn help() {
       pause        Start nothing new in a run; what is at work goes on
       resume       Let a paused run go on
       cancel       End a run; unlanded work is kept under refs/p0/parked/
+      approvals    List what attempts ask a person, the oldest first
+      approve      Allow what an attempt asks for
+      reject       Deny what an attempt asks for
+      answer       Answer a ticket that needs input, or a question with yes or no
       replay       Rebuild a run from the log and take every decision again
       audit        Read the log, and check that it is as it was written
       graph        Draw the tickets of a run, or the stages of a workflow
       doctor       Look whether everything p0 needs is there, and say what to do where it is not
+      mcp          Serve the tracker to an agent or assistant, as tools of the Model Context Protocol on
+                   standard input and output
       completions  Print the completions of a shell
       help         Print this message or the help of the given subcommand(s)
 

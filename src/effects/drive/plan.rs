@@ -139,18 +139,29 @@ fn values(
     }
     if own.get("P0_SOCKET").is_some_and(|socket| !socket.is_empty()) {
         let command = drive.p0.display().to_string();
-        let server = json!({ "command": command, "args": ["mcp"], "env": own });
+        let arguments = mcp_arguments(drive.permissions);
+        let server = json!({ "command": command, "args": arguments, "env": own });
         let whole = json!({ "mcpServers": { "p0": server } });
         set("mcp_command", json!(command));
-        set("mcp_args", json!(["mcp"]));
+        set("mcp_args", json!(arguments));
         set("mcp_env", json!(own));
         set("mcp_env_names", json!(own.keys().collect::<Vec<_>>()));
-        set("mcp_list", json!([command, "mcp"]));
+        set("mcp_list", json!(std::iter::once(&command).chain(&arguments).collect::<Vec<_>>()));
         set("mcp_file", in_file("p0-mcp.json", &whole.to_string()));
         set("mcp", server);
         set("mcp_json", whole);
     }
     values
+}
+
+/// The arguments of p0 as the MCP server of the attempt: it answers permission prompts too, for programs that ask there.
+pub(super) fn mcp_arguments(permissions: Permissions) -> Vec<String> {
+    let word = match permissions {
+        Permissions::Allow => return vec!["mcp".to_owned()],
+        Permissions::Ask => "ask",
+        Permissions::Deny => "deny",
+    };
+    ["mcp", "--permissions", word].map(str::to_owned).to_vec()
 }
 
 fn arguments(drive: &Drive, values: &template::Values, resumed: bool) -> Vec<String> {

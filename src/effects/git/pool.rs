@@ -30,6 +30,12 @@ impl Workshop {
     /// A worktree for `holder` at `commit`: HEAD detached there, clean, nothing of an earlier holder in it. The same
     /// holder gets the same worktree again, untouched.
     pub fn checkout(&self, holder: &str, commit: &str) -> Result<PathBuf, Error> {
+        self.checkout_after(holder, commit, None)
+    }
+
+    /// The same; of the free worktrees the one that `before` held last is taken, if there is one: programs tie what they
+    /// remember to the folder they were in.
+    pub fn checkout_after(&self, holder: &str, commit: &str, before: Option<&str>) -> Result<PathBuf, Error> {
         if let Some((slot, mut record)) = self.find(holder)?
             && record.ready
             && slot.has_tree()
@@ -48,7 +54,7 @@ impl Workshop {
             }
             return Ok(slot.tree);
         }
-        self.prepare(holder, commit, false, false)
+        self.prepare(holder, commit, false, false, before)
     }
 
     /// Brings the change from `base` to `commit` into the worktree of `holder`, which stands at `onto`: its files only,
@@ -70,7 +76,7 @@ impl Workshop {
     /// A worktree for `holder` that is always reset to the content of `commit`: for gates and readers, whose leavings
     /// are worth nothing. With `keep_ignored`, files git ignores stay (build caches).
     pub fn checkout_fresh(&self, holder: &str, commit: &str, keep_ignored: bool) -> Result<PathBuf, Error> {
-        self.prepare(holder, commit, true, keep_ignored)
+        self.prepare(holder, commit, true, keep_ignored, None)
     }
 
     /// The worktree `holder` has; none when it has none or it never was ready.
@@ -150,13 +156,20 @@ impl Workshop {
     }
 
     /// Takes a slot and moves it. The record stands before the first file is touched and says `ready` after the last.
-    fn prepare(&self, holder: &str, commit: &str, scratch: bool, keep_ignored: bool) -> Result<PathBuf, Error> {
+    fn prepare(
+        &self,
+        holder: &str,
+        commit: &str,
+        scratch: bool,
+        keep_ignored: bool,
+        before: Option<&str>,
+    ) -> Result<PathBuf, Error> {
         let repo = self.repo()?;
         let target = handle::tree_of(&repo, handle::commit_id(commit, repo.path())?)?;
         let target = tree::flatten(&repo, target)?;
         let mut record =
             Record { holder: holder.into(), commit: commit.into(), ready: false, scratch, generated: Vec::new() };
-        let slot = self.choose(&record)?;
+        let slot = self.choose(&record, before)?;
         if !slot.has_tree() {
             disk::remove_any(&slot.tree)?;
         }
@@ -177,8 +190,8 @@ impl Workshop {
         Ok(slot.tree)
     }
 
-    /// The holder's slot, else a free one, else a new one; its record is written.
-    fn choose(&self, record: &Record) -> Result<Slot, Error> {
+    /// The holder's slot, else a free one (that of `before` first), else a new one; its record is written.
+    fn choose(&self, record: &Record, before: Option<&str>) -> Result<Slot, Error> {
         let _choosing = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut free = None;
         for slot in Slot::all(&self.project)? {
@@ -187,7 +200,7 @@ impl Workshop {
                     slot.write(record)?;
                     return Ok(slot);
                 }
-                None if free.is_none() => free = Some(slot),
+                None if before.is_some_and(|before| slot.was_held_by(before)) || free.is_none() => free = Some(slot),
                 _ => {}
             }
         }

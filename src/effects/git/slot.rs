@@ -78,10 +78,20 @@ impl Slot {
         disk::write_durably(&self.own.join("holder"), &data)
     }
 
-    /// Makes it free.
+    /// Makes it free. Who held it last stays known.
     pub(super) fn clear(&self) -> Result<(), Error> {
-        disk::remove_any(&self.own.join("holder"))?;
+        let (holder, last) = (self.own.join("holder"), self.own.join("last"));
+        match std::fs::rename(&holder, &last) {
+            Err(error) if !disk::is_gone(&error) => return Err(error).io("freeing", &holder),
+            Ok(()) | Err(_) => {}
+        }
         disk::sync_dir(&self.own)
+    }
+
+    /// Whether it was held last by `holder`. Only a preference hangs on it, so what cannot be read is a no.
+    pub(super) fn was_held_by(&self, holder: &str) -> bool {
+        let data = std::fs::read(self.own.join("last")).unwrap_or_default();
+        serde_json::from_slice::<Record>(&data).is_ok_and(|record| record.holder == holder)
     }
 
     /// The stat cache. After a power cut a file may look written and not be, so a cache of an earlier boot is not

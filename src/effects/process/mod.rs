@@ -25,6 +25,7 @@
 //! | `signals` | signal handlers of the supervisor (`unsafe`, isolated) |
 //! | `wake` | waiting on a descriptor in the engine (`unsafe`, isolated) |
 //! | `supervisor`, `watch`, `pump` | the supervisor: before the program, beside it, its output |
+//! | `ask` | a short question to an installed program, without a supervisor |
 //! | `cgroup` | a control group of the program's own |
 //! | `confine` | the program before it is the program: `p0 __confine` |
 //! | `launch`, `look`, `stop` | the engine's side: start, find again and wait, end |
@@ -33,6 +34,7 @@
 //! | `dialect` | lines of an agent of kind `command` |
 //! | `playbook`, `scene`, `fill` | the built-in agent that plays recorded work |
 
+mod ask;
 mod cgroup;
 mod confine;
 mod dialect;
@@ -55,6 +57,7 @@ mod supervisor;
 mod wake;
 mod watch;
 
+pub use ask::{Answer, Question, Scratch, ask};
 pub use cgroup::cgroup_dir;
 pub use confine::confine_main;
 pub use dialect::{Line, parse_line};

@@ -2,7 +2,13 @@
 use super::{World, cage::Own};
 use crate::{
     effects::drive::{Drive, Resume},
-    model::{attempt::Attempt, run::Run, settings::AgentSettings},
+    model::{
+        attempt::Attempt,
+        permission::Permissions,
+        run::Run,
+        sandbox::{self, Mode, SandboxConfig},
+        settings::AgentSettings,
+    },
 };
 use std::{
     io::Write,
@@ -52,7 +58,7 @@ impl World {
             home: own.home.clone(),
             temp: own.temp.clone(),
             p0: self.options.supervisor.clone(),
-            permissions: agent.permissions,
+            permissions: permissions(run, attempt, agent),
             extra_args: agent.extra_args.clone(),
         };
         let file = own.temp.join("drive.json");
@@ -96,6 +102,17 @@ impl World {
         let home = self.options.environment.person.iter().find(|(name, _)| name == "HOME");
         home.map(|(_, home)| PathBuf::from(home))
     }
+}
+
+/// What the agent has, unless its role took the sandbox away that it was given them for.
+fn permissions(run: &Run, attempt: &Attempt, agent: &AgentSettings) -> Permissions {
+    let usual = SandboxConfig::default();
+    let of_agent = sandbox::resolve(run.settings.sandbox.as_ref(), &agent.sandbox, &usual).mode;
+    let of_role = run.settings.sandbox_of(&attempt.role, &attempt.agent).mode;
+    if of_agent == Mode::Enforce && of_role != Mode::Enforce && agent.permissions == Permissions::Allow {
+        return Permissions::Ask;
+    }
+    agent.permissions
 }
 
 /// Copies a login into the attempt's home, unless the one there is newer: a program may have renewed it.

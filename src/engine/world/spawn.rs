@@ -107,7 +107,9 @@ impl World {
         let holder = attempt.id.to_string();
         let tree = match attempt.rights {
             Rights::Executor => {
-                let tree = workshop.checkout(&holder, &attempt.base.0).map_err(|e| e.to_string())?;
+                let before = talked_before(state, attempt).map(ToString::to_string);
+                let tree = workshop.checkout_after(&holder, &attempt.base.0, before.as_deref());
+                let tree = tree.map_err(|e| e.to_string())?;
                 return Ok((tree, carry(&workshop, state, attempt)?));
             }
             Rights::Planner | Rights::Verifier | Rights::Specialist => {
@@ -193,6 +195,13 @@ impl World {
             secrets: agent.env_names.clone(),
         })
     }
+}
+
+/// The attempt that was last in the conversation this one goes on with.
+fn talked_before(state: &Aggregate, attempt: &Attempt) -> Option<AttemptId> {
+    let session = &attempt.talk.resumes.as_ref()?.id;
+    let talks = |a: &&Arc<Attempt>| a.id != attempt.id && a.talk.session.as_ref().is_some_and(|s| s.id == *session);
+    state.attempts.values().rev().find(talks).map(|a| a.id)
 }
 
 /// Brings what an earlier attempt left into the worktree. What does not fit the new base stays parked: the feedback

@@ -1,9 +1,9 @@
 //! `[agents.NAME]` and `[adapters.NAME]`: who can be started, and how.
-use super::error::BadConfig;
+use super::{Config, error::BadConfig};
 use crate::model::{
     adapter::Adapter,
     permission::Permissions,
-    sandbox::SandboxConfig,
+    sandbox::{Mode, SandboxConfig},
     settings::{AgentKind, AgentSettings},
 };
 use serde::Deserialize;
@@ -33,25 +33,21 @@ pub struct AgentConfig {
     /// Adapters: further arguments.
     #[serde(default)]
     pub args: Vec<String>,
-    /// Adapters: `allow` (the sandbox is the fence), `ask` or `deny`, for requests that no rule decides.
+    /// Adapters: `allow` (the sandbox is the fence), `ask` or `deny`, for requests that no rule decides. When left out,
+    /// `allow` in a sandbox and `ask` without one.
     #[serde(default)]
-    pub permissions: Permissions,
+    pub permissions: Option<Permissions>,
     /// What its sandbox has other than `[sandbox]`.
     #[serde(default)]
     pub sandbox: SandboxConfig,
 }
 
 impl AgentConfig {
-    /// The agent called `name` in the repository at `root`; `tables` are the person's own adapters.
+    /// The agent called `name` of `config`, for the repository at `root`.
     ///
     /// # Errors
     /// See [`BadConfig`].
-    pub(super) fn resolve(
-        &self,
-        name: &str,
-        root: &Path,
-        tables: &BTreeMap<String, toml::Table>,
-    ) -> Result<AgentSettings, BadConfig> {
+    pub(super) fn resolve(&self, name: &str, root: &Path, config: &Config) -> Result<AgentSettings, BadConfig> {
         let incomplete = |what: &str| BadConfig::Incomplete { agent: name.to_owned(), what: what.to_owned() };
         let (kind, command, adapter) = match self.kind.as_str() {
             "command" => {
@@ -65,7 +61,7 @@ impl AgentConfig {
                 (AgentKind::Playbook, vec![root.join(file).display().to_string()], None)
             }
             _ => {
-                let adapter = self.adapter(name, tables)?;
+                let adapter = self.adapter(name, &config.adapters)?;
                 let command = if self.command.is_empty() { adapter.program.clone() } else { self.command.clone() };
                 if command.first().is_none_or(String::is_empty) {
                     return Err(incomplete(&format!("kind '{}' needs command = [\"PROGRAM\", …]", self.kind)));
@@ -73,13 +69,15 @@ impl AgentConfig {
                 (AgentKind::Cli, command, Some(Box::new(adapter)))
             }
         };
+        let fenced = self.sandbox.over(&config.sandbox).resolve().mode == Mode::Enforce;
+        let unasked = if fenced || kind != AgentKind::Cli { Permissions::Allow } else { Permissions::Ask };
         Ok(AgentSettings {
             kind,
             command,
             env_names: self.env.keys().cloned().collect(),
             adapter,
             model: self.model.clone(),
-            permissions: self.permissions,
+            permissions: self.permissions.unwrap_or(unasked),
             extra_args: self.args.clone(),
             sandbox: self.sandbox.clone(),
         })

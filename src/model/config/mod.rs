@@ -9,7 +9,7 @@ pub use error::BadConfig;
 use super::{
     id::{AgentName, RoleName},
     sandbox::SandboxConfig,
-    settings::{Budget, Limits, RoleSettings, Settings},
+    settings::{AgentSettings, Budget, Limits, RoleSettings, Settings},
     workflow::{Rights, Work, Workflow},
 };
 use serde::Deserialize;
@@ -166,6 +166,14 @@ impl Config {
             .map_err(|e| BadConfig::Syntax { path: path.display().to_string(), why: e.to_string().trim().to_owned() })
     }
 
+    /// The configured agent called `name`, in the repository at `root`; `None` when there is none.
+    ///
+    /// # Errors
+    /// See [`BadConfig`].
+    pub fn agent(&self, name: &str, root: &Path) -> Option<Result<AgentSettings, BadConfig>> {
+        self.agents.get(name).map(|agent| agent.resolve(name, root, &self.adapters))
+    }
+
     /// The settings of a run of `workflow` in the repository at `root`.
     ///
     /// # Errors
@@ -173,7 +181,7 @@ impl Config {
     pub fn resolve(&self, workflow: &Workflow, root: &Path, over: &Overrides) -> Result<Settings, BadConfig> {
         let mut agents = BTreeMap::new();
         for (name, agent) in &self.agents {
-            agents.insert(AgentName(name.clone()), agent.resolve(name, root, &self.adapters)?);
+            agents.insert(AgentName(name.clone()), agent.resolve(name, root, self)?);
         }
         for (i, gate) in self.gates.commands.iter().enumerate() {
             if gate.first().is_none_or(String::is_empty) {
@@ -308,6 +316,7 @@ fn join<'a>(names: impl Iterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::permission::Permissions;
     use crate::model::workflow::builtin::ralph;
 
     fn resolve(text: &str) -> Result<Settings, BadConfig> {
@@ -322,6 +331,16 @@ mod tests {
         assert!(settings.roles.values().all(|r| r.agent.0 == "a"));
         assert_eq!(settings.specialists().map(|s| s.0.as_str()).collect::<Vec<_>>(), ["security"]);
         assert!(settings.generated.contains(&"Cargo.lock".to_owned()));
+    }
+
+    #[test]
+    fn without_a_sandbox_a_known_agent_asks() {
+        let of =
+            |text: &str| resolve(&format!("[agents.a]\nkind='codex'\n{text}")).unwrap().agents[&"a".into()].permissions;
+        assert_eq!(of(""), Permissions::Allow);
+        assert_eq!(of("[sandbox]\nmode='off'"), Permissions::Ask);
+        assert_eq!(of("[agents.a.sandbox]\nmode='best_effort'"), Permissions::Ask);
+        assert_eq!(of("permissions='allow'\n[sandbox]\nmode='off'"), Permissions::Allow, "who says so means it");
     }
 
     #[test]

@@ -167,7 +167,8 @@ fn resolve(app: &App, wanted: &Wanted) -> Result<Resolved, Problem> {
     let project = project::look(&wanted.project, wanted.base.as_deref())?;
     let config = app.configs.load(&project.root)?;
     let workflow = files::workflow(wanted.workflow.as_deref(), spec.workflow.as_deref(), &config)?;
-    let settings = files::settings(&config, &workflow, &project, &wanted.overrides)?;
+    let (settings, left_out) = files::settings(&config, &workflow, &project, &wanted.overrides)?;
+    left_out.iter().for_each(|who| tracing::warn!("{who}"));
     let blob = app.handle.put_blob(spec.text.as_bytes())?;
     Ok(Resolved { spec, blob, project, workflow, settings })
 }

@@ -1,12 +1,15 @@
 //! `p0 doctor`.
+mod agents;
+
 use super::{
     args::Outcome,
     context::Context,
+    signals::Signals,
     ui::{self, Colour, To},
 };
 use crate::{
     effects::{process::cgroup_dir, sandbox::Kernel},
-    model::{config::Config, sandbox::SandboxConfig},
+    model::{config::Config, sandbox::SandboxConfig, settings::AgentKind},
     surface::{
         api::reply::blocking,
         client::Client,
@@ -19,7 +22,10 @@ use crate::{
     },
 };
 use serde::Serialize;
-use std::path::Path;
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
 /// Free space below this is worth a word, in bytes.
 const ROOM_BYTES: u64 = 1024 * 1024 * 1024;
@@ -27,8 +33,15 @@ const ROOM_BYTES: u64 = 1024 * 1024 * 1024;
 const QUICK_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Look whether everything p0 needs is there, and say what to do where it is not
+///
+/// Finds the agents that are installed: every program that p0 knows how to drive, and those of .p0/config.toml; their
+/// versions, and whether they are logged in. Exit code 1 when something needed is not well.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Try a smallest real call, which may cost something: of one agent, or of all installed ones
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    probe: Option<String>,
+
     /// One JSON document
     #[arg(long)]
     json: bool,
@@ -46,24 +59,35 @@ enum Verdict {
 /// One check.
 #[derive(Debug, Serialize)]
 struct Check {
-    name: &'static str,
+    name: Cow<'static, str>,
     verdict: Verdict,
     text: String,
     hint: Option<String>,
 }
 
 impl Check {
-    fn ok(name: &'static str, text: impl Into<String>) -> Check {
-        Check { name, verdict: Verdict::Ok, text: text.into(), hint: None }
+    fn ok(name: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Check {
+        Check { name: name.into(), verdict: Verdict::Ok, text: text.into(), hint: None }
     }
 
-    fn of(name: &'static str, verdict: Verdict, problem: Problem) -> Check {
-        Check { name, verdict, text: problem.detail, hint: problem.hint }
+    fn of(name: impl Into<Cow<'static, str>>, verdict: Verdict, problem: Problem) -> Check {
+        Check { name: name.into(), verdict, text: problem.detail, hint: problem.hint }
     }
 
-    fn warn(name: &'static str, text: impl Into<String>, hint: &str) -> Check {
-        Check { name, verdict: Verdict::Warn, text: text.into(), hint: Some(hint.to_owned()) }
+    fn fail(name: impl Into<Cow<'static, str>>, problem: Problem) -> Check {
+        Check::of(name, Verdict::Fail, problem)
     }
+
+    fn warn(name: impl Into<Cow<'static, str>>, text: impl Into<String>, hint: &str) -> Check {
+        Check { name: name.into(), verdict: Verdict::Warn, text: text.into(), hint: Some(hint.to_owned()) }
+    }
+}
+
+/// What is printed as JSON.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    checks: &'a [Check],
+    agents: &'a [agents::Agent],
 }
 
 /// Looks.
@@ -72,13 +96,21 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let mut checks = vec![data(&data_dir), room(&data_dir), holder(&data_dir).await, journal(&data_dir).await];
     checks.extend([git(), shell(), supervisor()]);
     checks.extend(sandbox(&Kernel::probe(&env::var("PATH").unwrap_or_default())));
-    checks.extend(repository(&context.project()?));
+    let (of_repository, config, root) = repository(&context.project()?);
+    checks.extend(of_repository);
+    let mut signals = Signals::catch()?;
+    // The programs that were asked are ended with the wish to know.
+    let found = tokio::select! {
+        found = agents::look(&config, &root, args.probe.as_deref()) => found?,
+        () = signals.next() => return Ok(13),
+    };
+    let of_agents = agents::checks(&found);
     if args.json {
-        ui::json(&checks)?;
+        ui::json(&Report { checks: &checks, agents: &found })?;
     } else {
-        checks.iter().for_each(print);
+        checks.iter().chain(&of_agents).for_each(print);
     }
-    Ok(u8::from(checks.iter().any(|check| check.verdict == Verdict::Fail)))
+    Ok(u8::from(checks.iter().chain(&of_agents).any(|check| check.verdict == Verdict::Fail)))
 }
 
 fn print(check: &Check) {
@@ -234,43 +266,50 @@ fn sandbox(kernel: &Kernel) -> Vec<Check> {
     ]
 }
 
-fn repository(path: &Path) -> Vec<Check> {
+/// The checks of the repository, its configuration (none where it cannot be read), and its root.
+fn repository(path: &Path) -> (Vec<Check>, Config, PathBuf) {
     let project = match project::look(path, None) {
         Ok(project) => project,
-        Err(problem) => return vec![Check::of("repository", Verdict::Warn, problem)],
+        Err(problem) => {
+            return (vec![Check::of("repository", Verdict::Warn, problem)], Config::default(), path.to_path_buf());
+        }
     };
     let mut checks = vec![Check::ok("repository", format!("{} at {}", project.root.display(), project.head.short()))];
     let config = match Configs::default().load(&project.root) {
         Ok(config) => config,
         Err(problem) => {
-            checks.push(Check::of("configuration", Verdict::Fail, problem));
-            return checks;
+            checks.push(Check::fail("configuration", problem));
+            return (checks, Config::default(), project.root);
         }
     };
     let resolved = files::workflow(None, None, &config).and_then(|workflow| {
         files::settings(&config, &workflow, &project, &crate::model::config::Overrides::default())
     });
     checks.push(match resolved {
-        Ok(settings) => {
+        Ok((settings, left_out)) => {
             let text = format!("{} roles, {} gates", settings.roles.len(), settings.gates.len());
-            if settings.gates.is_empty() {
+            if let Some(who) = left_out.first() {
+                Check::warn("configuration", format!("{text}; {who}"), "the other agents of its roles take its place")
+            } else if settings.gates.is_empty() {
                 Check::warn("configuration", text, "without [gates] nothing but the agents' word says that it works")
             } else {
                 Check::ok("configuration", text)
             }
         }
         Err(problem) if config.agents.is_empty() => Check::of("configuration", Verdict::Warn, problem),
-        Err(problem) => Check::of("configuration", Verdict::Fail, problem),
+        Err(problem) => Check::fail("configuration", problem),
     });
-    checks.push(agents(&config, &project.root));
-    checks
+    checks.push(configured(&config, &project.root));
+    (checks, config, project.root)
 }
 
-fn agents(config: &Config, root: &Path) -> Check {
+fn configured(config: &Config, root: &Path) -> Check {
     let mut all_found = true;
     let mut said = Vec::new();
     for (name, agent) in &config.agents {
-        let where_it_is = match agent.command.first().map(|program| env::find_program(program, root)) {
+        let settings = config.agent(name, root).and_then(Result::ok);
+        let program = settings.filter(|it| it.kind != AgentKind::Playbook).and_then(|it| it.command.first().cloned());
+        let where_it_is = match program.map(|program| env::find_program(&program, root)) {
             Some(Ok(path)) => path.display().to_string(),
             Some(Err(e)) => {
                 all_found = false;
@@ -281,8 +320,12 @@ fn agents(config: &Config, root: &Path) -> Check {
         said.push(format!("{name} ({where_it_is})"));
     }
     match (said.is_empty(), all_found) {
-        (true, _) => Check::warn("agents", "none configured", "`p0 init` lists those on PATH"),
+        (true, _) => Check::warn("agents", "none configured", "`p0 init` writes those on PATH into .p0/config.toml"),
         (false, true) => Check::ok("agents", said.join(", ")),
-        (false, false) => Check::warn("agents", said.join(", "), "a run refuses to start without its agents' programs"),
+        (false, false) => Check::warn(
+            "agents",
+            said.join(", "),
+            "a run refuses to start where a role has no agent whose program is there",
+        ),
     }
 }

@@ -147,7 +147,11 @@ pub(crate) fn check(wanted: &Wanted) -> Result<(), Problem> {
         return Ok(());
     }
     let workflow = files::workflow(wanted.workflow.as_deref(), spec.workflow.as_deref(), &config)?;
-    files::settings(&config, &workflow, &project, &wanted.overrides).map(|_| ())
+    let (_, left_out) = files::settings(&config, &workflow, &project, &wanted.overrides)?;
+    for who in left_out {
+        ui::note(&format!("{} {who}", ui::paint(To::Err, ui::Colour::Yellow, "warning:")));
+    }
+    Ok(())
 }
 
 /// Reads a spec: a file, `-`, or the repository's own.

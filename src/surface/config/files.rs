@@ -80,23 +80,29 @@ pub(crate) fn workflow(asked: Option<&str>, declared: Option<&str>, config: &Con
     Ok(workflow)
 }
 
-/// The settings of a run, with every agent's program found.
+/// The settings of a run, with every agent's program found; and who was left out because its program is not there while
+/// every role that it plays has another agent: a sentence each, for the person.
 pub(crate) fn settings(
     config: &Config,
     workflow: &Workflow,
     project: &Project,
     over: &Overrides,
-) -> Result<Settings, Problem> {
+) -> Result<(Settings, Vec<String>), Problem> {
     if config.agents.is_empty() {
         return Err(Problem::new(Kind::Config, "no agent is configured for this repository").hint(format!(
             "`p0 init` writes {CONFIG_FILE}; then name your agent under [agents.NAME] with kind = \"command\""
         )));
     }
     let mut settings = config.resolve(workflow, &project.root, over)?;
+    let mut missing = BTreeMap::new();
     for (name, agent) in &mut settings.agents {
         let bad = |why: String| Problem::new(Kind::Config, format!("agent '{name}': {why}"));
         match agent.kind {
-            AgentKind::Command | AgentKind::Cli => locate(agent, project).map_err(|e| bad(e.to_string()))?,
+            AgentKind::Command | AgentKind::Cli => {
+                if let Err(why) = locate(agent, project) {
+                    missing.insert(name.clone(), why);
+                }
+            }
             AgentKind::Playbook => {
                 let file = agent.command.first().cloned().unwrap_or_default();
                 if !Path::new(&file).is_file() {
@@ -105,8 +111,27 @@ pub(crate) fn settings(
             }
         }
     }
+    let left_out = leave_out(&mut settings, &missing)?;
     can_confine(&settings)?;
-    Ok(settings)
+    Ok((settings, left_out))
+}
+
+/// Takes agents without a program out of the roles that others can play; the first of the others takes their place.
+fn leave_out(
+    settings: &mut Settings,
+    missing: &BTreeMap<AgentName, env::MissingProgram>,
+) -> Result<Vec<String>, Problem> {
+    for role in settings.roles.values_mut() {
+        let mut there = role.agents().filter(|name| !missing.contains_key(*name)).cloned();
+        let Some(first) = there.next() else {
+            let why = missing.get(&role.agent).map(ToString::to_string).unwrap_or_default();
+            return Err(Problem::new(Kind::Config, format!("agent '{}': {why}", role.agent)));
+        };
+        let others = there.collect();
+        (role.agent, role.fallbacks) = (first, others);
+    }
+    settings.agents.retain(|name, _| !missing.contains_key(name));
+    Ok(missing.iter().map(|(name, why)| format!("agent '{name}' is left out of this run: {why}")).collect())
 }
 
 /// Whether this kernel can enforce what the sandboxes ask for. What cannot be had is refused before anything begins,
@@ -178,11 +203,39 @@ mod tests {
         assert_eq!(missing.kind, Kind::Config);
         assert!(missing.detail.contains("nope.sh"), "{}", missing.detail);
         std::fs::write(dir.path().join("agent.py"), "").unwrap();
-        let found = resolve("[agents.a]\nkind='command'\ncommand=['sh', 'agent.py', 'agent.py']").unwrap();
+        let (found, left_out) = resolve("[agents.a]\nkind='command'\ncommand=['sh', 'agent.py', 'agent.py']").unwrap();
+        assert_eq!(left_out, Vec::<String>::new());
         let command = &found.agents[&"a".into()].command;
         assert_eq!(command[0], "sh");
         assert!(command[1].starts_with('/'), "not committed: taken from the repository's root");
         assert_eq!(command[2], "agent.py");
+    }
+
+    #[test]
+    fn who_is_not_there_is_left_out_where_another_can_play() {
+        let dir = tempfile::tempdir().unwrap();
+        let resolve = |roles: &str| {
+            let agents = "[agents.there]\nkind='command'\ncommand=['sh']\n\
+                          [agents.also]\nkind='command'\ncommand=['sh']\n\
+                          [agents.gone]\nkind='codex'\ncommand=['surely-no-such-codex']\n\
+                          [agents.lost]\nkind='command'\ncommand=['./lost.sh']\n";
+            let config = Config::parse(&format!("{agents}{roles}"), Path::new("c")).unwrap();
+            settings(&config, &builtin::ralph(), &project(dir.path()), &Overrides::default())
+        };
+        let others = "[roles.executor]\nagent='there'\nfallbacks=['gone', 'also']\n[roles.verifier]\nagent='also'\n";
+        let (found, left_out) =
+            resolve(&format!("{others}[roles.planner]\nagent='gone'\nfallbacks=['lost', 'also', 'there']")).unwrap();
+        let plays = |role: &str| found.roles[&role.into()].agents().map(|a| a.0.clone()).collect::<Vec<_>>();
+        assert_eq!(plays("planner"), ["also", "there"]);
+        assert_eq!(plays("executor"), ["there", "also"]);
+        assert_eq!(plays("verifier"), ["also"]);
+        assert_eq!(found.agents.keys().map(|a| a.0.as_str()).collect::<Vec<_>>(), ["also", "there"]);
+        assert_eq!(left_out.len(), 2);
+        assert!(left_out[0].contains("'gone'") && left_out[0].contains("not on PATH"), "{left_out:?}");
+        assert!(left_out[1].contains("'lost'"), "{left_out:?}");
+        let refused = resolve(&format!("{others}[roles.planner]\nagent='gone'\nfallbacks=['lost']")).unwrap_err();
+        assert_eq!(refused.kind, Kind::Config);
+        assert!(refused.detail.contains("agent 'gone': 'surely-no-such-codex' is not on PATH"), "{}", refused.detail);
     }
 
     #[test]

@@ -199,7 +199,7 @@ impl Talk<'_> {
         let Some(variables) = variables.filter(|_| drive.adapter.acp.mcp) else { return Vec::new() };
         let variable = |(name, value): (&String, &Value)| EnvVariable::new(name, value.as_str().unwrap_or_default());
         let server = McpServerStdio::new("p0", &drive.p0)
-            .args(vec!["mcp".to_owned()])
+            .args(crate::effects::drive::plan::mcp_arguments(drive.permissions))
             .env(variables.iter().map(variable).collect());
         vec![McpServer::Stdio(server)]
     }

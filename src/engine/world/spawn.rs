@@ -107,7 +107,7 @@ impl World {
         let holder = attempt.id.to_string();
         let tree = match attempt.rights {
             Rights::Executor => {
-                let before = talked_before(state, attempt).map(ToString::to_string);
+                let before = talked_before(state, attempt).map(|id| id.to_string());
                 let tree = workshop.checkout_after(&holder, &attempt.base.0, before.as_deref());
                 let tree = tree.map_err(|e| e.to_string())?;
                 return Ok((tree, carry(&workshop, state, attempt)?));

@@ -171,7 +171,7 @@ impl Config {
     /// # Errors
     /// See [`BadConfig`].
     pub fn agent(&self, name: &str, root: &Path) -> Option<Result<AgentSettings, BadConfig>> {
-        self.agents.get(name).map(|agent| agent.resolve(name, root, &self.adapters))
+        self.agents.get(name).map(|agent| agent.resolve(name, root, self))
     }
 
     /// The settings of a run of `workflow` in the repository at `root`.

@@ -40,6 +40,8 @@ CMD_KEYS = ('command', 'cmd', 'commands', 'script')
 PATH_KEYS = ('file_path', 'filePath', 'absolute_path', 'path', 'filename', 'target_file')
 BODY_KEYS = ('content', 'contents', 'file_text', 'text', 'new_content')
 CWD_RES = [re.compile(p) for p in (
+    # p0 tells a resumed conversation, which is full of older paths, where it is now
+    r'Your worktree is a new one: (/\S+?)\. ',
     r'<cwd>\s*([^<\s]+)\s*</cwd>', r'[Pp]rimary working directory:\s*`?(/[^\s`<\\]+)', r'[Ww]orking directory:\s*`?(/[^\s`<\\]+)',
     r'working (?:in )?(?:the )?directory[: ]+`?(/[^\s`<\\,]+)', r'[Cc]urrent directory(?: is)?:?\s*`?(/[^\s`<\\]+)', r'"cwd":\s*"(/[^"]+)"')]
 STATE = {'n': 0, 'hits': {}, 'log': [], 'used': {k: {'requests': 0, 'input_tokens': 0, 'cached_tokens': 0, 'output_tokens': 0} for k in ('main', 'side')}}

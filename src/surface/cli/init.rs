@@ -13,13 +13,8 @@ use std::{fmt::Write as _, io::Write as _, path::Path};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
-/// Agents whose command line takes a prompt and works without asking. The command is an example, to be checked.
-const KNOWN_AGENTS: &[(&str, &[&str])] = &[
-    ("claude", &["claude", "--print", "--output-format", "text"]),
-    ("codex", &["codex", "exec", "-"]),
-    ("opencode", &["opencode", "run"]),
-    ("gemini", &["gemini"]),
-];
+/// Programs that p0 has a table for. Each is named as its `kind` is.
+const KNOWN_AGENTS: &[&str] = &["codex", "claude", "opencode", "gemini", "qwen", "codex-acp"];
 
 /// The file that shows what a repository is built with, and the gate that fits.
 const KNOWN_GATES: &[(&str, &[&str])] = &[
@@ -116,10 +111,9 @@ fn config_text(root: &Path) -> String {
 }
 
 fn write_agents(text: &mut String, root: &Path) -> std::fmt::Result {
-    for (name, command) in KNOWN_AGENTS {
-        if env::find_program(command[0], root).is_ok() {
-            writeln!(text, "\n# Found on PATH; check its arguments:")?;
-            writeln!(text, "# [agents.{name}]\n# kind = \"command\"\n# command = {}", array(command))?;
+    for name in KNOWN_AGENTS {
+        if env::find_program(name, root).is_ok() {
+            writeln!(text, "\n# Found on PATH:\n# [agents.{name}]\n# kind = \"{name}\"")?;
         }
     }
     Ok(())

@@ -335,12 +335,15 @@ mod tests {
 
     #[test]
     fn without_a_sandbox_a_known_agent_asks() {
-        let of =
-            |text: &str| resolve(&format!("[agents.a]\nkind='codex'\n{text}")).unwrap().agents[&"a".into()].permissions;
+        let of = |text: &str| {
+            resolve(&format!("[agents.a]\nkind='claude'\n{text}")).unwrap().agents[&"a".into()].permissions
+        };
         assert_eq!(of(""), Permissions::Allow);
         assert_eq!(of("[sandbox]\nmode='off'"), Permissions::Ask);
         assert_eq!(of("[agents.a.sandbox]\nmode='best_effort'"), Permissions::Ask);
         assert_eq!(of("permissions='allow'\n[sandbox]\nmode='off'"), Permissions::Allow, "who says so means it");
+        let why = resolve("[agents.a]\nkind='codex'\n[sandbox]\nmode='off'").unwrap_err().to_string();
+        assert!(why.contains("permissions = \"allow\""), "one that cannot ask must be let: {why}");
     }
 
     #[test]

@@ -251,6 +251,13 @@ fn a_conversation_is_resumed_only_where_it_took_place() {
     let elsewhere = scene.dir.path().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     scene.drive.worktree = elsewhere;
+    assert_eq!(scene.play().of_type("session")[0]["resumed"], true, "codex finds it anywhere");
+    let mut scene = Scene::lines("codex", "resumed");
+    scene.drive.adapter.resumes_elsewhere = false;
+    scene.play();
+    let elsewhere = scene.dir.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    scene.drive.worktree = elsewhere;
     let played = scene.play();
     assert_eq!(played.of_type("session")[0]["resumed"], false);
     assert!(played.stderr.contains("another worktree"), "{}", played.stderr);

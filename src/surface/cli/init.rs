@@ -1,9 +1,12 @@
 //! `p0 init`.
 use super::{args::Outcome, context::Context, ui};
-use crate::surface::{
-    config::{env, files::CONFIG_FILE},
-    error::{Kind, Problem},
-    project,
+use crate::{
+    model::adapter::Adapter,
+    surface::{
+        config::{env, files::CONFIG_FILE},
+        error::{Kind, Problem},
+        project,
+    },
 };
 use std::{fmt::Write as _, io::Write as _, path::Path};
 
@@ -13,8 +16,12 @@ use std::{fmt::Write as _, io::Write as _, path::Path};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
-/// Programs that p0 has a table for. Each is named as its `kind` is.
-const KNOWN_AGENTS: &[&str] = &["codex", "claude", "opencode", "gemini", "qwen", "codex-acp"];
+/// Agents that are looked for on PATH, the first found before the others: names of built-in adapters. Those of ACP are
+/// other ways to the same programs; who wants one says so.
+const KNOWN_AGENTS: &[&str] = &["claude", "codex", "opencode", "gemini", "qwen", "aider"];
+
+/// The roles of the workflow that is written.
+const ROLES: &[&str] = &["planner", "executor", "verifier"];
 
 /// The file that shows what a repository is built with, and the gate that fits.
 const KNOWN_GATES: &[(&str, &[&str])] = &[
@@ -35,7 +42,8 @@ const WORKFLOWS_README: &str = "The place of this repository's own workflows. Th
 pub(super) fn run(_: &Args, context: &Context) -> Outcome {
     let root = project::root(&context.project()?)?;
     let path = root.join(CONFIG_FILE);
-    let text = config_text(&root);
+    let found = found_agents(&root);
+    let text = config_text(&root, &found);
     match std::fs::read_to_string(&path) {
         Ok(present) if present == text => ui::note(&format!("{} is up to date", path.display())),
         Ok(_) => {
@@ -56,7 +64,8 @@ pub(super) fn run(_: &Args, context: &Context) -> Outcome {
         write_new(&root.join(".p0").join(name), text)?;
     }
     ui::line(&path.display().to_string());
-    ui::note("next: name your agent in it, commit your work, then `p0 run SPEC.md`; `p0 doctor` checks all of it");
+    let first = if found.is_empty() { "name your agent in it, " } else { "" };
+    ui::note(&format!("next: {first}commit your work, then `p0 run SPEC.md`; `p0 doctor` checks all of it"));
     Ok(0)
 }
 
@@ -72,48 +81,103 @@ fn write_new(path: &Path, text: &str) -> Result<(), Problem> {
     }
 }
 
-fn config_text(root: &Path) -> String {
+/// The adapters of [`KNOWN_AGENTS`] whose program is on PATH.
+fn found_agents(root: &Path) -> Vec<Adapter> {
+    let is_there =
+        |adapter: &Adapter| adapter.program.first().is_some_and(|program| env::find_program(program, root).is_ok());
+    KNOWN_AGENTS.iter().filter_map(|name| Adapter::builtin(name)).filter(is_there).collect()
+}
+
+fn config_text(root: &Path, found: &[Adapter]) -> String {
     let mut text = String::from(
         "# p0: how agents work on this repository. Everything is optional but one agent.\n\
          # The workflow when neither the command line nor the spec names one.\n\
-         workflow = \"ralph\"\n\n\
-         # An agent of kind \"command\" is any program: it reads one JSON object from stdin and writes JSON lines to\n\
+         workflow = \"ralph\"\n\n",
+    );
+    write_agents(&mut text, found).expect("writing to a String cannot fail");
+    text.push_str(
+        "# An agent of kind \"command\" is any program: it reads one JSON object from stdin and writes JSON lines to\n\
          # stdout, in a worktree of its own. With one agent here, it plays every role.\n\
          # [agents.mine]\n\
          # kind = \"command\"\n\
          # command = [\"python3\", \"agent.py\"]\n\
-         # env = { KEY = \"value\" }          # beside the allow-listed environment; values are never recorded\n",
+         # env = { KEY = \"value\" }          # beside the allow-listed environment; values are never recorded\n\n",
     );
-    write_agents(&mut text, root).expect("writing to a String cannot fail");
+    write_roles(&mut text, found).expect("writing to a String cannot fail");
     text.push_str(
-        "\n# Who plays which role, where it is not the only agent.\n\
-         # [roles.executor]\n\
-         # agent = \"mine\"\n\
-         # timeout_s = 1800\n\n\
-         # Read-only roles that look at every landing; any number.\n\
-         # [specialists.security]\n\
-         # agent = \"mine\"\n\
-         # prompt = \"Look for vulnerabilities.\"\n\n",
+        "\n# Read-only roles that look at every landing; any number.\n\
+         # [specialists.security]\n",
     );
+    let first = found.first().map_or("mine", |adapter| adapter.name.as_str());
+    writeln!(text, "# agent = \"{first}\"\n# prompt = \"Look for vulnerabilities.\"\n")
+        .expect("writing to a String cannot fail");
     write_gates(&mut text, root).expect("writing to a String cannot fail");
-    text.push_str(
-        "\n# [files]\n\
-         # generated = [\"Cargo.lock\", \"target/\"]   # nobody's: dropped from attempts (good defaults when left out)\n\n\
-         # [limits]\n\
-         # max_parallel = 4\n\
-         # max_iterations = 10\n\
-         # rounds = 3\n\n\
-         # [budget]\n\
-         # usd = 20.0\n\
-         # tokens = 2000000\n",
-    );
+    text.push_str(AFTER_GATES);
     text
 }
 
-fn write_agents(text: &mut String, root: &Path) -> std::fmt::Result {
-    for name in KNOWN_AGENTS {
-        if env::find_program(name, root).is_ok() {
-            writeln!(text, "\n# Found on PATH:\n# [agents.{name}]\n# kind = \"{name}\"")?;
+const AFTER_GATES: &str = "
+# What agents may touch; these are the defaults. Also of one agent or role: [agents.NAME.sandbox], [roles.NAME.sandbox].
+# [sandbox]
+# mode = \"enforce\"                # or best_effort (as far as this kernel goes), off
+# read = \"guarded\"                # all but p0's data, your checkout and your secrets; or narrow, all
+# write = []                      # paths beside the attempt's own; ~/ is your home
+# read_also = []
+# network = \"allow\"               # or none, or a list of TCP ports
+# bubblewrap = false
+# file_mb = 16384                 # also processes, open_files, memory_mb: no limit of p0's
+
+# [files]
+# generated = [\"Cargo.lock\", \"target/\"]   # nobody's: dropped from attempts (good defaults when left out)
+
+# [limits]
+# max_parallel = 4
+# max_iterations = 10
+# rounds = 3
+
+# [budget]
+# usd = 20.0
+# tokens = 2000000
+";
+
+fn write_agents(text: &mut String, found: &[Adapter]) -> std::fmt::Result {
+    if found.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "# Found on PATH. `p0 doctor` says whether they are logged in, `p0 doctor --probe` tries them.")?;
+    for Adapter { name, login, .. } in found {
+        writeln!(text, "[agents.{name}]\nkind = \"{name}\"")?;
+        match login.help.as_str() {
+            "" => writeln!(text)?,
+            help => writeln!(text, "# To log in: {help}\n")?,
+        }
+    }
+    Ok(())
+}
+
+fn write_roles(text: &mut String, found: &[Adapter]) -> std::fmt::Result {
+    let Some((first, others)) = found.split_first() else {
+        return writeln!(
+            text,
+            "# Who plays which role, where it is not the only agent.\n\
+             # [roles.executor]\n# agent = \"mine\"\n# timeout_s = 1800"
+        );
+    };
+    writeln!(
+        text,
+        "# Who plays which role; the fallbacks, in this order, while the agent is limited, missing or fails."
+    )?;
+    let others: Vec<&str> = others.iter().map(|adapter| adapter.name.as_str()).collect();
+    for role in ROLES {
+        writeln!(text, "[roles.{role}]\nagent = \"{}\"", first.name)?;
+        if !others.is_empty() {
+            writeln!(text, "fallbacks = {}", array(&others))?;
+        }
+        if *role == "executor" {
+            writeln!(text, "# timeout_s = 1800")?;
+        }
+        if Some(role) != ROLES.last() {
+            writeln!(text)?;
         }
     }
     Ok(())
@@ -146,17 +210,47 @@ fn array(words: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::config::Config;
+    use crate::model::{
+        config::{Config, Overrides},
+        sandbox::SandboxConfig,
+        workflow::builtin::ralph,
+    };
 
     #[test]
     fn what_is_written_is_a_configuration_with_the_guessed_gate() {
         let dir = tempfile::tempdir().unwrap();
-        let parse = |root: &Path| Config::parse(&config_text(root), Path::new("c")).unwrap();
+        let parse = |root: &Path| Config::parse(&config_text(root, &[]), Path::new("c")).unwrap();
         assert!(parse(dir.path()).gates.commands.is_empty());
         std::fs::write(dir.path().join("Makefile"), "all:\n\ntest:\n\ttrue\n").unwrap();
         assert_eq!(parse(dir.path()).gates.commands, [["make", "test"]]);
         std::fs::write(dir.path().join("Cargo.toml"), "").unwrap();
         assert_eq!(parse(dir.path()).gates.commands, [["cargo", "test"]]);
+    }
+
+    #[test]
+    fn whoever_is_found_plays_every_role_with_the_others_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let all: Vec<Adapter> = KNOWN_AGENTS.iter().map(|name| Adapter::builtin(name).unwrap()).collect();
+        for found in 1..=all.len() {
+            let text = config_text(dir.path(), &all[..found]);
+            let config = Config::parse(&text, Path::new("c")).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            let settings = config.resolve(&ralph(), dir.path(), &Overrides::default()).unwrap();
+            assert_eq!(settings.agents.len(), found);
+            assert_eq!(settings.roles.len(), ROLES.len());
+            for role in settings.roles.values() {
+                assert_eq!(role.agents().map(|a| a.0.as_str()).collect::<Vec<_>>(), KNOWN_AGENTS[..found]);
+            }
+            assert!(text.contains("# To log in: claude setup-token"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_sandbox_that_is_written_as_the_default_is_the_default() {
+        let of_sandbox = AFTER_GATES.split("# [sandbox]\n").nth(1).unwrap().split("\n\n").next().unwrap();
+        let uncommented: String =
+            of_sandbox.lines().map(|line| format!("{}\n", line.trim_start_matches("# "))).collect();
+        let written: SandboxConfig = toml::from_str(&uncommented).unwrap();
+        assert_eq!(written.resolve(), SandboxConfig::default().resolve());
     }
 
     #[test]

@@ -275,7 +275,7 @@ impl Inquiry {
             return (Some(true), Some(format!("~/{file}")));
         }
         let knows_a_way = !files.is_empty() || !env.is_empty() || !status.is_empty();
-        let may_be = !there.is_empty() && status_said.is_none();
+        let may_be = status_said.is_none() && !(there.is_empty() && status.is_empty());
         ((knows_a_way && !may_be).then_some(false), None)
     }
 

@@ -136,7 +136,7 @@ impl Scenario {
         outstanding(&self.state).into_iter().filter_map(timer).collect()
     }
 
-    fn rounds(&self) -> u32 {
+    fn rounds_used(&self) -> u32 {
         self.state.tickets.values().next().unwrap().rounds_counted
     }
 }
@@ -147,7 +147,7 @@ fn a_refused_key_stops_the_agent_and_its_fallback_goes_on() {
     assert_eq!(it.attempt().agent.0, "a");
     it.fails(json!({"type":"failed","class":"auth","text":"401","status":401}));
     assert!(it.kinds.contains(&"agent.unavailable"));
-    assert_eq!((it.attempt().agent.0.as_str(), it.rounds()), ("b", 0), "no round is used up");
+    assert_eq!((it.attempt().agent.0.as_str(), it.rounds_used()), ("b", 0), "no round is used up");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_rate_limit_pauses_the_agent_and_one_attempt_tries_it_out() {
     it.fails(json!({"type":"rate_limited","retry_after_s":30}));
     let [Timer::AgentLimit { until, .. }] = &it.timers()[..] else { panic!("{:?}", it.timers()) };
     assert_eq!((*until - it.state.at.unwrap()).num_seconds(), 28, "30 s from when it was said");
-    assert_eq!(it.rounds(), 0);
+    assert_eq!(it.rounds_used(), 0);
     it.submit(Action::TimerFired { timer: it.timers()[0].clone() });
     assert!(it.state.live_run().unwrap().on_trial.contains(&AgentName::from("a")));
     it.spawned();
@@ -191,7 +191,7 @@ fn a_provider_in_trouble_is_waited_for_longer_and_longer() {
         it.submit(Action::TimerFired { timer: it.timers()[0].clone() });
     }
     assert_eq!(waits, [15, 30, 60]);
-    assert_eq!(it.rounds(), 0);
+    assert_eq!(it.rounds_used(), 0);
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn a_provider_that_does_not_come_back_is_waited_for_at_growing_intervals_and_cos
         it.submit(Action::AttemptReleased { attempt, parked: None });
         it.submit(Action::TimerFired { timer: it.timers()[0].clone() });
     }
-    assert_eq!((last, it.rounds()), (1800, 0));
+    assert_eq!((last, it.rounds_used()), (1800, 0));
     assert!(!it.kinds.contains(&"ticket.blocked"));
 }
 
@@ -239,7 +239,7 @@ fn a_limited_agent_is_waited_for_rather_than_one_that_only_fails() {
 fn a_ticket_that_only_fills_conversations_uses_up_its_rounds() {
     let mut it = Scenario::at_work(ONE);
     it.fails(json!({"type":"failed","class":"context","text":"too long"}));
-    assert_eq!(it.rounds(), 1);
+    assert_eq!(it.rounds_used(), 1);
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn an_agent_that_keeps_failing_is_passed_over() {
         it.fails(json!({"type":"failed","class":"refused","text":"unknown model"}));
     }
     assert_eq!(it.attempt().agent.0, "b");
-    assert_eq!(it.rounds(), 3, "an unknown model is the configuration's fault, and costs rounds");
+    assert_eq!(it.rounds_used(), 3, "an unknown model is the configuration's fault, and costs rounds");
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn a_conversation_that_is_too_long_begins_anew_on_what_stands_there() {
     it.harvest(Some("half"));
     let next = it.attempt();
     assert_eq!((next.talk.resumes.clone(), next.talk.carries.clone()), (None, Some("half".into())));
-    assert_eq!(it.rounds(), 0);
+    assert_eq!(it.rounds_used(), 0);
 }
 
 #[test]

@@ -536,7 +536,6 @@ fn confined(bench: &Bench, mut spec: AgentSpec) -> AgentSpec {
         write: vec![root.clone(), "/dev/null".into()],
         read: vec!["/".into()],
         hidden: vec!["/dev".into()],
-        house: "/nonexistent".into(),
         door: None,
         network: Network::Allow,
         limits: Rlimits::default(),

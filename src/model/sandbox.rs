@@ -78,6 +78,10 @@ pub struct SandboxConfig {
     /// Whether the program runs in namespaces of its own as well, made by bubblewrap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bubblewrap: Option<bool>,
+    /// Whether terminals may be made and used: `/dev/ptmx`, and all of `/dev/pts`, where the person's own are too.
+    /// Not unless it is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terminals: Option<bool>,
     /// See [`Rlimits::processes`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processes: Option<u64>,
@@ -107,6 +111,8 @@ pub struct Sandbox {
     pub network: Network,
     /// Namespaces by bubblewrap.
     pub bubblewrap: bool,
+    /// Terminals, the person's among them.
+    pub terminals: bool,
     /// Limits of each process.
     pub limits: Rlimits,
 }
@@ -167,6 +173,7 @@ impl SandboxConfig {
             read_also: joined(&self.read_also, &below.read_also),
             network: self.network.clone().or_else(|| below.network.clone()),
             bubblewrap: self.bubblewrap.or(below.bubblewrap),
+            terminals: self.terminals.or(below.terminals),
             processes: self.processes.or(below.processes),
             file_mb: self.file_mb.or(below.file_mb),
             open_files: self.open_files.or(below.open_files),
@@ -183,6 +190,7 @@ impl SandboxConfig {
             read_also: self.read_also.clone().unwrap_or_default(),
             network: self.network.clone().unwrap_or(Network::Allow),
             bubblewrap: self.bubblewrap.unwrap_or(false),
+            terminals: self.terminals.unwrap_or(false),
             limits: Rlimits {
                 processes: self.processes,
                 file_mb: Some(self.file_mb.unwrap_or(FILE_MB)),

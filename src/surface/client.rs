@@ -119,10 +119,17 @@ impl Client {
             Problem::new(Kind::General, format!("the program that holds the data directory went away: {e}"))
                 .hint("look again with `p0 status`; `p0 run` with the same spec goes on")
         };
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream.map_err(|e| gone(&e))?))
-                .await
-                .map_err(|e| gone(&e))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream.map_err(|e| {
+            match e.kind() {
+                std::io::ErrorKind::PermissionDenied => {
+                    Problem::new(Kind::Refused, format!("this process may not use the socket: {e}"))
+                        .hint("an agent uses the socket and the token in P0_SOCKET and P0_TOKEN")
+                }
+                _ => gone(&e),
+            }
+        })?))
+        .await
+        .map_err(|e| gone(&e))?;
         tokio::spawn(connection);
         let response = sender.send_request(request).await.map_err(|e| gone(&e))?;
         Ok(response.map(Body::new))

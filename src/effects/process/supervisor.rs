@@ -235,6 +235,12 @@ fn hear_confined(wire: &OwnedFd, confine: &Confine, spec: &AgentSpec) -> Result<
         let listener = match fd.map(|fd| Listener::start(fd, confine.clone(), applied.landlock)) {
             Some(Ok(listener)) => Some(listener),
             Some(Err(error)) => return Err(format!("nobody listens to the program: {error}")),
+            None if confine.required => {
+                return Err(
+                    "the sandbox cannot be enforced: nobody hears of calls; [sandbox] mode = \"best_effort\" accepts that"
+                        .to_owned(),
+                );
+            }
             None => None,
         };
         applied.listener = listener.is_some();

@@ -1,13 +1,16 @@
 //! What a waiting system call is about: the paths, addresses and processes that its caller named, as the kernel will
 //! find them.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use super::filter::Form;
 use super::system::{Call, read_memory};
@@ -109,18 +112,61 @@ pub(super) fn number(pid: u32, address: u64) -> Option<u64> {
     (read_memory(pid, address, &mut bytes) == bytes.len()).then(|| u64::from_ne_bytes(bytes))
 }
 
-/// The socket that an address names: a path, or `@name` for one without a file; `None` = not of this machine.
-pub(super) fn socket(pid: u32, address: u64, length: u64) -> Option<Result<PathBuf, String>> {
-    const UNIX: [u8; 2] = (libc::AF_UNIX as u16).to_ne_bytes();
-    let mut buffer = [0; 110];
-    let length = usize::try_from(length).ok()?.min(buffer.len());
-    let read = read_memory(pid, address, buffer.get_mut(..length)?);
-    let name = buffer.get(..read)?.strip_prefix(&UNIX)?;
-    if let Some(name) = name.strip_prefix(&[0]) {
-        return Some(Err(format!("@{}", String::from_utf8_lossy(name))));
+/// A copy of a descriptor of the caller: it stays what it is, whatever the caller does with the number.
+pub(super) fn copy(pid: u32, fd: i32) -> rustix::io::Result<OwnedFd> {
+    // Threads may have descriptors of their own; a handle on a thread is known since Linux 6.9.
+    let thread = PidfdFlags::from_bits_retain(libc::O_EXCL.unsigned_abs());
+    let open = |pid: i32, flags| Pid::from_raw(pid).ok_or(Errno::SRCH).and_then(|pid| pidfd_open(pid, flags));
+    let task = open(i32::try_from(pid).unwrap_or_default(), thread)
+        .or_else(|_| open(leader(pid).ok_or(Errno::SRCH)?, PidfdFlags::empty()))?;
+    pidfd_getfd(task, fd, PidfdGetfdFlags::empty())
+}
+
+/// The process that a thread belongs to.
+fn leader(pid: u32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
+}
+
+/// Opens what the caller's words lead to from its own root and folder, without reading it.
+pub(super) fn pin_as(pid: u32, words: &[u8]) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let words = self::words(words);
+    let own = own_proc(pid, &words);
+    if own != words {
+        return rustix::fs::open(own, flags, Mode::empty());
     }
-    let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-    absolute(pid, None, name.get(..end)?).map(Ok)
+    let from = if words.is_absolute() { "root" } else { "cwd" };
+    let from = rustix::fs::open(format!("/proc/{pid}/{from}"), flags | OFlags::DIRECTORY, Mode::empty())?;
+    let Ok(words) = words.strip_prefix("/") else { return rustix::fs::openat(from, words, flags, Mode::empty()) };
+    match rustix::fs::openat2(&from, words, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+        // A link in `/proc` on the way.
+        Err(Errno::LOOP | Errno::XDEV) => rustix::fs::openat(from, words, flags, Mode::empty()),
+        done => done,
+    }
+}
+
+/// A path as the caller wrote it.
+pub(super) fn words(words: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(words))
+}
+
+/// Whether a pinned file is what this process finds by a name, too.
+pub(super) fn is_at(file: &OwnedFd, name: &Path) -> bool {
+    let (Ok(pinned), Ok(found)) = (rustix::fs::fstat(file), rustix::fs::lstat(name)) else { return false };
+    (pinned.st_dev, pinned.st_ino) == (found.st_dev, found.st_ino)
+}
+
+/// The inodes of the sockets that the attempt's processes hold.
+pub(super) fn sockets_held() -> BTreeSet<u64> {
+    let Ok(processes) = fs::read_dir("/proc") else { return BTreeSet::new() };
+    let ours = processes.flatten().filter(|it| {
+        let pid = it.file_name().to_str().and_then(|name| name.parse().ok());
+        pid.is_some_and(is_ours)
+    });
+    let handles = ours.filter_map(|it| fs::read_dir(it.path().join("fd")).ok()).flatten().flatten();
+    let socket = |link: PathBuf| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
+    handles.filter_map(|it| fs::read_link(it.path()).ok().and_then(socket)).collect()
 }
 
 /// Opens what a path leads to, without reading it: from here on it cannot come to mean something else. The parent

@@ -53,16 +53,17 @@ pub(crate) fn enter(confine: &Confine, path: &str) -> Result<Entered, String> {
             Err(why) => missing.push(why),
         }
     }
+    // Without one a confinement that is required was refused above.
     if kernel.listener && filter::is_written() {
         match system::filter(&filter::program(&confine.network, READS)) {
             Ok(made) => listener = Some(made),
-            Err(error) if confine.required && kernel.usable() < kernel::SCOPES => {
+            Err(error) if confine.required => {
                 return Err(refusal(&[format!("the filter of system calls: {error}")]));
             }
             Err(error) => missing.push(format!("tries are not recorded: {error}")),
         }
     } else {
-        missing.push("tries are not recorded: this kernel lets no filter report to a listener".to_owned());
+        missing.push("tries are not recorded".to_owned());
     }
     applied.listener = listener.is_some();
     applied.bubblewrap = confine.bubblewrap && kernel.bubblewrap;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::model::sandbox::{Mode, Network, Sandbox};
 
-use super::system;
+use super::{filter, system};
 
 /// The newest interface of Landlock whose every right was tried; a newer kernel offers it as well.
 pub(super) const NEWEST: u32 = 7;
@@ -58,19 +58,21 @@ impl Kernel {
             let text = "files cannot be kept from being truncated: Landlock has interface";
             missing.push(format!("{text} {}, {FILES} is needed (Linux 6.2)", self.landlock));
         }
+        if !self.listener {
+            let text = "sockets, rights and signals cannot be held back: this kernel lets no filter report";
+            missing.push(format!("{text} to a listener (Linux 5.5 does)"));
+        } else if !filter::is_written() {
+            let text = "sockets, rights and signals cannot be held back: p0 has no filter for this machine";
+            missing.push(format!("{text} (there is one for x86_64 and for aarch64)"));
+        }
         match network {
             Network::Allow => {}
-            Network::None if self.listener => {}
-            Network::None => {
-                missing.push("the network cannot be cut off: this kernel lets no filter report".to_owned())
-            }
+            Network::None if self.listener && filter::is_written() => {}
+            Network::None => missing.push("the network cannot be cut off without a filter".to_owned()),
             Network::Ports(_) if self.landlock >= PORTS => {}
             Network::Ports(_) => {
                 missing.push(format!("TCP ports cannot be limited: Landlock {PORTS} is needed (Linux 6.7)"));
             }
-        }
-        if self.landlock > 0 && self.landlock < SCOPES && !self.listener {
-            missing.push("signals to other processes cannot be held back (Linux 6.12 does)".to_owned());
         }
         if bubblewrap && !self.bubblewrap {
             missing.push("bubblewrap is asked for and `bwrap` is not on PATH".to_owned());
@@ -121,11 +123,11 @@ mod tests {
         let kernel = |landlock, listener| Kernel { landlock, listener, namespaces: true, bubblewrap: false };
         assert!(kernel(7, true).missing(&sandbox("")).is_empty());
         assert!(kernel(4, true).missing(&sandbox("")).is_empty(), "the listener holds signals back");
-        assert_eq!(kernel(4, false).missing(&sandbox("")).len(), 1);
+        assert!(kernel(7, false).missing(&sandbox(""))[0].contains("sockets"), "whatever Landlock there is");
         assert!(kernel(0, true).missing(&sandbox(""))[0].contains("no Landlock"));
         assert!(kernel(2, true).missing(&sandbox(""))[0].contains("truncated"));
         assert!(kernel(3, true).missing(&sandbox("network=[443]"))[0].contains("6.7"));
-        assert!(kernel(7, false).missing(&sandbox("network='none'"))[0].contains("network"));
+        assert!(kernel(7, false).missing(&sandbox("network='none'"))[1].contains("network"));
         assert!(kernel(7, true).missing(&sandbox("bubblewrap=true"))[0].contains("bwrap"));
         assert!(kernel(0, false).missing(&sandbox("mode='off'")).is_empty());
     }

@@ -1,6 +1,6 @@
 //! The supervisor's ear: it hears of the calls that the filter reports, writes forbidden tries down, and lets the
 //! kernel go on, which is where the decision is made. What the kernel does not decide is done here in the caller's
-//! place, or refused.
+//! place, or refused; of connections the listener makes all.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -11,14 +11,17 @@ use libc::c_int;
 use rustix::fs::{AtFlags, Gid, Mode, Uid};
 
 use super::caller::{self, argument, descriptor, named, pin, real, whereabouts};
+use super::connect::{Aim, Refusal};
 use super::filter::{self, Deed, Form, Known, Rights};
 use super::kernel;
 use super::spec::Confine;
 use super::system::{self, Answer, Call};
 use super::tries::Tries;
 
-/// Sockets of the system that programs ask for names and say what happens to.
-const SERVICES: &[&str] = &["/run/systemd/resolve", "/run/nscd", "/run/systemd/journal", "/dev/log"];
+/// Connections that wait for the other side at the same time.
+const WAITING: usize = 256;
+/// What a thread needs that makes one system call.
+const STACK_BYTES: usize = 128 * 1024;
 /// What `/proc` tells of a process only to those who may trace it.
 const PRIVATE: &[&str] = &["environ", "mem", "maps", "smaps", "auxv", "pagemap", "stack", "syscall"];
 
@@ -32,8 +35,9 @@ impl Listener {
     /// Begins to listen, in a thread of its own. `abi` is the interface of Landlock that the program is under.
     pub(crate) fn start(fd: OwnedFd, confine: Confine, abi: u32) -> io::Result<Listener> {
         let listener = Listener { tries: Arc::default() };
-        let ear = Ear { confine, abi, tries: listener.tries.clone() };
+        let ear = Ear { confine, abi, tries: listener.tries.clone(), waiting: Arc::default() };
         system::make_fast(fd.as_fd());
+        let fd = Arc::new(fd);
         // Should it panic, its descriptor closes, and what waits is told that the call does not exist.
         std::thread::Builder::new().name("p0-listener".into()).spawn(move || ear.listen(&fd))?;
         Ok(listener)
@@ -49,15 +53,18 @@ struct Ear {
     confine: Confine,
     abi: u32,
     tries: Arc<Mutex<Tries>>,
+    /// Held once by each connection that waits.
+    waiting: Arc<()>,
 }
 
 impl Ear {
-    fn listen(&self, fd: &OwnedFd) {
+    fn listen(&self, fd: &Arc<OwnedFd>) {
         loop {
             match system::receive(fd.as_fd()) {
                 Ok(Some(call)) => {
-                    let answer = self.judge(fd, &call);
-                    system::answer(fd.as_fd(), call.id, answer);
+                    if let Some(answer) = self.judge(fd, &call) {
+                        system::answer(fd.as_fd(), call.id, answer);
+                    }
                 }
                 Ok(None) => {}
                 Err(_) => return,
@@ -69,9 +76,10 @@ impl Ear {
         self.tries.lock().unwrap_or_else(PoisonError::into_inner).note(operation, &what.to_string_lossy());
     }
 
-    fn judge(&self, fd: &OwnedFd, call: &Call) -> Answer {
-        let Some(known) = filter::known(call.data.nr.into()) else { return Answer::GoOn };
-        match known.deed {
+    /// The answer; `None` = somebody else gives it.
+    fn judge(&self, fd: &Arc<OwnedFd>, call: &Call) -> Option<Answer> {
+        let Some(known) = filter::known(call.data.nr.into()) else { return Some(Answer::GoOn) };
+        Some(match known.deed {
             Deed::Open { flags, indirect } => {
                 self.open(call, known, flags, indirect);
                 Answer::GoOn
@@ -81,7 +89,7 @@ impl Ear {
                 Answer::GoOn
             }
             Deed::Rights(rights) => self.rights(fd, call, known, rights),
-            Deed::Connect => self.connect(call),
+            Deed::Connect => return self.connect(fd, call),
             Deed::Signal(at) => self.signal(descriptor(argument(call, at))),
             Deed::SignalBy(at) => caller::held_process(call.pid, descriptor(argument(call, at)))
                 .map_or(Answer::GoOn, |pid| self.signal(pid)),
@@ -92,7 +100,7 @@ impl Ear {
                 }
                 Answer::GoOn
             }
-        }
+        })
     }
 
     fn open(&self, call: &Call, known: &Known, flags: usize, indirect: bool) {
@@ -166,25 +174,41 @@ impl Ear {
         Answer::Done(done.map_or_else(rustix::io::Errno::raw_os_error, |()| 0))
     }
 
-    fn connect(&self, call: &Call) -> Answer {
-        match caller::socket(call.pid, argument(call, 1), argument(call, 2)) {
-            None => Answer::GoOn,
-            Some(Err(name)) => {
-                self.note("connect", Path::new(&name));
-                if self.abi >= kernel::SCOPES { Answer::GoOn } else { Answer::Done(libc::EPERM) }
-            }
-            Some(Ok(path)) => {
-                let real = real(&path, true).unwrap_or(path);
-                let own = self.confine.door.as_ref() == Some(&real) || self.confine.may_write(&real);
-                if own || SERVICES.iter().any(|it| real.starts_with(it)) {
-                    return Answer::GoOn;
-                }
-                if real.symlink_metadata().is_ok() {
-                    self.note("connect", &real);
-                }
-                if real.starts_with(&self.confine.house) { Answer::GoOn } else { Answer::Done(libc::EACCES) }
-            }
+    /// `None` = the answer comes from a thread of its own, which may wait for the other side.
+    fn connect(&self, fd: &Arc<OwnedFd>, call: &Call) -> Option<Answer> {
+        let aim = Aim::of(&self.confine, call);
+        // All of it was read by the caller's number: it must still be the caller.
+        if !system::still_waits(fd.as_fd(), call.id) {
+            return Some(Answer::Done(libc::ENOENT));
         }
+        match aim {
+            Ok(aim) if aim.may_wait() => self.connect_aside(fd, call.id, aim),
+            Ok(aim) => Some(Answer::Done(aim.connect())),
+            Err(Refusal::Plain(number)) => Some(Answer::Done(number)),
+            Err(Refusal::Out(number, what)) => {
+                self.note("connect", Path::new(&what));
+                Some(Answer::Done(number))
+            }
+            Err(Refusal::Unreadable) if self.confine.required => {
+                self.note("connect", &process(descriptor(call.pid.into())));
+                Some(Answer::Done(libc::EACCES))
+            }
+            Err(Refusal::Unreadable) => Some(Answer::GoOn),
+        }
+    }
+
+    /// Even a socket that does not wait gets a thread: it shares that with the caller, who may change it meanwhile.
+    fn connect_aside(&self, fd: &Arc<OwnedFd>, id: u64, aim: Aim) -> Option<Answer> {
+        let place = self.waiting.clone();
+        if Arc::strong_count(&place) > WAITING {
+            return Some(Answer::Done(libc::EAGAIN));
+        }
+        let fd = fd.clone();
+        let thread = std::thread::Builder::new().name("p0-connect".into()).stack_size(STACK_BYTES).spawn(move || {
+            system::answer(fd.as_fd(), id, Answer::Done(aim.connect()));
+            drop(place);
+        });
+        thread.is_err().then_some(Answer::Done(libc::EAGAIN))
     }
 
     fn signal(&self, target: i32) -> Answer {

@@ -5,8 +5,8 @@
 //!
 //! Landlock decides about files, TCP ports, signals and abstract sockets. A filter of system calls reports to the
 //! supervisor, which reads what a call is about and writes the forbidden ones down. It never decides what Landlock
-//! decides: a process can change its arguments after they were read. Two kinds of calls that Landlock does not know it
-//! carries out itself or refuses: changes of mode and owner, and, on kernels before 6.12, signals.
+//! decides: a process can change its arguments after they were read. What Landlock does not know it carries out itself
+//! or refuses: changes of mode and owner, every connection of a socket, and, on kernels before 6.12, signals.
 //!
 //! | file | what it holds |
 //! | --- | --- |
@@ -17,9 +17,11 @@
 //! | `filter`, `system` | the filter of system calls; the calls themselves (`unsafe`, isolated) |
 //! | `enter` | putting limits in force in the own process |
 //! | `listener`, `caller`, `tries` | the supervisor's side: hearing of calls, reading them, remembering tries |
+//! | `connect` | sockets, connected in the caller's place |
 //! | `redact` | values that must not be shown |
 
 mod caller;
+mod connect;
 mod enter;
 mod filter;
 mod kernel;

@@ -9,7 +9,10 @@ use crate::model::sandbox::{Mode, Reading, Sandbox};
 use super::spec::Confine;
 
 /// Devices that every program may use.
-const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm"];
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty", "shm"];
+/// Terminals: the person's own are among them. `tty` above is none but the one that a program already has, and an
+/// attempt is in a session without one.
+const TERMINALS: &[&str] = &["ptmx", "pts"];
 
 /// Where the system and its settings are: what `narrow` leaves to read.
 const SYSTEM: &[&str] = &[
@@ -148,7 +151,8 @@ pub fn confine(sandbox: &Sandbox, places: &Places<'_>) -> Option<Confine> {
     if sandbox.mode == Mode::Off {
         return None;
     }
-    let devices = DEVICES.iter().map(|name| Path::new("/dev").join(name));
+    let terminals = if sandbox.terminals { TERMINALS } else { &[] };
+    let devices = DEVICES.iter().chain(terminals).map(|name| Path::new("/dev").join(name));
     let mut write = vec![places.worktree.to_path_buf(), places.home.to_path_buf(), places.temp.to_path_buf()];
     write.extend(places.git.iter().cloned().chain(devices));
     write.extend(sandbox.write.iter().map(|path| meant(path, places)));
@@ -175,7 +179,6 @@ pub fn confine(sandbox: &Sandbox, places: &Places<'_>) -> Option<Confine> {
         write: real(write),
         read: real(read),
         hidden: real(hidden),
-        house: one_real(places.data).unwrap_or_else(|| places.data.to_path_buf()),
         door: places.door.and_then(one_real),
         network: sandbox.network.clone(),
         limits: sandbox.limits.clone(),
@@ -301,6 +304,11 @@ mod tests {
         assert!(!read("repo/.p0/config.toml"), "other agents' keys");
         assert!(confine.may_write(Path::new("/dev/null")) && !confine.may_read(Path::new("/dev/mem")));
         assert!(confine.required);
+        let terminals = w.confine("terminals=true").unwrap();
+        for path in ["/dev/pts/0", "/dev/pts/ptmx"] {
+            assert!(!confine.may_read(Path::new(path)) && !confine.may_write(Path::new(path)), "the person's: {path}");
+            assert!(terminals.may_write(Path::new(path)) || !Path::new("/dev/pts").exists(), "{path}");
+        }
     }
 
     #[test]

@@ -19,8 +19,6 @@ pub struct Confine {
     pub read: Vec<PathBuf>,
     /// What it may not read, though a folder above is in `read` or `write`.
     pub hidden: Vec<PathBuf>,
-    /// p0's data directory: whoever listens there knows who asks, and refuses by itself.
-    pub house: PathBuf,
     /// The socket of its own, which it may use although its folder is hidden.
     pub door: Option<PathBuf>,
     /// Which network there is.
@@ -63,7 +61,6 @@ mod tests {
             write: paths(&["/data/w1", "/home/a/out"]),
             read: paths(&["/", "/home/a/.p0"]),
             hidden: paths(&["/data", "/home/a", "/home/a/.p0/config.toml"]),
-            house: PathBuf::from("/data"),
             door: None,
             network: Network::Allow,
             limits: Rlimits::default(),

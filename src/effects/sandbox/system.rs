@@ -114,6 +114,15 @@ pub(super) fn still_waits(listener: BorrowedFd<'_>, id: u64) -> bool {
     unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id) == 0 }
 }
 
+/// Connects a socket to an address in the kernel's form; 0, or an error number.
+#[expect(unsafe_code, reason = "the address is bytes that another process wrote; std and rustix take their own types")]
+pub(super) fn connect(socket: BorrowedFd<'_>, address: &[u8]) -> c_int {
+    let Ok(length) = libc::socklen_t::try_from(address.len()) else { return libc::EINVAL };
+    // SAFETY: the kernel copies `length` bytes from the address, which outlives the call, and checks them.
+    let done = unsafe { libc::connect(socket.as_raw_fd(), address.as_ptr().cast::<libc::sockaddr>(), length) };
+    if done == 0 { 0 } else { io::Error::last_os_error().raw_os_error().unwrap_or(libc::EACCES) }
+}
+
 /// Reads another process's memory; answers how much of `buffer` was filled.
 #[expect(unsafe_code, reason = "process_vm_readv(2) has no safe form in std or rustix")]
 pub(super) fn read_memory(pid: u32, address: u64, buffer: &mut [u8]) -> usize {

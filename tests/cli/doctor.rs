@@ -56,8 +56,9 @@ fn installed_agents_are_found_with_version_and_login() {
     assert_snapshot!(lines_from(output.shown(), "claude").join("\n"), @"
     ok   claude         2.1.9 (Claude Code), logged in (auth status), [dir]/bin/claude
     warn codex          codex-cli 0.169.0, not logged in, [dir]/bin/codex
-                        to log in: codex login
-    ok   gemini, gemini-acp 0.61.0, login unknown, [dir]/bin/gemini
+                        to log in: codex login, or set CODEX_API_KEY (OPENAI_API_KEY alone is not read)
+    warn gemini, gemini-acp 0.61.0, not logged in, [dir]/bin/gemini
+                        to log in: start gemini once and choose how to log in; or set GEMINI_API_KEY
     ok   not installed  aider, claude-acp, codex-acp, opencode, opencode-acp, qwen, qwen-acp
     ");
     let report = t.p0(&["doctor", "--json"]).expect(0).json();
@@ -66,12 +67,13 @@ fn installed_agents_are_found_with_version_and_login() {
         agent(&report, "codex"),
         json!({
             "name": "codex", "program": "codex", "path": bin("codex"), "version": "codex-cli 0.169.0",
-            "logged_in": false, "how": null, "help": "codex login", "probe": null,
+            "logged_in": false, "how": null, "probe": null,
+            "help": "codex login, or set CODEX_API_KEY (OPENAI_API_KEY alone is not read)",
         })
     );
     let claude = agent(&report, "claude");
     assert_eq!((&claude["version"], &claude["how"]), (&json!("2.1.9 (Claude Code)"), &json!("auth status")));
-    assert_eq!(agent(&report, "gemini")["logged_in"], Value::Null, "settings alone say nothing");
+    assert_eq!(agent(&report, "gemini")["logged_in"], false, "settings are no login");
     let aider = agent(&report, "aider");
     assert_eq!((&aider["path"], &aider["logged_in"]), (&Value::Null, &Value::Null));
     assert_eq!(agent(&report, "t")["version"], Value::Null, "nothing is known of a program of one's own");
@@ -86,14 +88,14 @@ fn installed_agents_are_found_with_version_and_login() {
 
 #[test]
 fn a_program_sees_its_keys_and_no_other_secrets() {
-    let mut t = with_programs(&[("codex", "echo \"1 $OPENAI_API_KEY-$GITHUB_TOKEN-$OWN\"")]);
-    t.set("OPENAI_API_KEY", "key");
+    let mut t = with_programs(&[("codex", "echo \"1 $CODEX_API_KEY-$GITHUB_TOKEN-$OWN\"")]);
+    t.set("CODEX_API_KEY", "key");
     t.set("GITHUB_TOKEN", "secret");
     let table = t.agent_table("t", "agent.py");
     t.put(".p0/config.toml", &format!("{table}[agents.mine]\nkind = \"codex\"\nenv = {{ OWN = \"own\" }}\n"));
     let report = t.p0(&["doctor", "--json"]).json();
     let (codex, mine) = (agent(&report, "codex"), agent(&report, "mine"));
-    assert_eq!((&codex["version"], &codex["how"]), (&json!("1 key--"), &json!("OPENAI_API_KEY")));
+    assert_eq!((&codex["version"], &codex["how"]), (&json!("1 key--"), &json!("CODEX_API_KEY")));
     assert_eq!(mine["version"], "1 key--own");
 }
 
@@ -126,7 +128,7 @@ fn a_real_call_is_made_when_asked_for() {
     assert_snapshot!(lines_from(output.shown(), "claude").join("\n"), @"
     ok   claude         2.1.9 (Claude Code), logged in (auth status), [dir]/bin/claude; the probe is ok
     FAIL codex          codex-cli 0.169.0, not logged in, [dir]/bin/codex; the probe failed: unexpected status 401 Unauthorized
-                        to log in: codex login
+                        to log in: codex login, or set CODEX_API_KEY (OPENAI_API_KEY alone is not read)
     ok   not installed  aider, claude-acp, codex-acp, gemini, gemini-acp, opencode, opencode-acp, qwen, qwen-acp
     ");
     assert_snapshot!(t.p0(&["doctor", "--probe", "cortex"]).expect(4).err, @"

@@ -58,6 +58,7 @@ impl Scene {
             temp: at("temp"),
             p0: "/opt/p0".into(),
             permissions: Permissions::Allow,
+            log_bytes: None,
             extra_args: Vec::new(),
         };
         Scene { dir, drive, socket: String::new() }

@@ -31,6 +31,9 @@ pub struct Drive {
     /// What is done about requests for permission that no rule decides.
     #[serde(default)]
     pub permissions: Permissions,
+    /// Bytes of the program's own output that go into the log; no limit when absent.
+    #[serde(default)]
+    pub log_bytes: Option<u64>,
     /// The person's own arguments.
     #[serde(default)]
     pub extra_args: Vec<String>,

@@ -15,11 +15,18 @@ const TOLD_PERMISSIONS: u32 = 500;
 pub(super) struct Out {
     to: Box<dyn Write + Send>,
     permissions: u32,
+    /// Bytes of log that may still be written: the protocol's last lines must find room behind them.
+    log_left: u64,
 }
 
 impl Out {
     pub(super) fn new(to: Box<dyn Write + Send>) -> Self {
-        Self { to, permissions: 0 }
+        Self { to, permissions: 0, log_left: u64::MAX }
+    }
+
+    /// The same, with so many bytes of log at the most.
+    pub(super) fn with_log_limit(self, bytes: Option<u64>) -> Self {
+        Self { log_left: bytes.unwrap_or(u64::MAX), ..self }
     }
 
     /// A protocol line.
@@ -27,7 +34,7 @@ impl Out {
         if message["type"] == "permission" {
             self.permissions += 1;
             if self.permissions > TOLD_PERMISSIONS {
-                return self.write(&json!({ "native": message }).to_string());
+                return self.log(&json!({ "native": message }).to_string());
             }
         }
         self.write(&message.to_string());
@@ -37,7 +44,7 @@ impl Out {
     pub(super) fn native(&mut self, line: &[u8], event: &Value) {
         match std::str::from_utf8(line.trim_ascii()) {
             // As it was written: key order, numbers and all. A carriage return may stand between tokens, a newline not.
-            Ok(text) if text.len() <= LOGGED => self.write(&format!("{{\"native\":{text}}}")),
+            Ok(text) if text.len() <= LOGGED => self.log(&format!("{{\"native\":{text}}}")),
             _ => self.native_text(&event.to_string()),
         }
     }
@@ -48,14 +55,26 @@ impl Out {
             // A control character takes six bytes once it is escaped.
             let whole = json!({ "native": line }).to_string();
             if whole.len() < LINE_LIMIT {
-                return self.write(&whole);
+                return self.log(&whole);
             }
         }
         let mut end = line.len().min(LOGGED / 6);
         while !line.is_char_boundary(end) {
             end -= 1;
         }
-        self.write(&json!({ "native": line[..end], "cut_bytes": line.len() - end }).to_string());
+        self.log(&json!({ "native": line[..end], "cut_bytes": line.len() - end }).to_string());
+    }
+
+    /// A line of log, while there is room for it.
+    fn log(&mut self, line: &str) {
+        let size = u64::try_from(line.len()).unwrap_or(u64::MAX);
+        if size <= self.log_left {
+            self.log_left -= size;
+            self.write(line);
+        } else if self.log_left > 0 {
+            self.log_left = 0;
+            self.write(&json!({ "native": "what follows is left out: the limit of the log is reached" }).to_string());
+        }
     }
 
     fn write(&mut self, line: &str) {
@@ -104,6 +123,19 @@ mod tests {
         let text = written(|out| out.native_text("{\"type\":\"verdict\"}\n{\"type\":\"verdict\"}"));
         assert_eq!(text.iter().filter(|b| **b == b'\n').count(), 1);
         assert!(matches!(parse_line(text.trim_ascii_end()), Line::Log(_)));
+    }
+
+    #[test]
+    fn log_has_a_limit_and_the_agents_words_have_none() {
+        let sink = Sink::default();
+        let mut out = Out::new(Box::new(sink.clone())).with_log_limit(Some(100));
+        (0..50).for_each(|_| out.native_text("twenty bytes of text"));
+        out.say(&json!({"type": "usage"}));
+        drop(out);
+        let text = String::from_utf8(Arc::into_inner(sink.0).unwrap().into_inner().unwrap()).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 5, "{text}");
+        assert!(lines[3].contains("left out") && lines[4].contains("usage"), "{text}");
     }
 
     #[test]

@@ -48,6 +48,7 @@ pub fn drive_main(file: &Path) -> i32 {
             return BAD_DATA;
         }
     };
+    let out = out.with_log_limit(drive.log_bytes);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

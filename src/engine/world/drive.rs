@@ -77,6 +77,8 @@ impl World {
             temp: own.temp.clone(),
             p0: self.options.supervisor.clone(),
             permissions,
+            // What the attempt says comes after what its program printed, and must be kept too.
+            log_bytes: Some(run.settings.limits.output_bytes / 4 * 3),
             extra_args: agent.extra_args.clone(),
         };
         let file = own.temp.join("drive.json");

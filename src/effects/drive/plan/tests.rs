@@ -14,6 +14,7 @@ fn drive(table: &str, at: &Path) -> Drive {
         temp: at.join("temp"),
         p0: "/bin/p0".into(),
         permissions: Permissions::Allow,
+        log_bytes: None,
         extra_args: vec!["--more".into(), "x y".into()],
     }
 }

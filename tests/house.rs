@@ -183,7 +183,11 @@ fn every_cli_test_is_run() {
     }
     let main = fs::read_to_string(folder.join("main.rs")).unwrap();
     for entry in fs::read_dir(&folder).unwrap() {
-        let name = entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned();
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         assert!(name == "main" || main.contains(&format!("mod {name};")), "tests/cli/{name}.rs is in no test binary");
     }
 }

@@ -1,7 +1,12 @@
 //! The drive file: what the engine tells the driver beside the agent's input.
 use crate::model::{adapter::Adapter, permission::Permissions};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{
+    fs,
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
 
 /// One attempt's drive file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,4 +58,20 @@ pub struct Resume {
     pub cached_tokens: u64,
     /// US dollars.
     pub cost_usd: f64,
+}
+
+/// Writes a file of an attempt, and makes its folders. It may hold the token: it is for its owner only.
+///
+/// # Errors
+/// Those of the file system.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    // Written anew: whatever stands there now keeps its own rights, or is a link to somewhere else.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
 }

@@ -54,5 +54,5 @@ mod rules;
 mod run;
 mod stream;
 
-pub use file::{Drive, Resume};
+pub use file::{Drive, Resume, write_private};
 pub use run::drive_main;

@@ -1,5 +1,5 @@
 //! The table filled in for one attempt: what is started, with which arguments, variables and files.
-use super::file::{Drive, Resume};
+use super::file::{Drive, Resume, write_private};
 use crate::model::{
     adapter::{Condition, FileTemplate, Group, PromptBy, template},
     permission::Permissions,
@@ -8,9 +8,7 @@ use crate::model::{
 use serde_json::{Map, Value, json};
 use std::{
     collections::BTreeMap,
-    fs, io,
-    io::Write,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -215,19 +213,6 @@ fn lay_over(below: &mut Value, over: Value) {
         }
         (below, over) => *below = over,
     }
-}
-
-/// Files of an attempt may hold its token: for its owner only.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
-    // Written anew: whatever stands there now keeps its own rights, or is a link to somewhere else.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the driver of a command-line agent is given: its drive file, and the person's logins and variables.
 use super::{World, cage::Own};
 use crate::{
-    effects::drive::{Drive, Resume},
+    effects::drive::{Drive, Resume, write_private},
     model::{
         attempt::Attempt,
         permission::Permissions,
@@ -13,8 +13,6 @@ use crate::{
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
-    io::Write,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -220,20 +218,9 @@ fn copy_private(from: &Path, to: &Path) -> Result<(), String> {
         return Err(format!("{} is no plain file of at most {MAX_LOGIN_BYTES} bytes", from.display()));
     }
     let content = std::fs::read(from).map_err(|e| fail(from, e))?;
-    let dir = to.parent().unwrap_or(to);
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| fail(dir, e))?;
     let staged = to.with_extension("p0-new");
     write_private(&staged, &content).map_err(|e| fail(&staged, e))?;
     std::fs::rename(&staged, to).map_err(|e| fail(to, e))
-}
-
-fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(content)
 }
 
 #[cfg(test)]

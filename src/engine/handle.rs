@@ -84,15 +84,37 @@ impl Handle {
     /// # Errors
     /// The log cannot be read.
     pub fn aggregate(&self, milestone: MilestoneId) -> Result<Option<Arc<Aggregate>>, ReadError> {
-        match self.shared.published(milestone) {
-            Some(state) => Ok(Some(state)),
-            None => Ok(self.shared.load(milestone)?.map(Arc::new)),
-        }
+        self.shared.load(milestone)
     }
 
     /// What there is.
-    pub fn catalog(&self) -> Arc<Catalog> {
+    pub fn catalog(&self) -> Catalog {
         self.shared.catalog()
+    }
+
+    /// The durable states of the milestones that are not at rest.
+    pub fn live(&self) -> Vec<(MilestoneId, Arc<Aggregate>)> {
+        self.shared.live()
+    }
+
+    /// The first event of a milestone, from event `since` on, that is looked for.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn find_record(
+        &self,
+        milestone: MilestoneId,
+        since: u64,
+        wanted: impl Fn(&Record) -> bool,
+    ) -> Result<Option<Record>, ReadError> {
+        for frame in self.shared.store.frames_of_stream_from(milestone.0, since) {
+            let frame = frame.map_err(|e| ReadError(e.to_string()))?;
+            let records = fold::records(&frame).unwrap_or_default();
+            if let Some(record) = records.into_iter().find(&wanted) {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
     }
 
     /// Events after `since`, in order, about `max` at the most (whole frames); none only at the head.
@@ -184,7 +206,10 @@ impl Handle {
         run: RunId,
     ) -> Result<impl Iterator<Item = Result<FramePayload, ReadError>> + use<>, ReadError> {
         let catalog = self.catalog();
-        let row = catalog.run(run).ok_or_else(|| ReadError(format!("there is no run {run}")))?;
+        let row = catalog
+            .run(run)
+            .map_err(|e| ReadError(e.to_string()))?
+            .ok_or_else(|| ReadError(format!("there is no run {run}")))?;
         let frames = self.shared.store.frames_of_stream(row.milestone.0);
         let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
         Ok(frames.map(move |frame| fold::read(&frame.map_err(|e| read(&e))?).map_err(|e| read(&e))))

@@ -272,7 +272,7 @@ impl Store {
         &self,
         table: &str,
         prefix: &[u8],
-    ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, Vec<u8>), Error>> + use<> {
+    ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, Vec<u8>), Error>> + Send + use<> {
         let skip = trees::row_key(table, b"").len();
         let range = self.inner.trees.rows.scan_prefix(trees::row_key(table, prefix));
         let store = self.clone();

@@ -277,7 +277,9 @@ impl FramesByKey {
                 break;
             }
             let Some(frames) = self.store.block(first_seq)? else {
-                return Err(self.store.suspect(&format!("an index names the block at event {first_seq}, which is missing")));
+                return Err(self
+                    .store
+                    .suspect(&format!("an index names the block at event {first_seq}, which is missing")));
             };
             self.block = Reading { frames, at: 0 };
         }

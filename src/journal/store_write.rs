@@ -97,7 +97,8 @@ impl StoreWriter {
     fn put_block(&mut self) -> Result<(), Error> {
         let trees = &self.store.inner.trees;
         let key = trees::block_key(self.block.first_seq);
-        let value = block::pack(&self.block.frames).map_err(|e| self.store.suspect(&format!("packing a block: {e}")))?;
+        let value =
+            block::pack(&self.block.frames).map_err(|e| self.store.suspect(&format!("packing a block: {e}")))?;
         self.live = self.live.saturating_sub(self.block.packed) + value.len() as u64;
         self.block.packed = value.len() as u64;
         self.store.run(|| {

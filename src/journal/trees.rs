@@ -16,8 +16,8 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use crate::journal::{Frame, Hash};
 use crate::journal::sled_guard::{Trouble, guarded};
+use crate::journal::{Frame, Hash};
 
 /// The version of everything above. A store of an older one is made anew from the journal.
 ///

@@ -231,7 +231,7 @@ pub fn ready(state: &Aggregate) -> Vec<TicketId> {
 }
 
 /// The first of [`ready`], without looking at the rest where the most important can be had.
-pub(crate) fn next_ready(state: &Aggregate) -> Option<TicketId> {
+pub fn next_ready(state: &Aggregate) -> Option<TicketId> {
     let claimed = claimed(state);
     [Priority::High, Priority::Medium, Priority::Low].into_iter().find_map(|priority| {
         let mut of_priority = state.tickets.iter().filter(|(_, t)| t.seed.priority == priority);

@@ -90,6 +90,15 @@ pub enum Action {
         /// BLAKE3 of the claim's token.
         token_hash: Option<String>,
     },
+    /// Set the status of several items, all or none.
+    SetStatuses {
+        /// Which.
+        tickets: Vec<TicketId>,
+        /// To what.
+        status: WantedStatus,
+        /// Why.
+        reason: String,
+    },
     /// Say something about an item.
     Comment {
         /// Which.

@@ -84,6 +84,12 @@ fn apply(cx: &mut Cx<'_>, action: &Action) -> Result<Reply, Rejection> {
         Action::SetStatus { ticket, status, reason, token_hash } => {
             tracker::set_status(cx, ticket, *status, reason, token_hash.as_deref())
         }
+        Action::SetStatuses { tickets, status, reason } => {
+            for ticket in tickets {
+                tracker::set_status(cx, ticket, *status, reason, None)?;
+            }
+            Ok(Reply::Ok)
+        }
         Action::Comment { ticket, text } => tracker::comment(cx, ticket, text),
         Action::Claim { ticket, worker, token_hash, lease_s } => {
             tracker::claim(cx, ticket.as_ref(), worker, token_hash, *lease_s)

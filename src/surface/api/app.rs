@@ -97,6 +97,7 @@ pub(crate) fn routes(app: App) -> Router {
         .route("/runs/{run}/replay", get(runs::replay))
         .route("/runs/{run}/graph", get(runs::graph))
         .route("/tickets", get(tickets::list).post(edit::create))
+        .route("/tickets/status", post(edit::statuses))
         .route("/tickets/{ticket}", get(tickets::show))
         .route("/tickets/{ticket}/status", post(edit::status))
         .route("/tickets/{ticket}/comment", post(edit::comment))

@@ -19,7 +19,7 @@ use super::confine::{self, path_of};
 use super::error::{Error, io_error};
 use super::files::{AttemptDir, create_private};
 use super::linux::{Member, Stat, Tree, boot_id, now, own_pid};
-use super::pump::Pump;
+use super::pump::{Buffer, Pump};
 use super::signals::Bell;
 use super::spec::{AgentSpec, ExitRecord, MARK, Ready};
 use super::watch::{Confined, Running, Watch};
@@ -164,7 +164,7 @@ fn start(place: &AttemptDir, spec: &AgentSpec) -> Result<Running, String> {
     let out_file = create_private(&place.stdout()).map_err(|error| error.to_string())?;
     let err_file = create_private(&place.stderr()).map_err(|error| error.to_string())?;
     let out = Pump::new(out_reader, out_file, spec.stdout_limit).map_err(said("the pipe of stdout"))?;
-    let err = Pump::new(err_reader, err_file, spec.stderr_limit).map_err(said("the pipe of stderr"))?;
+    let mut err = Pump::new(err_reader, err_file, spec.stderr_limit).map_err(said("the pipe of stderr"))?;
 
     let (stdin, wire) = match spec.confine {
         None => (Stdio::from(File::open(place.stdin()).map_err(said("the input file cannot be opened"))?), None),
@@ -204,7 +204,10 @@ fn start(place: &AttemptDir, spec: &AgentSpec) -> Result<Running, String> {
     drop(command);
     let (started, started_at_ms) = (now(), wall_clock_ms());
     let confined = match (wire, &spec.confine) {
-        (Some(wire), Some(confine)) => Some(hear_confined(&wire, confine, spec)?),
+        (Some(wire), Some(confine)) => {
+            let heard = hear_confined(&wire, confine, spec);
+            Some(heard.map_err(|why| if confine.bubblewrap { wrapped_in(&why, &mut err, place) } else { why })?)
+        }
         _ => None,
     };
     Ok(Running { pid, out, err, started, started_at_ms, confined, cgroup })
@@ -226,6 +229,18 @@ fn confined(place: &AttemptDir, spec: &AgentSpec, confine: &Confine) -> Result<V
             Err("the sandbox cannot be enforced: bubblewrap is asked for and `bwrap` is not on PATH".to_owned())
         }
         None => Ok(inner),
+    }
+}
+
+/// Why nothing runs, with the last words of bubblewrap: it ends with a line on its standard error where it may not make
+/// namespaces.
+fn wrapped_in(why: &str, err: &mut Pump, place: &AttemptDir) -> String {
+    // What cannot be read is not said; the reason itself is.
+    let _ = err.pump(&mut Buffer::new());
+    let said = std::fs::read_to_string(place.stderr()).unwrap_or_default();
+    match said.lines().last() {
+        Some(line) => format!("{why}; bubblewrap said: {line}"),
+        None => format!("{why}; it was started by bubblewrap"),
     }
 }
 

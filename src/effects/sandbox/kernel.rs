@@ -33,12 +33,17 @@ pub struct Kernel {
 impl Kernel {
     /// Asks the kernel. `path` is the list of folders in which programs are looked for.
     pub fn probe(path: &str) -> Kernel {
+        Kernel { namespaces: namespaces(), bubblewrap: bubblewrap(path).is_some(), ..Kernel::for_program(None) }
+    }
+
+    /// What matters to one program that is about to be confined: `path` only where it wants bubblewrap.
+    pub(super) fn for_program(path: Option<&str>) -> Kernel {
         Kernel {
             landlock: system::landlock_abi(),
             listener: system::has_listener(),
             tracing: may_trace(number(YAMA), has_trace_capability()),
-            namespaces: namespaces(),
-            bubblewrap: bubblewrap(path).is_some(),
+            namespaces: false,
+            bubblewrap: path.is_some_and(|path| bubblewrap(path).is_some()),
         }
     }
 

@@ -246,8 +246,9 @@ fn fifty_agents_at_once() {
     let exits = place.json(&["audit", "log", "--json", "--kind", "attempt.exited"]);
     let reports: BTreeMap<&str, &Value> =
         exits.iter().filter_map(|exit| Some((exit["ticket"].as_str()?, &exit["data"]["report"]))).collect();
+    let told = String::from_utf8(place.p0(&["audit", "log", "--kind", "attempt.exited"])).unwrap();
     for ticket in &tickets {
-        check_output(&place, ticket, reports[ticket.as_str()]);
+        check_output(&place, ticket, reports[ticket.as_str()], &told);
     }
     let orphans = (5..=8).map(|n| reports[format!("HIVE-{n}").as_str()]["orphans"].as_u64().unwrap());
     assert!(orphans.clone().all(|count| count >= 1), "{:?}", orphans.collect::<Vec<_>>());
@@ -282,7 +283,7 @@ fn check_tickets(place: &Place, tickets: &[String]) {
 }
 
 /// Every line exactly once and in order; of a flood, as much as fits and whole lines only.
-fn check_output(place: &Place, ticket: &str, report: &Value) {
+fn check_output(place: &Place, ticket: &str, report: &Value, told: &str) {
     let whole = printed(ticket);
     let kept = String::from_utf8(place.p0(&["logs", ticket])).unwrap();
     assert_eq!(report["stdout_bytes"], whole.len(), "{ticket}: {report}");
@@ -295,7 +296,6 @@ fn check_output(place: &Place, ticket: &str, report: &Value) {
     assert!(whole.starts_with(&kept) && kept.ends_with('\n'), "{ticket}: something else than the beginning was kept");
     let longest = FLOOD.to_string().len() + 1;
     assert!((OUTPUT_BYTES - longest..=OUTPUT_BYTES).contains(&kept.len()), "{ticket}: {} bytes", kept.len());
-    let told = String::from_utf8(place.p0(&["audit", "log", "--kind", "attempt.exited"])).unwrap();
     let words = format!("of its output {} of {} bytes are kept", kept.len(), whole.len());
     assert!(told.contains(&words), "{ticket}: nobody says \"{words}\":\n{told}");
 }

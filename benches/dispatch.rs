@@ -97,33 +97,34 @@ fn main() {
     std::fs::create_dir(dir.path().join("pipes")).unwrap();
     let pipe: PathBuf = dir.path().join("pipes/word");
     let heard = listen(&pipe);
+    if harness::is_wanted("one") {
+        one_by_one(dir.path(), &repo, &pipe, &heard);
+    }
+    if harness::is_wanted("burst") || harness::is_wanted("steady") {
+        swarm::measure(dir.path(), &repo, &pipe, &heard);
+    }
+}
+
+/// Chains of tickets, each of which waits for the one before.
+fn one_by_one(dir: &Path, repo: &Repo, pipe: &Path, heard: &Receiver<Word>) {
     let runtime = engine::runtime();
-    let engine = runtime.block_on(engine::start(&dir.path().join("data"), true));
-    let mut chains = Chains {
-        runtime: &runtime,
-        handle: engine.handle(),
-        repo: &repo,
-        dir: dir.path(),
-        pipe: &pipe,
-        heard: &heard,
-        done: 0,
-    };
+    let engine = runtime.block_on(engine::start(&dir.join("data"), true));
+    let mut chains = Chains { runtime: &runtime, handle: engine.handle(), repo, dir, pipe, heard, done: 0 };
 
     const SHELL: &str = "sh alone";
     const BY_HAND: &str = "git worktree add + sh";
-    let tree = dir.path().join("tree");
+    let tree = dir.join("tree");
     let cases = vec![
         Case::new(SHELL, &[], || {
             let one = |_| {
                 let start = Instant::now();
-                (shell(&pipe, &repo.root, &heard) - start).as_secs_f64()
+                (shell(pipe, &repo.root, heard) - start).as_secs_f64()
             };
             (1..CHAIN).map(one).collect()
         }),
-        Case::new(BY_HAND, &[SHELL], || (1..CHAIN).map(|_| worktree_and_shell(&repo, &tree, &pipe, &heard)).collect()),
+        Case::new(BY_HAND, &[SHELL], || (1..CHAIN).map(|_| worktree_and_shell(repo, &tree, pipe, heard)).collect()),
         Case::new("p0: landed → next agent runs", &[BY_HAND, SHELL], || chains.run()),
     ];
     Group { title: "Dispatch, on a repository of 100 files", unit: "dispatch", rounds: ROUNDS, cases }.measure();
     runtime.block_on(engine.stop(Stop::Now));
-    swarm::measure(dir.path(), &repo, &pipe, &heard);
 }

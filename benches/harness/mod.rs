@@ -109,6 +109,12 @@ pub(crate) fn is_bench() -> bool {
     std::env::args().any(|a| a == "--bench")
 }
 
+/// Whether a part of a bench is to be measured: all are, unless some are named (`cargo bench --bench X -- PART`).
+pub(crate) fn is_wanted(part: &str) -> bool {
+    let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    named.is_empty() || named.iter().any(|name| name == part)
+}
+
 /// A temporary folder on the disk of the build, not in a memory file system, where syncing costs nothing.
 pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap()

@@ -4,7 +4,7 @@
 //! before its frame is made durable, and cut to the millisecond: both make the figure larger, never smaller.
 //! **Running** is the first word of the agent's program, read from a named pipe. **At once**: all fifty are alive, each
 //! waits at a second pipe until the bench lets one go on.
-use super::{Case, Group, repo::Repo};
+use super::{Case, Group, is_wanted, repo::Repo};
 use p0::effects::git::{PersonRepo, Safe, Workshop};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
@@ -14,7 +14,10 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc::{self, Receiver},
+    sync::{
+        Mutex,
+        mpsc::{self, Receiver},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -267,8 +270,12 @@ impl Hand<'_> {
     }
 
     fn burst(&self, heard: &Receiver<Word>) -> Vec<f64> {
+        // One after the other: `git worktree add` trips over another one that runs in the same repository.
+        let turn = Mutex::new(());
         let took = at_once(heard, |n| {
+            let own = turn.lock();
             self.add(n);
+            drop(own);
             shell(self.word, self.tree(n).as_ref());
         });
         (0..AGENTS).for_each(|n| self.remove(n));
@@ -329,29 +336,33 @@ pub(crate) fn measure(dir: &Path, repo: &Repo, word: &Path, heard: &Receiver<Wor
     let hand = Hand { repo, word, trees: dir.join("trees") };
     let person = PersonRepo::discover(&repo.root).unwrap();
     let trees = Trees { workshop: Workshop::open(&dir.join("alone"), &person).unwrap(), head: &repo.head };
-    let cases = vec![
-        Case::new(SHELL, &[], || at_once(heard, |_| shell(word, &repo.root))),
-        Case::new(BY_HAND, &[SHELL], || hand.burst(heard)),
-        Case::new(TREE, &[BY_HAND], || trees.burst()),
-        Case::new(P0, &[BY_HAND, TREE], || swarm.burst()),
-    ];
-    let title = "50 agents that begin in the same instant, on a repository of 100 files";
-    told(&Group { title, unit: "dispatch", rounds: ROUNDS, cases }.measure());
-    let cases = vec![
-        Case::new(SHELL, &[], || {
-            let one = |_| {
-                let start = Instant::now();
-                shell(word, &repo.root);
-                (heard.recv().unwrap().at - start).as_secs_f64()
-            };
-            (0..REPLACED).map(one).collect()
-        }),
-        Case::new(BY_HAND, &[SHELL], || hand.one_by_one(heard)),
-        Case::new(TREE, &[BY_HAND], || trees.one_by_one()),
-        Case::new(P0, &[BY_HAND, TREE], || swarm.steady()),
-    ];
-    let title = "50 agents alive, and each that ends is replaced, on a repository of 100 files";
-    told(&Group { title, unit: "dispatch", rounds: ROUNDS, cases }.measure());
+    if is_wanted("burst") {
+        let cases = vec![
+            Case::new(SHELL, &[], || at_once(heard, |_| shell(word, &repo.root))),
+            Case::new(BY_HAND, &[SHELL], || hand.burst(heard)),
+            Case::new(TREE, &[BY_HAND], || trees.burst()),
+            Case::new(P0, &[BY_HAND, TREE], || swarm.burst()),
+        ];
+        let title = "50 agents that begin in the same instant, on a repository of 100 files";
+        told(&Group { title, unit: "dispatch", rounds: ROUNDS, cases }.measure());
+    }
+    if is_wanted("steady") {
+        let cases = vec![
+            Case::new(SHELL, &[], || {
+                let one = |_| {
+                    let start = Instant::now();
+                    shell(word, &repo.root);
+                    (heard.recv().unwrap().at - start).as_secs_f64()
+                };
+                (0..REPLACED).map(one).collect()
+            }),
+            Case::new(BY_HAND, &[SHELL], || hand.one_by_one(heard)),
+            Case::new(TREE, &[BY_HAND], || trees.one_by_one()),
+            Case::new(P0, &[BY_HAND, TREE], || swarm.steady()),
+        ];
+        let title = "50 agents alive, and each that ends is replaced, on a repository of 100 files";
+        told(&Group { title, unit: "dispatch", rounds: ROUNDS, cases }.measure());
+    }
     swarm.end();
 }
 

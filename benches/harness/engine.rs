@@ -48,7 +48,8 @@ pub(crate) fn person() -> Actor {
     Actor::Person("bench".into())
 }
 
-/// What starts a run of `ralph` with one agent for all roles.
+/// What starts a run of `ralph` with one agent for all roles, in the sandbox that every agent has by default; it may say
+/// things into pipes that are in `says_in`.
 pub(crate) fn start_run(
     handle: &Handle,
     milestone: MilestoneId,
@@ -56,10 +57,12 @@ pub(crate) fn start_run(
     project: &Path,
     base: &str,
     agent: &[String],
+    says_in: &Path,
     max_parallel: u32,
 ) -> Action {
     let command = serde_json::to_string(agent).unwrap();
-    let text = format!("[agents.bench]\nkind = 'command'\ncommand = {command}\n");
+    let write = format!("sandbox = {{ write = ['{}'] }}", says_in.display());
+    let text = format!("[agents.bench]\nkind = 'command'\ncommand = {command}\n{write}\n");
     let config = Config::parse(&text, Path::new("config.toml")).unwrap();
     let workflow = builtin::ralph();
     let mut settings = config.resolve(&workflow, project, &Overrides::default()).unwrap();

@@ -10,6 +10,7 @@
 
 mod agents;
 mod approvals;
+mod bubblewrap;
 mod doctor;
 mod env;
 mod input;

@@ -154,12 +154,19 @@ impl<'a> Watch<'a> {
 
     /// The program ended by itself: whoever it left behind is told to end as well.
     fn after_the_end(&mut self) {
-        self.orphans = self.tree.members().len();
+        self.orphans = if self.is_deserted() { 0 } else { self.tree.members().len() };
         if self.orphans == 0 && self.childless {
             self.phase = Phase::Over { survivors: 0 };
         } else {
             self.begin_ending();
         }
+    }
+
+    /// Whether it is certain, without a walk through all processes, that nobody is left: none of ours is alive, and no
+    /// process carries the filter that whoever comes from the program inherited.
+    fn is_deserted(&self) -> bool {
+        let listener = self.program.confined.as_ref().and_then(|it| it.listener.as_ref());
+        self.childless && listener.is_some_and(Listener::is_deserted)
     }
 
     fn reason_to_end(&self) -> Option<Ending> {

@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a disk may be full before the engine stops.
 const ROOM_PATIENCE: Duration = Duration::from_secs(2);
-/// Free worktrees that are kept warm.
+/// Worktrees that are kept warm when no run needs more.
 const WARM: usize = 8;
 
 impl World {
@@ -250,7 +250,10 @@ impl World {
             Some(_) | None => Safe::NothingChanged,
         };
         workshop.release(&holder, safe).map_err(|e| e.to_string())?;
-        workshop.prune_pool(WARM).map_err(|e| e.to_string())?;
+        // While a run goes on, the next attempt takes the place and the worktree of the one that ended.
+        let going_on = state.runs.get(&attempt.run).filter(|run| !run.state.is_over());
+        let places = going_on.map_or(0, |run| usize::try_from(run.settings.limits.max_parallel).unwrap_or(WARM));
+        workshop.prune_pool(places.max(WARM)).map_err(|e| e.to_string())?;
         let dir = self.attempt_dir(attempt.id);
         remove_tree(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
         Ok(parked)

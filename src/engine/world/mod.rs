@@ -41,13 +41,16 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     task::{self, AbortHandle, JoinError, JoinSet},
 };
 
 /// How long to wait before something that failed for an outside reason is tried again, at first and at the most.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MOST: Duration = Duration::from_secs(30);
+
+/// Starts that are prepared at once beside one for each processor: they wait for the disk and for new processes.
+const STARTS_WAITING: usize = 2;
 
 /// The engine's hands.
 pub(super) struct World {
@@ -60,6 +63,9 @@ pub(super) struct World {
     /// Effects at work, apart from timers, to be waited for at the end.
     at_work: Arc<tokio::sync::watch::Sender<usize>>,
     gates: Mutex<HashMap<AttemptId, PathBuf>>,
+    /// Places for attempts whose start is being prepared: of many that begin in the same moment the first ones then run
+    /// early, where all at once would make each other wait, and the last ones no later.
+    starts: Semaphore,
 }
 
 /// What an effect needs to know of the milestone it belongs to.
@@ -75,6 +81,7 @@ impl World {
             stopping: tokio::sync::watch::Sender::new(false),
             at_work: Arc::new(tokio::sync::watch::Sender::new(0)),
             gates: Mutex::default(),
+            starts: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from) + STARTS_WAITING),
         }
     }
 

@@ -49,6 +49,12 @@ impl World {
         let Some(attempt) = state.attempts.get(&id).cloned() else { return Ok(None) };
         let dir = self.attempt_dir(id);
         self.await_worktree(stream, &state, &attempt).await;
+        // Held until the supervisor waits.
+        let Ok(_place) = self.starts.acquire().await else { return Ok(None) };
+        // Begun again at the next start of the engine.
+        if self.is_stopping() {
+            return Ok(None);
+        }
         self.clear_earlier(&dir).await?;
         let world = self.clone();
         let prepared = blocking(move || world.prepare(&state, &attempt)).await?;

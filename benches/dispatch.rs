@@ -59,7 +59,7 @@ impl Chains<'_> {
         let milestone = MilestoneId(Uuid::from_u128(u128::from(self.done)));
         let says_in = self.pipe.parent().unwrap();
         let start =
-            engine::start_run(&self.handle, milestone, &key, &self.repo.root, &self.repo.head, &agent, says_in, 4);
+            engine::start_run(&self.handle, milestone, &key, &self.repo.root, &self.repo.head, (&agent, says_in), 4);
         let records = self.runtime.block_on(engine::run_to_done(&self.handle, milestone, start));
         let words: BTreeMap<String, f64> = self.heard.try_iter().map(|word| (word.text, word.second)).collect();
         let landed = |ticket: &str| {

@@ -33,13 +33,17 @@ fn returned(lines: &[&str], at: usize, call: &str) -> Option<usize> {
     let thread = lines[at].split(' ').next()?;
     let resumed = format!("<... {call} resumed>");
     (at + 1..lines.len()).find(|n| {
-        lines[*n].split(' ').next() == Some(thread) && lines[*n].contains(&resumed) && lines[*n].trim_end().ends_with("= 0")
+        lines[*n].split(' ').next() == Some(thread)
+            && lines[*n].contains(&resumed)
+            && lines[*n].trim_end().ends_with("= 0")
     })
 }
 
 fn serve(dir: &Path, trace: &Path) -> std::process::Child {
     let mut command = Command::new("strace");
-    command.args(["-f", "-y", "-s", "64", "-e", "trace=pwrite64,fdatasync,write,writev,sendto,sendmsg", "-o"]).arg(trace);
+    command
+        .args(["-f", "-y", "-s", "64", "-e", "trace=pwrite64,fdatasync,write,writev,sendto,sendmsg", "-o"])
+        .arg(trace);
     command.arg(env!("CARGO_BIN_EXE_p0d")).arg("--data-dir").arg(dir).stderr(Stdio::null());
     let child = command.spawn().unwrap();
     let began = Instant::now();
@@ -61,7 +65,8 @@ fn nobody_is_answered_before_the_frame_is_synced() {
     assert!(Command::new("git").args(["init", "-q"]).arg(&repo).status().unwrap().success());
     let mut daemon = serve(&data, &trace);
     let mut new = Command::new(env!("CARGO_BIN_EXE_p0"));
-    let made = new.args(["ticket", "new", "a traced one", "--data-dir"]).arg(&data).current_dir(&repo).output().unwrap();
+    let made =
+        new.args(["ticket", "new", "a traced one", "--data-dir"]).arg(&data).current_dir(&repo).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let id = daemon.id();
     let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();

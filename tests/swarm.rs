@@ -6,6 +6,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
+    clippy::disallowed_macros,
     reason = "a test may stop at the first surprise, start processes and read the environment and the clock"
 )]
 

@@ -56,8 +56,7 @@ pub(crate) fn start_run(
     key: &str,
     project: &Path,
     base: &str,
-    agent: &[String],
-    says_in: &Path,
+    (agent, says_in): (&[String], &Path),
     max_parallel: u32,
 ) -> Action {
     let command = serde_json::to_string(agent).unwrap();

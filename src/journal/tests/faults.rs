@@ -186,7 +186,11 @@ fn a_power_cut_may_leave_any_part_of_the_last_group() {
         assert_eq!(frames.len() == 15, kept_all, "kept {kept:b}: whole or cut");
         assert!(report.repaired.is_some() || kept_all || kept == 0 || frames.len() > 6, "kept {kept:b}: a cut is told");
         assert!(frames.len() >= 6, "kept {kept:b}: acknowledged frames are there");
-        assert_eq!(as_new(&frames), group(1, frames.len() as u64), "kept {kept:b}: and nothing but frames that were written");
+        assert_eq!(
+            as_new(&frames),
+            group(1, frames.len() as u64),
+            "kept {kept:b}: and nothing but frames that were written"
+        );
         log.close().unwrap();
         assert!(verify(dir.path(), None, &mut |_, _| {}).unwrap().ok);
     }

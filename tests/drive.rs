@@ -59,6 +59,7 @@ impl Scene {
             p0: "/opt/p0".into(),
             permissions: Permissions::Allow,
             log_bytes: None,
+            budgeted: false,
             extra_args: Vec::new(),
         };
         Scene { dir, drive, socket: String::new() }

@@ -1,5 +1,7 @@
 //! What becomes of attempts whose provider refuses, of questions to people, of conversations that go on: given a run at
 //! work, when this is reported, then these events. Every step is folded again and held against the invariants.
+mod budget;
+
 use super::{decide, evolve, invariants, outstanding};
 use crate::model::{
     actor::Actor,
@@ -8,6 +10,7 @@ use crate::model::{
     command::{Action, Command, StartRun},
     config::{Config, Overrides},
     effect::{Effect, Timer},
+    event::RULES,
     id::{AgentName, ApprovalId, AttemptId, BlobId, CommitId, MilestoneId, TicketId},
     reply::Reply,
     run::RunState,
@@ -30,6 +33,10 @@ struct Scenario {
 impl Scenario {
     /// A run whose planner has made the one ticket of `BLOG`, with its executor about to start.
     fn at_work(config: &str) -> Scenario {
+        Scenario::at_work_under(config, RULES)
+    }
+
+    fn at_work_under(config: &str, rules: u32) -> Scenario {
         let mut it = Scenario { state: Aggregate::default(), clock: 0, kinds: Vec::new() };
         let workflow = builtin::ralph();
         let config = Config::parse(config, Path::new("c")).unwrap();
@@ -44,7 +51,7 @@ impl Scenario {
             base_is_explicit: false,
             workflow,
             settings,
-            rules: 1,
+            rules,
             p0: "test".into(),
             backlog: Vec::new(),
         };
@@ -158,7 +165,7 @@ fn a_refused_key_without_a_fallback_pauses_the_run_until_somebody_resumes_it() {
     let RunState::Paused { why, until: None } = &run.state else { panic!("{:?}", run.state) };
     assert!(why.contains("401 Unauthorized") && why.contains("codex login"), "{why}");
     assert_eq!(it.timers(), []);
-    it.submit(Action::ResumeRun { run: it.state.live_run().unwrap().id });
+    it.submit(Action::ResumeRun { run: it.state.live_run().unwrap().id, budget: None });
     assert_eq!(it.attempt().agent.0, "a", "it is tried again");
 }
 

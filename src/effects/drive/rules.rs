@@ -84,13 +84,15 @@ const OWN_WORDS: &[&str] = &["usage", "session", "failed", "rate_limited", "acti
 #[derive(Debug)]
 pub(super) struct Rules {
     rules: Vec<(Rule, Option<Regex>)>,
+    /// Whether the program ends with its turn.
+    one_turn: bool,
 }
 
 impl Rules {
     /// Of this table. What is no regular expression was refused when the table was read.
     pub(super) fn new(adapter: &Adapter) -> Self {
         let compiled = |rule: &Rule| (rule.clone(), rule.regex.as_deref().and_then(|text| Regex::new(text).ok()));
-        Self { rules: adapter.rules.iter().map(compiled).collect() }
+        Self { rules: adapter.rules.iter().map(compiled).collect(), one_turn: adapter.needs_end }
     }
 
     /// Takes one event in.
@@ -121,7 +123,8 @@ impl Rules {
         }
         // After every rule: the last line of a turn must say so.
         let account = &mut heard.account;
-        effect.lines.extend(if effect.turn { account.usage_line(true) } else { account.grown_usage_line() });
+        let told = if effect.turn { account.usage_line(self.one_turn) } else { account.grown_usage_line() };
+        effect.lines.extend(told);
         effect
     }
 }

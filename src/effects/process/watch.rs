@@ -10,11 +10,11 @@ use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions, WaitStatus};
 
 use super::cgroup::Cgroup;
+use super::files::AttemptDir;
 use super::linux::{Member, Tree, children_cpu_ms, now};
 use super::pump::{Buffer, Pump};
 use super::signals::Bell;
 use super::spec::{AgentSpec, Ending, ExitRecord};
-use super::files::AttemptDir;
 use super::supervisor::{own_member, wall_clock_ms};
 use crate::effects::sandbox::{Applied, Listener};
 

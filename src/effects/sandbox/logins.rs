@@ -75,7 +75,9 @@ fn look(value: &Value, at: &str, secret: bool, found: &mut BTreeMap<String, Stri
 fn is_secret(key: &str) -> bool {
     let lower = key.to_ascii_lowercase();
     let describes = ["env_key", "env_http_headers", "bearer_token_env_var"].contains(&lower.as_str())
-        || ["_type", "type", "_name", "_url", "endpoint", "_expires_at", "expiry"].iter().any(|end| lower.ends_with(end));
+        || ["_type", "type", "_name", "_url", "endpoint", "_expires_at", "expiry"]
+            .iter()
+            .any(|end| lower.ends_with(end));
     !describes && (looks_secret(key) || KEYS.contains(&lower.as_str()))
 }
 

@@ -101,7 +101,10 @@ impl World {
             Err(e) => (false, format!("could not be run: {e}"), 0),
         };
         // Also when it printed nothing: that its output is there, and empty, is known then.
-        let kept = printed.as_ref().map_err(String::clone).and_then(|text| self.handle.put_blob(text).map_err(|e| e.to_string()));
+        let kept = printed
+            .as_ref()
+            .map_err(String::clone)
+            .and_then(|text| self.handle.put_blob(text).map_err(|e| e.to_string()));
         if let Err(why) = &kept
             && ended.is_ok()
         {

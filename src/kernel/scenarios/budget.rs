@@ -42,7 +42,9 @@ fn a_budget_that_is_used_up_ends_the_attempt_and_its_conversation_goes_on_with_a
     it.submit(Action::AttemptExited { attempt: id, report: Box::new(ExitReport::silent(Ending::Stopped)) });
     it.harvest(Some("half"));
     it.submit(Action::AttemptReleased { attempt: id, parked: Some("refs/p0/parked/x".into()) });
-    assert_eq!((it.rounds_used(), outstanding(&it.state).len()), (0, 0), "at rest, and no round used up");
+    let planner = it.state.attempts.values().next().unwrap().id;
+    assert_eq!(outstanding(&it.state), [Effect::ReleaseAttempt { attempt: planner }].into(), "nothing else is wanted");
+    assert_eq!(it.rounds_used(), 0);
     let Some(Outcome::Lost { why }) = it.state.attempts[&id].outcome() else { panic!() };
     assert!(why.contains("the budget is used up"), "{why}");
     it.submit(Action::ResumeRun { run: run.id, budget: None });
@@ -50,7 +52,10 @@ fn a_budget_that_is_used_up_ends_the_attempt_and_its_conversation_goes_on_with_a
     let budget = Some(Budget { tokens: Some(5000), usd: None });
     it.submit(Action::ResumeRun { run: run.id, budget });
     let next = it.attempt();
-    assert_eq!((next.talk.resumes.as_ref().unwrap().id.as_str(), next.talk.carries.clone()), ("s1", Some("half".into())));
+    assert_eq!(
+        (next.talk.resumes.as_ref().unwrap().id.as_str(), next.talk.carries.clone()),
+        ("s1", Some("half".into()))
+    );
     assert_eq!(next.round, 1);
 }
 
@@ -87,7 +92,11 @@ fn a_paused_run_has_a_budget_too_and_a_running_one_can_be_given_less() {
 #[test]
 fn one_that_is_still_to_be_started_is_ended_as_well_and_a_queued_commit_lands() {
     let mut it = Scenario::at_work(BUDGET);
-    it.submit(Action::AttemptSaid { attempt: it.attempt().id, line: 0, message: serde_json::from_value(used(1000)).unwrap() });
+    it.submit(Action::AttemptSaid {
+        attempt: it.attempt().id,
+        line: 0,
+        message: serde_json::from_value(used(1000)).unwrap(),
+    });
     let id = it.attempt().id;
     it.spawned();
     assert_eq!(stopping(&it), [id], "its program is not let go");

@@ -80,6 +80,9 @@ pub struct Adapter {
     /// Settings of the dialect `acp`.
     #[serde(default)]
     pub acp: AcpSettings,
+    /// What follows every prompt: how this program comes to p0's tools, where they are not simply offered to its model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools_note: Option<String>,
     /// Where the program itself writes down what a conversation used, when its lines do not tell, or only at their end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage_log: Option<UsageLog>,

@@ -49,11 +49,16 @@ pub fn outside(agent: Agent) -> String {
     assert!(!target.exists(), "it wrote outside of its worktree");
     agent.home_is_as_it_was(&world.env.dir.join("home"), world.model.port);
     assert_eq!(world.landed(&status).unwrap().trim(), "inside");
-    let exited = world.env.events("sandbox.denied");
-    let told = Value::Array(exited).to_string();
-    assert!(told.contains("outside.txt"), "what was tried is not on record: {told}");
+    let told = Value::Array(world.env.events("sandbox.denied")).to_string();
+    let reported = world.env.events("attempt.reported");
+    let refused = |e: &&Value| e["data"]["message"]["type"] == "permission" && e["data"]["message"]["allowed"] == false;
+    let refused: Vec<&Value> = reported.iter().filter(refused).collect();
+    if agent.asks && refused.iter().any(|e| e.to_string().contains("outside.txt")) {
+        return "it asked for the write outside of the worktree, which was refused and is on record; the rest landed"
+            .into();
+    }
+    assert!(told.contains("outside.txt"), "what was tried is not on record: {told} {refused:?}");
     if !agent.asks {
-        let reported = world.env.events("attempt.reported");
         assert!(!reported.iter().any(|e| e["data"]["message"]["type"] == "permission"), "it does ask: {reported:?}");
     }
     "a write outside of the worktree failed with EACCES and is on record; the rest landed".into()

@@ -88,6 +88,10 @@ fn read(file: &Path) -> Result<(Drive, AgentInput), String> {
         input.prompt =
             format!("Your worktree is a new one: {here}. The one of before is not there.\n\n{}", input.prompt);
     }
+    if let Some(note) = &drive.adapter.tools_note {
+        input.prompt.push_str("\n\n");
+        input.prompt.push_str(note);
+    }
     Ok((drive, input))
 }
 

@@ -20,11 +20,8 @@ use super::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The version of the rules in `kernel`. Recorded by each run; raised when the same command may decide otherwise.
-///
-/// - 1: the first.
-/// - 2: a budget that is used up ends attempts at work ([`super::run::Run::budget_ends_attempts`]); a gate whose output
-///   is absent has not passed.
+/// The version of the rules in `kernel`. Recorded by each run; raised when the same command may decide otherwise. Since 2
+/// a budget that is used up ends attempts at work, and a gate whose output is absent has not passed.
 pub const RULES: u32 = 2;
 
 macro_rules! events {

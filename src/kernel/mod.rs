@@ -16,6 +16,7 @@ pub mod rights;
 pub mod schedule;
 
 mod advance;
+mod budget;
 mod digest;
 mod effects;
 mod graph;

@@ -6,7 +6,7 @@ use super::{
     effect::Timer,
     id::{ApprovalId, AttemptId, BlobId, CommitId, MilestoneId, RunId, TicketId},
     protocol::{Message, Proposal},
-    settings::Settings,
+    settings::{Budget, Settings},
     ticket::BacklogItem,
     workflow::Workflow,
 };
@@ -44,6 +44,9 @@ pub enum Action {
     ResumeRun {
         /// The run.
         run: RunId,
+        /// What may be spent from now on; what it leaves open stays as it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        budget: Option<Budget>,
     },
     /// End it; unlanded work is parked.
     CancelRun {

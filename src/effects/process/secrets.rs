@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Error, io_error};
 use super::files::{AttemptDir, create_private};
-use crate::effects::sandbox::Redactor;
+use crate::effects::sandbox::{Redactor, secrets_in_file};
 
-/// Knows the secrets of the attempt in `dir`; none where there is no specification.
+/// Knows the secrets of the attempt in `dir`, and those that its program put into its logins since; none where there is
+/// no specification.
 pub fn redactor(dir: &Path) -> Redactor {
-    AttemptDir::new(dir).read_spec().map_or_else(|_| Redactor::default(), |spec| Redactor::of(&spec.env, &spec.secrets))
+    let Ok(spec) = AttemptDir::new(dir).read_spec() else { return Redactor::default() };
+    let renewed = spec.logins.iter().flat_map(|(name, path)| secrets_in_file(name, path));
+    Redactor::of(&spec.env, &spec.secrets).and(spec.hidden.clone()).and(renewed)
 }
 
 /// Copies the output of the attempt in `dir` without its secrets; answers where the copy is.

@@ -68,7 +68,7 @@ fn supervise(dir: &Path) -> Result<(), Error> {
     let record = match start(&place, &spec) {
         Ok(running) => {
             let listener = running.confined.as_ref().and_then(|it| it.listener.clone());
-            let record = Watch::new(&spec, &bell, running).run();
+            let record = Watch::new(&place, &spec, &bell, running).run();
             if let Some(listener) = listener {
                 keep_tries(&place, &listener);
             }
@@ -183,6 +183,11 @@ fn start(place: &AttemptDir, spec: &AgentSpec) -> Result<Running, String> {
     let confined = match (wire, &spec.confine) {
         (Some(wire), Some(confine)) => {
             let heard = hear_confined(&wire, confine, spec);
+            if heard.is_err() {
+                // Nobody is in it any more, and nobody else knows its name.
+                cgroup.iter().for_each(Cgroup::kill);
+                cgroup.iter().for_each(Cgroup::remove);
+            }
             Some(heard.map_err(|why| if confine.bubblewrap { wrapped_in(&why, &mut err, place) } else { why })?)
         }
         _ => None,
@@ -296,7 +301,7 @@ pub(super) fn own_member() -> Option<Member> {
     clippy::disallowed_methods,
     reason = "the supervisor runs without the engine and its clock; the record says when"
 )]
-fn wall_clock_ms() -> u64 {
+pub(super) fn wall_clock_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 

@@ -38,6 +38,18 @@ impl Redactor {
             let forms = [value.as_str(), json.trim_matches('"')].into_iter().chain(value.lines().map(str::trim));
             wanted.extend(forms.filter(|it| it.len() >= SHORTEST).map(|it| (it.as_bytes().to_vec(), name.clone())));
         }
+        Redactor::looking_for(wanted)
+    }
+
+    /// With further values, each under its name.
+    #[must_use]
+    pub fn and(self, values: impl IntoIterator<Item = (String, String)>) -> Redactor {
+        let mut wanted = self.wanted;
+        wanted.extend(values.into_iter().map(|(name, value)| (value.into_bytes(), name)));
+        Redactor::looking_for(wanted)
+    }
+
+    fn looking_for(mut wanted: Vec<(Vec<u8>, String)>) -> Redactor {
         wanted.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
         wanted.dedup_by(|a, b| a.0 == b.0);
         let mut first = vec![false; 256];

@@ -217,7 +217,10 @@ impl World {
         let world = self.clone();
         let released = blocking(move || {
             let homes = world.homes_of(run);
-            remove_tree(&homes).map_err(|e| format!("{}: {e}", homes.display()))?;
+            if let Err(e) = remove_tree(&homes) {
+                // The rest is given back all the same.
+                tracing::warn!("removing the homes of run {run} in {}: {e}", homes.display());
+            }
             let workshop = world.workshop_of(&state)?;
             workshop.release(&gate_holder(run), Safe::NothingChanged).map_err(|e| e.to_string())?;
             workshop.close_run(&run.to_string()).map_err(|e| e.to_string())

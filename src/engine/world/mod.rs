@@ -23,7 +23,7 @@ use crate::{
     effects::{
         clock,
         git::{PersonRepo, Workshop},
-        process::Go,
+        process::{AttemptDir, Go},
     },
     kernel::outstanding,
     model::{
@@ -108,6 +108,9 @@ impl World {
                         }
                     }
                     Some(Order::Drop(stream, effect)) => {
+                        if let Effect::Wait { timer } = &effect {
+                            self.asks(stream, timer, false);
+                        }
                         if let Some(timer) = timers.remove(&(stream, effect)) {
                             timer.abort();
                         }
@@ -170,12 +173,27 @@ impl World {
             }
             Effect::Land { attempt, onto, candidate } => self.land(stream, *attempt, onto, candidate).await,
             Effect::Wait { timer } => {
+                self.asks(stream, timer, true);
                 tokio::time::sleep(remaining(timer)).await;
                 self.report(stream, Action::TimerFired { timer: timer.clone() }).await;
             }
         }
         // The engine is gone when this cannot be delivered.
         let _ = self.handle.asks.send(Ask::EffectOver(stream, effect)).await;
+    }
+
+    /// Tells the supervisor of an attempt whether its program waits for a person: that is not idleness.
+    fn asks(&self, stream: MilestoneId, timer: &Timer, waits: bool) {
+        let Timer::Approval { approval, until } = timer else { return };
+        let Some(attempt) = self.state(stream).and_then(|s| Some(s.approvals.get(approval)?.attempt)) else { return };
+        let place = AttemptDir::new(&self.attempt_dir(attempt));
+        if !waits {
+            place.forget_asking(&approval.0);
+        } else if place.path().is_dir()
+            && let Err(e) = place.note_asking(&approval.0, until.timestamp_millis())
+        {
+            tracing::warn!("attempt {attempt} waits for {approval}, which its supervisor cannot be told: {e}");
+        }
     }
 
     /// Reports to the engine. While the log has no room the report waits: nothing that was seen is lost.

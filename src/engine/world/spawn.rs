@@ -4,6 +4,7 @@ use crate::{
     effects::{
         git::{Merge, Workshop},
         process::{self, AgentSpec, Found},
+        sandbox::secrets_in_file,
     },
     model::{
         aggregate::Aggregate,
@@ -11,7 +12,7 @@ use crate::{
         command::Action,
         id::{AttemptId, BlobId, MilestoneId},
         run::Run,
-        settings::AgentKind,
+        settings::{AgentKind, AgentSettings},
         workflow::Rights,
     },
 };
@@ -205,6 +206,8 @@ impl World {
             }
             None => None,
         };
+        let logins = own.as_ref().map(|own| handed_over(agent, &own.home)).unwrap_or_default();
+        let hidden = logins.iter().flat_map(|(name, path)| secrets_in_file(name, path)).collect();
         Ok(AgentSpec {
             argv,
             cwd: worktree.to_owned(),
@@ -217,8 +220,16 @@ impl World {
             nonce: uuid::Uuid::new_v4().simple().to_string(),
             confine,
             secrets: agent.env_names.clone(),
+            hidden,
+            logins,
         })
     }
+}
+
+/// The logins and settings of the person that stand in an attempt's home, by their names.
+fn handed_over(agent: &AgentSettings, home: &Path) -> BTreeMap<String, PathBuf> {
+    let Some(login) = agent.adapter.as_ref().map(|adapter| &adapter.login) else { return BTreeMap::new() };
+    login.files.iter().chain(&login.config).map(|file| (file.clone(), home.join(file))).collect()
 }
 
 /// The attempt that was last in the conversation this one goes on with.

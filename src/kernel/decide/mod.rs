@@ -59,7 +59,7 @@ fn apply(cx: &mut Cx<'_>, action: &Action) -> Result<Reply, Rejection> {
     match action {
         Action::StartRun(start) => start_run::start_run(cx, start),
         Action::PauseRun { run, why } => control::pause(cx, *run, why),
-        Action::ResumeRun { run } => control::resume(cx, *run),
+        Action::ResumeRun { run, budget } => control::go_on(cx, *run, budget.as_ref()),
         Action::CancelRun { run, why } => control::cancel(cx, *run, why),
         Action::RunOpened { run, head } => control::opened(cx, *run, head),
         Action::RunBroken { run, why } => control::broken(cx, *run, why),

@@ -106,7 +106,7 @@ fn main() {
         }),
         Case::new(READ, &[SCAN], || per(&|| assert_eq!(handle.records(0, usize::MAX).unwrap().len() as u64, events))),
         Case::new("fold: the milestone's state", &[SCAN, READ], || {
-            per(&|| assert!(handle.aggregate(milestone).unwrap().unwrap().is_settled()))
+            per(&|| assert!(handle.refold(milestone).unwrap().unwrap().is_settled()))
         }),
         Case::new("replay: every decision again", &[SCAN, READ], || {
             per(&|| {

@@ -147,6 +147,7 @@ async fn check(dir: &Path, before: &[Step], after: &[Step]) {
     live(&handle, milestone, after, &mut tickets).await;
     let last = state(&handle, milestone);
     assert_eq!(*last, folded(&handle), "live, and folded from the beginning");
+    assert_eq!(Some((*last).clone()), handle.refold(milestone).unwrap(), "and the same on two threads");
     let digest = handle.digest(&last);
     engine.stop(Stop::Now).await;
 

@@ -87,6 +87,16 @@ impl Handle {
         self.shared.load(milestone)
     }
 
+    /// The state of a milestone, folded from its first frame, every frame checked: whatever is in memory or in a
+    /// snapshot.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn refold(&self, milestone: MilestoneId) -> Result<Option<Aggregate>, ReadError> {
+        let frames = self.shared.store.frames_of_stream(milestone.0);
+        fold::refold(frames).map_err(|e| ReadError(e.to_string()))
+    }
+
     /// What there is.
     pub fn catalog(&self) -> Catalog {
         self.shared.catalog()

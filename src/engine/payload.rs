@@ -22,7 +22,7 @@ use crate::{
         record::{Draft, FramePayload, Record, Unreadable},
     },
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_json::Value;
 use std::fmt;
 use uuid::Uuid;
@@ -81,11 +81,27 @@ impl<'de> Deserialize<'de> for Id {
     }
 }
 
+/// A moment as nanoseconds since 1970: reading a date as text takes longer than reading the rest of an event.
+struct Moment(Time);
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let nanoseconds = self.0.timestamp_nanos_opt();
+        nanoseconds.ok_or_else(|| ser::Error::custom("a moment outside of 1677 to 2262"))?.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        i64::deserialize(deserializer).map(|nanoseconds| Moment(chrono::DateTime::from_timestamp_nanos(nanoseconds)))
+    }
+}
+
 /// The whole payload, in this order.
 #[derive(Serialize, Deserialize)]
 struct Packed<'a>(
     /// The moment of the command.
-    Time,
+    Moment,
     /// The run of most events.
     Option<Id>,
     #[serde(borrow)] Vec<PackedEvent<'a>>,
@@ -98,7 +114,7 @@ struct Packed<'a>(
 #[derive(Serialize, Deserialize)]
 struct PackedEvent<'a>(
     /// Its moment, where it is not the command's.
-    Option<Time>,
+    Option<Moment>,
     OfRun,
     Option<TicketId>,
     Option<Id>,
@@ -150,7 +166,7 @@ pub(super) fn encode(
             Some(id) => OfRun::Other(Id(id.0)),
         };
         PackedEvent(
-            (draft.at != command.at).then_some(draft.at),
+            (draft.at != command.at).then_some(Moment(draft.at)),
             of_run,
             draft.ticket.clone(),
             draft.attempt.map(|id| Id(id.0)),
@@ -160,7 +176,7 @@ pub(super) fn encode(
         )
     });
     let command_bytes = pack(command)?;
-    let whole = Packed(command.at, run.map(|id| Id(id.0)), packed.collect(), Bytes(&command_bytes));
+    let whole = Packed(Moment(command.at), run.map(|id| Id(id.0)), packed.collect(), Bytes(&command_bytes));
     let mut out = vec![PACKED];
     let mut serializer = rmp_serde::Serializer::new(&mut out).with_human_readable();
     whole.serialize(&mut serializer).map_err(|e| e.to_string())?;
@@ -242,7 +258,7 @@ pub(super) fn events(frame: &Frame) -> Result<Vec<Stored<'_>>, BadFrame> {
     if frame.payload.first() != Some(&PACKED) {
         return json_events(&frame.payload).map_err(bad);
     }
-    let Packed(at, frame_run, packed, _) = unpack(&frame.payload[1..]).map_err(|e| bad(e.to_string()))?;
+    let Packed(Moment(at), frame_run, packed, _) = unpack(&frame.payload[1..]).map_err(|e| bad(e.to_string()))?;
     if packed.len() as u64 != u64::from(frame.events) {
         return Err(bad(format!("it holds {} events and says {}", packed.len(), frame.events)));
     }
@@ -255,7 +271,7 @@ pub(super) fn events(frame: &Frame) -> Result<Vec<Stored<'_>>, BadFrame> {
             OfRun::Other(id) => Some(RunId(id.0)),
         };
         let attempt = attempt.map(|id| AttemptId(id.0));
-        Stored::Packed(Envelope { seq, at: own_at.unwrap_or(at), run, ticket, attempt, actor }, v, bytes)
+        Stored::Packed(Envelope { seq, at: own_at.map_or(at, |own| own.0), run, ticket, attempt, actor }, v, bytes)
     });
     Ok(stored.collect())
 }

@@ -9,7 +9,10 @@
 //! 5  frames        one after the other, as they stand in the journal, compressed
 //! ```
 
+use std::cell::RefCell;
 use std::ops::Range;
+
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::journal::frame::{self, MAX_BODY_BYTES};
 
@@ -20,6 +23,12 @@ const LEVEL: i32 = 1;
 const TAG_ZSTD: u8 = 2;
 const HEADER: usize = 5;
 
+thread_local! {
+    // Making one costs as much as a block.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 /// Compresses `frames` (their bytes, one after the other) into a block.
 pub(crate) fn pack(frames: &[u8]) -> std::io::Result<Vec<u8>> {
     let length = u32::try_from(frames.len()).map_err(|_| std::io::Error::other("a block of more than 4 GiB"))?;
@@ -27,7 +36,14 @@ pub(crate) fn pack(frames: &[u8]) -> std::io::Result<Vec<u8>> {
     out.extend_from_slice(&length.to_be_bytes());
     let room = zstd::zstd_safe::compress_bound(frames.len());
     out.resize(HEADER + room, 0);
-    let written = zstd::bulk::compress_to_buffer(frames, &mut out[HEADER..], LEVEL)?;
+    let written = COMPRESSOR.with(|kept| {
+        let mut kept = kept.borrow_mut();
+        let compressor = match kept.as_mut() {
+            Some(compressor) => compressor,
+            None => kept.insert(Compressor::new(LEVEL)?),
+        };
+        compressor.compress_to_buffer(frames, &mut out[HEADER..])
+    })?;
     out.truncate(HEADER + written);
     Ok(out)
 }
@@ -40,7 +56,14 @@ pub(crate) fn unpack(value: &[u8]) -> Option<Vec<u8>> {
     if head[0] != TAG_ZSTD || length > MAX_BODY_BYTES + BLOCK_BYTES {
         return None;
     }
-    let frames = zstd::bulk::decompress(packed, length).ok()?;
+    let frames = DECOMPRESSOR.with(|kept| {
+        let mut kept = kept.borrow_mut();
+        let decompressor = match kept.as_mut() {
+            Some(decompressor) => decompressor,
+            None => kept.insert(Decompressor::new().ok()?),
+        };
+        decompressor.decompress(packed, length).ok()
+    })?;
     (frames.len() == length).then_some(frames)
 }
 

@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// Up to this length a hash before and a body are put together.
+const SHORT_BYTES: usize = 1024;
+
 /// A BLAKE3 hash. Printed, parsed and serialised as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Hash([u8; 32]);
@@ -41,6 +44,15 @@ impl Hash {
 
     /// The hash of a frame: BLAKE3 over the hash before it and its own body.
     pub(crate) fn chained(prev: &Hash, body: &[u8]) -> Hash {
+        // Most frames are short: put together they are hashed at once, without the state of a hasher, which is larger
+        // than they are.
+        let mut together = [0; SHORT_BYTES];
+        let length = prev.0.len() + body.len();
+        if length <= SHORT_BYTES {
+            together[..prev.0.len()].copy_from_slice(&prev.0);
+            together[prev.0.len()..length].copy_from_slice(body);
+            return Hash::of(&together[..length]);
+        }
         let mut hasher = blake3::Hasher::new();
         hasher.update(&prev.0);
         hasher.update(body);

@@ -13,7 +13,7 @@
 //! | --- | --- |
 //! | `log` | the pair of journal and store, opened, appended to and closed together |
 //! | `seam` | the `Journal` trait, so that another log (a replicated one) can take the segments' place |
-//! | `segments`, `disk` | the local journal: preallocated segment files, and the few system calls it makes |
+//! | `segments`, `disk`, `zeroing` | the local journal: preallocated segment files, and the few system calls it makes |
 //! | `frame`, `hash` | one frame: its types, bytes, checksum and hash |
 //! | `walk`, `tail` | reading segment files in order; telling an unacknowledged tail from damage |
 //! | `store`, `store_read`, `store_write` | the sled store: what is durable, reading it, and the thread that writes it |
@@ -42,6 +42,7 @@ mod tests;
 mod trees;
 pub mod verify;
 mod walk;
+mod zeroing;
 
 pub use blobs::{BlobRef, Blobs};
 pub use error::{AppendError, Error};

@@ -155,6 +155,9 @@ impl SegmentReader {
     }
 
     pub(crate) fn slot(&mut self, at: u64) -> Result<Slot, Error> {
+        if let Some(frame) = self.frame_in_window(at) {
+            return Ok(Slot::Frame(frame));
+        }
         let available = self.len()?.saturating_sub(at);
         let start = usize::try_from(available).unwrap_or(HEADER_BYTES).min(HEADER_BYTES);
         self.fill(at, start)?;
@@ -174,6 +177,15 @@ impl SegmentReader {
                 ours: u32::from(frame::VERSION),
             }),
         }
+    }
+
+    /// The good frame at `at`, when all of it was read already: most frames, and without asking the system for anything.
+    fn frame_in_window(&mut self, at: u64) -> Option<Box<Frame>> {
+        let from = usize::try_from(at.checked_sub(self.window_at)?).ok()?;
+        let bytes = frame::record_bytes(self.window.get(from..)?).ok()?;
+        let frame = frame::decode(self.window.get(from..from.checked_add(bytes)?)?).ok()?;
+        self.record = from..from + bytes;
+        Some(Box::new(frame))
     }
 
     /// The first whole frame that starts at or after `from`, whatever stands before it, with its place.
@@ -352,13 +364,13 @@ impl Walk {
 
     pub(crate) fn step(&mut self) -> Result<Step, Error> {
         loop {
-            let Some(segment) = self.segments.get(self.index).cloned() else { return Ok(Step::End) };
+            let Some(segment) = self.segments.get(self.index) else { return Ok(Step::End) };
             if let Some(chain) = &self.chain
                 && self.offset == 0
                 && segment.first_seq != chain.next_seq
             {
                 let what = format!("the file starts at event {}, expected {}", segment.first_seq, chain.next_seq);
-                return Ok(self.bad(&segment, what, true));
+                return Ok(self.bad(what, true));
             }
             let mut reader = match self.reader.take() {
                 Some(reader) => reader,
@@ -367,26 +379,27 @@ impl Walk {
             let slot = reader.slot(self.offset);
             self.reader = Some(reader);
             match slot? {
-                Slot::Frame(frame) => return Ok(self.take(&segment, frame)),
+                Slot::Frame(frame) => return Ok(self.take(frame)),
                 Slot::End if self.index + 1 < self.segments.len() => {
                     self.index += 1;
                     self.offset = 0;
                     self.reader = None;
                 }
                 Slot::End => return Ok(Step::End),
-                Slot::Bad(what) => return Ok(self.bad(&segment, what, false)),
+                Slot::Bad(what) => return Ok(self.bad(what, false)),
             }
         }
     }
 
-    fn take(&mut self, segment: &Segment, frame: Box<Frame>) -> Step {
+    fn take(&mut self, frame: Box<Frame>) -> Step {
         let mut chain = self.chain.clone().unwrap_or_else(|| Chain::before(&frame));
-        if self.offset == 0 && frame.first_seq != segment.first_seq {
-            let what = format!("the file starts with event {}, its name says {}", frame.first_seq, segment.first_seq);
-            return self.bad(segment, what, false);
+        let named = self.segments[self.index].first_seq;
+        if self.offset == 0 && frame.first_seq != named {
+            let what = format!("the file starts with event {}, its name says {named}", frame.first_seq);
+            return self.bad(what, false);
         }
         if let Err(what) = chain.check(&frame) {
-            return self.bad(segment, what, false);
+            return self.bad(what, false);
         }
         chain.advance(&frame);
         self.chain = Some(chain);
@@ -394,7 +407,8 @@ impl Walk {
         Step::Frame(frame)
     }
 
-    fn bad(&self, segment: &Segment, what: String, structural: bool) -> Step {
+    fn bad(&self, what: String, structural: bool) -> Step {
+        let segment = &self.segments[self.index];
         Step::Bad(Box::new(Damage {
             seq: self.chain.as_ref().map_or(segment.first_seq, |c| c.next_seq),
             segment: self.index,

@@ -1,7 +1,7 @@
 //! One newtype for every kind of id.
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 use uuid::Uuid;
 
 macro_rules! uuid_id {
@@ -94,9 +94,13 @@ impl CommitId {
 
 /// A work item: the milestone's key and a path of numbers, `BLOG-2.3` for the third sub-task of `BLOG-2`.
 ///
-/// The one join key across the log, the tracker, the audit and the commits. Orders by number, not by text.
+/// The one join key across the log, the tracker, the audit and the commits. Orders by number, not by text. Cheap to
+/// clone: a change of one ticket copies a node of the map with all the ids in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TicketId {
+pub struct TicketId(Arc<Parts>);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Parts {
     key: String,
     path: Vec<u32>,
 }
@@ -104,26 +108,26 @@ pub struct TicketId {
 impl TicketId {
     /// The `number`-th top-level item of the milestone with this key.
     pub fn new(key: &str, number: u32) -> Self {
-        Self { key: key.to_owned(), path: vec![number] }
+        Self(Arc::new(Parts { key: key.to_owned(), path: vec![number] }))
     }
 
     /// The `number`-th sub-task of this item.
     pub fn child(&self, number: u32) -> Self {
-        let mut path = self.path.clone();
-        path.push(number);
-        Self { key: self.key.clone(), path }
+        let mut parts = Parts::clone(&self.0);
+        parts.path.push(number);
+        Self(Arc::new(parts))
     }
 
     /// The milestone's key: `BLOG` of `BLOG-2.3`.
     pub fn key(&self) -> &str {
-        &self.key
+        &self.0.key
     }
 }
 
 impl fmt::Display for TicketId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-", self.key)?;
-        for (i, n) in self.path.iter().enumerate() {
+        write!(f, "{}-", self.0.key)?;
+        for (i, n) in self.0.path.iter().enumerate() {
             if i > 0 {
                 f.write_str(".")?;
             }
@@ -147,7 +151,7 @@ impl FromStr for TicketId {
             return Err(fail());
         }
         let path: Vec<u32> = path.split('.').map(|n| n.parse().map_err(|_| fail())).collect::<Result<_, _>>()?;
-        Ok(Self { key: key.to_owned(), path })
+        Ok(Self(Arc::new(Parts { key: key.to_owned(), path })))
     }
 }
 

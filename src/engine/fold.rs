@@ -35,7 +35,8 @@ pub(super) fn refold(frames: impl Iterator<Item = Result<Frame, Error>> + Send) 
             let mut batch = Vec::with_capacity(BATCH);
             for frame in frames {
                 batch.push(frame?);
-                if batch.len() == BATCH && batches.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))).is_err()
+                if batch.len() == BATCH
+                    && batches.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))).is_err()
                 {
                     break;
                 }

@@ -69,12 +69,12 @@ events! {
     /// A new work item.
     TicketCreated = "ticket.created" {
         /// What it is made from.
-        ticket: Seed,
+        ticket: Box<Seed>,
     }
     /// An item was changed.
     TicketUpdated = "ticket.updated" {
         /// What is new.
-        changes: Changes,
+        changes: Box<Changes>,
     }
     /// Somebody holds it now.
     TicketClaimed = "ticket.claimed" {
@@ -125,9 +125,9 @@ events! {
         /// Its id.
         id: RunId,
         /// The workflow, pinned.
-        workflow: Workflow,
+        workflow: Box<Workflow>,
         /// The resolved configuration, pinned.
-        settings: Settings,
+        settings: Box<Settings>,
         /// The spec it runs on.
         spec: BlobId,
         /// The commit it begins at.
@@ -263,7 +263,7 @@ events! {
     /// Its program ended.
     AttemptExited = "attempt.exited" {
         /// How.
-        report: ExitReport,
+        report: Box<ExitReport>,
     }
     /// Its program was ended at a limit.
     AttemptTimedOut = "attempt.timed_out" {
@@ -285,7 +285,7 @@ events! {
     /// What its worktree held.
     AttemptHarvested = "attempt.harvested" {
         /// What was found.
-        harvest: Harvest,
+        harvest: Box<Harvest>,
     }
     /// What became of it.
     AttemptFinished = "attempt.finished" {
@@ -419,7 +419,7 @@ events! {
     /// A read-only role found something: a new item of kind feedback.
     FeedbackFiled = "feedback.filed" {
         /// The item.
-        ticket: Seed,
+        ticket: Box<Seed>,
     }
     /// Somebody learned something.
     LearningRecorded = "learning.recorded" {
@@ -455,7 +455,7 @@ events! {
     /// An attempt asks a person.
     ApprovalRequested = "approval.requested" {
         /// The question.
-        approval: Approval,
+        approval: Box<Approval>,
     }
     /// A question has its answer.
     ApprovalAnswered = "approval.answered" {

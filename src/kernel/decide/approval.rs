@@ -42,7 +42,7 @@ pub(super) fn ask(cx: &mut Cx<'_>, id: AttemptId, tool: &str, target: &str, why:
         answer: None,
     };
     let asked = approval.id.clone();
-    cx.emit_as(agent, scope, Event::ApprovalRequested { approval });
+    cx.emit_as(agent, scope, Event::ApprovalRequested { approval: approval.into() });
     Ok(Reply::Asked { approval: asked })
 }
 

@@ -131,7 +131,7 @@ pub(super) fn exited(cx: &mut Cx<'_>, id: AttemptId, report: &ExitReport) -> Res
         }
     }
     let (agent, rights) = (cx.agent(id)?, cx.attempt(id)?.rights);
-    cx.emit_engine(scope.clone(), Event::AttemptExited { report: report.clone() });
+    cx.emit_engine(scope.clone(), Event::AttemptExited { report: report.clone().into() });
     approval::close_all(cx, id);
     kept_in(cx, id, report)?;
     for said in &report.staged {

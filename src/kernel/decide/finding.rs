@@ -56,7 +56,7 @@ pub(super) fn file(cx: &mut Cx<'_>, id: AttemptId, message: &Message) -> Result<
         contract: None,
         closes: BTreeSet::new(),
     };
-    cx.emit_as(agent, scope.ticket(&ticket), Event::FeedbackFiled { ticket: seed });
+    cx.emit_as(agent, scope.ticket(&ticket), Event::FeedbackFiled { ticket: seed.into() });
     Ok(())
 }
 

@@ -21,7 +21,7 @@ pub(super) fn harvested(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest) -> Re
         cx.ignore(id, "attempt harvested", "the attempt is not at that point")?;
         return Ok(Reply::Ignored);
     };
-    cx.emit_engine(scope.clone(), Event::AttemptHarvested { harvest: harvest.clone() });
+    cx.emit_engine(scope.clone(), Event::AttemptHarvested { harvest: harvest.clone().into() });
     let rights = cx.attempt(id)?.rights;
     if !may_write_files(rights) && !harvest.changes.is_empty() {
         let paths: Vec<String> = harvest.changes.iter().map(|c| c.path.clone()).collect();

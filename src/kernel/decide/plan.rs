@@ -65,12 +65,14 @@ impl Plan {
             match item {
                 Item::New(seed) => {
                     let (id, kind) = (seed.id.clone(), seed.kind);
-                    trial.emit(scope.clone().ticket(&id), Event::TicketCreated { ticket: seed });
+                    trial.emit(scope.clone().ticket(&id), Event::TicketCreated { ticket: seed.into() });
                     if kind == Kind::Fix {
                         dependents_wait_for(trial, &scope, &id);
                     }
                 }
-                Item::Change(id, changes) => trial.emit(scope.clone().ticket(&id), Event::TicketUpdated { changes }),
+                Item::Change(id, changes) => {
+                    trial.emit(scope.clone().ticket(&id), Event::TicketUpdated { changes: changes.into() })
+                }
             }
         }
     }
@@ -338,7 +340,7 @@ fn dependents_wait_for(trial: &mut Cx<'_>, scope: &Scope, fix: &TicketId) {
         let changed = BTreeMap::from([(id.clone(), depends_on.iter().cloned().collect())]);
         if graph::cycle(&trial.state, &changed).is_none() {
             let changes = Changes { depends_on: Some(depends_on), ..Changes::default() };
-            trial.emit_engine(scope.clone().ticket(&id), Event::TicketUpdated { changes });
+            trial.emit_engine(scope.clone().ticket(&id), Event::TicketUpdated { changes: changes.into() });
         }
     }
 }
@@ -399,7 +401,7 @@ pub(super) fn subtasks(cx: &mut Cx<'_>, id: AttemptId, said: &[Message]) -> Resu
                 trial.emit_as(
                     trial.agent(id).unwrap_or(crate::model::actor::Actor::Engine),
                     scope.clone().ticket(&seed.id),
-                    Event::TicketCreated { ticket: seed },
+                    Event::TicketCreated { ticket: seed.into() },
                 );
             }
         }

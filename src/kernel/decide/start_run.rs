@@ -26,8 +26,8 @@ pub(super) fn start_run(cx: &mut Cx<'_>, start: &StartRun) -> Result<Reply, Reje
     let id = RunId(cx.new_id());
     let event = Event::RunStarted {
         id,
-        workflow: start.workflow.clone(),
-        settings: start.settings.clone(),
+        workflow: start.workflow.clone().into(),
+        settings: start.settings.clone().into(),
         spec: start.spec.clone(),
         base,
         branch: format!("p0/{id}/main"),

@@ -52,7 +52,7 @@ pub(super) fn create(cx: &mut Cx<'_>, proposal: &Proposal, parent: Option<&Ticke
     {
         return Err(Rejection::Owned { path, held_by: held_by.to_string(), wanted_by: id.to_string() });
     }
-    cx.emit(scope(cx, &id), Event::TicketCreated { ticket: seed });
+    cx.emit(scope(cx, &id), Event::TicketCreated { ticket: seed.into() });
     Ok(Reply::Ticket { ticket: id })
 }
 
@@ -81,7 +81,7 @@ pub(super) fn update(cx: &mut Cx<'_>, id: &TicketId, proposal: &Proposal) -> Res
             return Err(Rejection::Cycle { path });
         }
     }
-    cx.emit(scope(cx, id), Event::TicketUpdated { changes });
+    cx.emit(scope(cx, id), Event::TicketUpdated { changes: changes.into() });
     Ok(Reply::Ticket { ticket: id.clone() })
 }
 

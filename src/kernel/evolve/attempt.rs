@@ -128,7 +128,7 @@ fn change(state: &mut Aggregate, draft: &Draft) {
         }
         Event::AttemptExited { report } => {
             attempt.wall_ms = report.wall_ms;
-            attempt.phase = Phase::Exited { report: report.clone() };
+            attempt.phase = Phase::Exited { report: (**report).clone() };
         }
         Event::AttemptLost { why, began } => attempt.phase = Phase::Exited { report: lost(why, *began) },
         Event::AttemptStopping { why } => attempt.stopping = Some(why.clone()),

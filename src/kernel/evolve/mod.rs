@@ -46,7 +46,7 @@ pub fn evolve(state: &mut Aggregate, draft: &Draft) {
             }
         }
         Event::ApprovalRequested { approval } => {
-            state.approvals.insert(approval.id.clone(), approval.clone());
+            state.approvals.insert(approval.id.clone(), (**approval).clone());
         }
         Event::ApprovalAnswered { id, allowed, reason } => {
             if let Some(approval) = state.approvals.get_mut(id) {

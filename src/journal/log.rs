@@ -20,6 +20,8 @@ const STORE_DIR: &str = "store";
 const BLOBS_DIR: &str = "blobs";
 /// Frames are put into the store in groups of this many when it is caught up.
 const CATCH_UP_FRAMES: usize = 256;
+/// A long catch-up says how far it is every so many events.
+const PROGRESS_EVENTS: u64 = 500_000;
 
 /// What opening the log found and did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +84,7 @@ impl Log {
         let had_store = store_dir.exists();
         let opened = open_store(data_dir, &store_dir, &options)?;
         let (mut compared, applied) = match &opened {
-            Opened::Usable(store) => (Compared { why: None }, store.applied()),
+            Opened::Usable(store) => (Compared { why: outgrown(&opened)? }, store.applied()),
             Opened::Unusable(why) => (Compared { why: Some(why.clone()) }, Applied::NOTHING),
         };
         let look = Look {
@@ -239,6 +241,19 @@ impl Compared {
     }
 }
 
+/// The store's files may take this many times what is kept in them before they are made anew, and this much besides:
+/// sled keeps old pages until it has reason to clean up.
+const GROWTH: u64 = 4;
+const GROWTH_BYTES: u64 = 64 << 20;
+
+/// Why a store that can be read is made anew all the same, if it is.
+fn outgrown(opened: &Opened) -> Result<Option<String>, Error> {
+    let Opened::Usable(store) = opened else { return Ok(None) };
+    let (files, kept) = store.sizes()?;
+    let limit = GROWTH * kept + GROWTH_BYTES;
+    Ok((files > limit).then(|| format!("its files had grown to {files} bytes for {kept} bytes that are kept")))
+}
+
 fn open_store(data_dir: &Path, store_dir: &Path, options: &Options) -> Result<Opened, Error> {
     if let Ok(what) = fs::read_to_string(data_dir.join(SUSPECT)) {
         return Ok(Opened::Unusable(format!("reading it failed before: {what}")));
@@ -286,7 +301,7 @@ fn catch_up(store: &Store, writer: &mut StoreWriter, settled: &Settled) -> Resul
     let chain = (index == 0).then_some(Chain::GENESIS);
     let mut walk = Walk::new(settled.segments.clone(), index, 0, chain);
     let mut group: Vec<(Frame, Vec<u8>)> = Vec::new();
-    let mut frames = 0;
+    let (mut frames, mut shown) = (0, from);
     loop {
         let step = walk.step()?;
         match step {
@@ -300,6 +315,12 @@ fn catch_up(store: &Store, writer: &mut StoreWriter, settled: &Settled) -> Resul
             Step::Bad(damage) => return Err(damage.into_error()),
         }
         if group.len() >= CATCH_UP_FRAMES {
+            if let Some((last, _)) = group.last()
+                && (last.first_seq / PROGRESS_EVENTS) > (shown / PROGRESS_EVENTS)
+            {
+                shown = last.first_seq;
+                tracing::info!("the store takes in the journal: event {shown} of {}", settled.chain.next_seq - 1);
+            }
             frames += group.len() as u64;
             writer.write(group.iter().map(|(f, r)| (f, r.as_slice())))?;
             group.clear();

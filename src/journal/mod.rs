@@ -17,6 +17,7 @@
 //! | `frame`, `hash` | one frame: its types, bytes, checksum and hash |
 //! | `walk`, `tail` | reading segment files in order; telling an unacknowledged tail from damage |
 //! | `store`, `store_read`, `store_write` | the sled store: what is durable, reading it, and the thread that writes it |
+//! | `store_views` | views, and rows of views, beside the frames |
 //! | `trees`, `block`, `sled_guard` | the store's trees, keys and values, and the care sled needs |
 //! | `read`, `verify` | reading and checking a journal without the lock and without sled |
 //! | `blobs`, `lock`, `error` | content-addressed files; one writer per data directory; what can go wrong |
@@ -35,6 +36,7 @@ pub mod segments;
 mod sled_guard;
 pub mod store;
 mod store_read;
+mod store_views;
 mod store_write;
 mod tail;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
@@ -37,6 +38,8 @@ pub(crate) struct Inner {
     pub(crate) queue: Mutex<Queue>,
     /// Told of every change of `queue`.
     pub(crate) moved: Condvar,
+    /// Bytes of all blocks, rows and views.
+    pub(crate) live: AtomicU64,
     /// The block that [`Store::record`] read last: an open compares frame after frame.
     last_read: Mutex<Option<(u64, Vec<u8>)>>,
 }
@@ -129,9 +132,14 @@ impl Store {
             closed: false,
             failed: None,
         };
+        let live = match guarded(dir, || trees.live()) {
+            Ok(live) => AtomicU64::new(live),
+            Err(trouble) => return store_error(dir, trouble).map(Opened::Unusable),
+        };
         let inner = Inner {
             dir: dir.to_path_buf(),
             trees,
+            live,
             queue: Mutex::new(queue),
             moved: Condvar::new(),
             last_read: Mutex::new(None),
@@ -193,101 +201,13 @@ impl Store {
         FramesByKey::new(self.clone(), Wanted::Ticket(ticket.to_owned()), 1)
     }
 
-    /// Keeps `bytes` as the view or snapshot `name`, folded up to event `upto`; the one before it is dropped. A view is
-    /// a cache: it is lost when the store is rebuilt.
-    ///
-    /// # Errors
-    /// The store cannot be written.
-    pub fn put_view(&self, name: &str, upto: u64, bytes: &[u8]) -> Result<(), Error> {
-        let trees = &self.inner.trees;
-        let prefix = [name.as_bytes(), &[0]].concat();
-        let chunk_prefix = trees::index_key(&prefix, upto);
-        self.run(|| {
-            let mut chunks = 0;
-            for chunk in bytes.chunks(trees::CHUNK_BYTES) {
-                trees.view_chunks.insert(trees::chunk_key(&chunk_prefix, chunks), chunk)?;
-                chunks += 1;
-            }
-            let value = [&upto.to_be_bytes()[..], &trees::chunked_value(bytes.len(), chunks)].concat();
-            trees.views.insert(name, value)?;
-            for key in trees.view_chunks.scan_prefix(&prefix).keys() {
-                let key = key?;
-                let keep = key.strip_prefix(&chunk_prefix[..]).is_some_and(|n| n < &chunks.to_be_bytes()[..]);
-                if !keep {
-                    trees.view_chunks.remove(key)?;
-                }
-            }
-            Ok(())
-        })
-    }
-
-    /// The view `name` and the event it was folded up to, if there is one. A view that is not whole is none.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn view(&self, name: &str) -> Result<Option<(u64, Vec<u8>)>, Error> {
-        let trees = &self.inner.trees;
-        self.run(|| {
-            let Some(value) = trees.views.get(name)? else { return Ok(None) };
-            let Some((upto, rest)) = value.split_first_chunk::<8>() else { return Ok(None) };
-            let Some((bytes, chunks)) = trees::parse_chunked(rest) else { return Ok(None) };
-            let prefix = [name.as_bytes(), &[0], upto].concat();
-            let mut out = Vec::new();
-            for n in 0..chunks {
-                let Some(chunk) = trees.view_chunks.get(trees::chunk_key(&prefix, n))? else { return Ok(None) };
-                out.extend_from_slice(&chunk);
-            }
-            Ok((out.len() as u64 == bytes).then(|| (u64::from_be_bytes(*upto), out)))
-        })
-    }
-
-    /// The row of `table` with this key.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn row(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let value = self.run(|| self.inner.trees.rows.get(trees::row_key(table, key)))?;
-        Ok(value.map(|v| v.to_vec()))
-    }
-
-    /// Writes a row. It is part of the view that the caller keeps: after a crash rows may be as they were at an earlier
-    /// event, and the caller goes on from there.
-    ///
-    /// # Errors
-    /// The store cannot be written.
-    pub fn put_row(&self, table: &str, key: &[u8], value: &[u8]) -> Result<(), Error> {
-        self.run(|| self.inner.trees.rows.insert(trees::row_key(table, key), value)).map(|_| ())
-    }
-
-    /// Removes a row, if it is there.
-    ///
-    /// # Errors
-    /// The store cannot be written.
-    pub fn remove_row(&self, table: &str, key: &[u8]) -> Result<(), Error> {
-        self.run(|| self.inner.trees.rows.remove(trees::row_key(table, key))).map(|_| ())
-    }
-
-    /// The rows of `table` whose keys begin with `prefix`, in the order of their keys; taken from both ends at will.
-    pub fn rows(
-        &self,
-        table: &str,
-        prefix: &[u8],
-    ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, Vec<u8>), Error>> + Send + use<> {
-        let skip = trees::row_key(table, b"").len();
-        let range = self.inner.trees.rows.scan_prefix(trees::row_key(table, prefix));
-        let store = self.clone();
-        range.map(move |entry| {
-            let (key, value) = store.run(|| entry)?;
-            Ok((key[skip..].to_vec(), value.to_vec()))
-        })
-    }
-
-    /// How many bytes the store's files take, and how many of them its blocks need.
+    /// How many bytes the store's files take, and how many bytes are kept in them.
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn sizes(&self) -> Result<(u64, u64), Error> {
-        self.run(|| Ok((self.inner.trees.db.size_on_disk()?, self.inner.trees.live()?)))
+        let files = self.run(|| self.inner.trees.db.size_on_disk())?;
+        Ok((files, self.inner.live.load(Ordering::Relaxed)))
     }
 
     /// Takes in a group that the journal has made durable. Readers see it at once.

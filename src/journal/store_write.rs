@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use crate::journal::Error;
@@ -18,8 +19,6 @@ use crate::journal::trees::{self, Applied, Index};
 pub(crate) struct StoreWriter {
     store: Store,
     block: Block,
-    /// Bytes of all blocks.
-    live: u64,
 }
 
 /// The block that is being filled.
@@ -31,14 +30,13 @@ struct Block {
     /// Index entries that it has.
     indexed: HashSet<Vec<u8>>,
     /// Bytes that it takes in sled now.
-    packed: u64,
+    packed: usize,
 }
 
 impl StoreWriter {
     /// Goes on where the store ends: the last block is filled up if there is room in it.
     pub(crate) fn new(store: Store) -> Result<StoreWriter, Error> {
         let trees = &store.inner.trees;
-        let live = store.run(|| trees.live())?;
         let last = store.run(|| trees.blocks.last())?;
         let mut block = Block::default();
         if let Some((key, value)) = last
@@ -46,10 +44,10 @@ impl StoreWriter {
         {
             let frames = store.unpacked(first_seq, &value)?;
             if frames.len() < BLOCK_BYTES {
-                block = Block { first_seq, frames, packed: value.len() as u64, ..Block::default() };
+                block = Block { first_seq, frames, packed: value.len(), ..Block::default() };
             }
         }
-        Ok(StoreWriter { store, block, live })
+        Ok(StoreWriter { store, block })
     }
 
     /// Writes frames that follow on what the store has; `records` gives each one's bytes.
@@ -73,7 +71,8 @@ impl StoreWriter {
             self.put_block()?;
         }
         let meta = &self.store.inner.trees.meta;
-        self.store.run(|| meta.insert(trees::META_LIVE, &self.live.to_be_bytes()))?;
+        let live = self.store.inner.live.load(Ordering::Relaxed);
+        self.store.run(|| meta.insert(trees::META_LIVE, &live.to_be_bytes()))?;
         self.store.run(|| meta.insert(trees::META_HEAD, applied.encode()))?;
         self.store.queue().applied = applied;
         Ok(())
@@ -99,8 +98,8 @@ impl StoreWriter {
         let key = trees::block_key(self.block.first_seq);
         let value =
             block::pack(&self.block.frames).map_err(|e| self.store.suspect(&format!("packing a block: {e}")))?;
-        self.live = self.live.saturating_sub(self.block.packed) + value.len() as u64;
-        self.block.packed = value.len() as u64;
+        self.store.replaced(self.block.packed, value.len());
+        self.block.packed = value.len();
         self.store.run(|| {
             if value.len() <= trees::CHUNK_BYTES {
                 trees.blocks.insert(key, value)?;

@@ -10,7 +10,7 @@
 //! | `view_chunks` | name, `0x00`, upto u64, chunk u32 | a part of the view |
 //! | `meta` | `format` | u32 |
 //! | `meta` | `head` | next_seq u64, first_seq of the last frame u64, its hash |
-//! | `meta` | `live` | bytes of all blocks u64: what the files are measured against |
+//! | `meta` | `live` | bytes of all blocks, rows and views u64: what the files are measured against |
 
 use std::path::Path;
 
@@ -71,7 +71,7 @@ impl Trees {
 }
 
 impl Trees {
-    /// The bytes of all blocks.
+    /// The bytes of everything that is kept, as of the last writing of blocks.
     pub(crate) fn live(&self) -> sled::Result<u64> {
         let live = self.meta.get(META_LIVE)?;
         Ok(live.and_then(|v| v.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes))

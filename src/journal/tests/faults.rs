@@ -36,7 +36,10 @@ impl FaultyDisk {
 
     fn fails(&self) -> Option<io::Error> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
-        (call == self.at.load(Ordering::SeqCst)).then(|| match self.fault {
+        let at = self.at.load(Ordering::SeqCst);
+        // A full disk stays full for a while: room that is reserved ahead is asked for twice before it is missed.
+        let calls = if self.fault == Fault::Full { 4 } else { 1 };
+        (at <= call && call - at < calls).then(|| match self.fault {
             Fault::Full => io::ErrorKind::StorageFull.into(),
             Fault::Broken | Fault::Short => io::Error::from_raw_os_error(libc::EIO),
         })

@@ -11,7 +11,7 @@ use crate::{
         Time,
         aggregate::Aggregate,
         command::Action,
-        id::{CommitId, RunId},
+        id::{CommitId, MilestoneId, RunId},
         record::Record,
         settings::Budget,
     },
@@ -78,6 +78,28 @@ pub(crate) async fn list(State(app): State<App>) -> Answer<Vec<Row>> {
         })
     };
     Ok(Json(catalog.runs().map(row).collect::<Result<_, RowError>>()?))
+}
+
+/// A milestone whose record cannot be followed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Quarantined {
+    /// Its id.
+    pub(crate) milestone: MilestoneId,
+    /// Its key.
+    pub(crate) key: String,
+    /// Why not.
+    pub(crate) why: String,
+}
+
+/// The milestones whose records cannot be followed by this version; every other one works.
+pub(crate) async fn quarantined(State(app): State<App>) -> Answer<Vec<Quarantined>> {
+    let catalog = app.handle.catalog();
+    let found = app.handle.live().into_iter().filter_map(|(id, state)| Some((id, state.quarantined.clone()?)));
+    let row = |(milestone, why)| {
+        let key = catalog.milestone(milestone)?.map(|row| row.key).unwrap_or_default();
+        Ok(Quarantined { milestone, key, why })
+    };
+    Ok(Json(found.map(row).collect::<Result<_, RowError>>()?))
 }
 
 /// The status of a run.

@@ -1,5 +1,6 @@
 //! `p0 doctor`.
 mod agents;
+mod quarantine;
 
 use super::{
     args::Outcome,
@@ -94,6 +95,7 @@ struct Report<'a> {
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let data_dir = context.data_dir()?;
     let mut checks = vec![data(&data_dir), room(&data_dir), holder(&data_dir).await, journal(&data_dir).await];
+    checks.push(quarantine::check(&data_dir, context).await);
     checks.extend([git(), shell(), supervisor()]);
     checks.extend(sandbox(&Kernel::probe(&env::var("PATH").unwrap_or_default())));
     let (of_repository, config, root) = repository(&context.project()?);

@@ -66,7 +66,7 @@ fn nobody_is_answered_before_the_frame_is_synced() {
     let mut daemon = serve(&data, &trace);
     let mut new = Command::new(env!("CARGO_BIN_EXE_p0"));
     let made =
-        new.args(["ticket", "new", "a traced one", "--data-dir"]).arg(&data).current_dir(&repo).output().unwrap();
+        new.args(["ticket", "new", "--title", "a traced one", "--data-dir"]).arg(&data).current_dir(&repo).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let id = daemon.id();
     let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();

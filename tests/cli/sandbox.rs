@@ -231,8 +231,9 @@ fn an_agent_that_tries_to_escape() {
         ("write", format!("{data}/journal/evil")),
         ("read", data.to_string()),
         ("read", format!("{data}/attempts/{}/spec.json", own("P0_ATTEMPT"))),
-        ("read", format!("/proc/{}/environ", own("PID"))),
-        ("read", format!("/proc/{}/mem", own("PID"))),
+        // Walks through all processes would crowd the rest out of the record: theirs are one entry each.
+        ("read", "/proc/PID/environ".to_owned()),
+        ("read", "/proc/PID/mem".to_owned()),
         ("signal", format!("/proc/{}", own("PID"))),
         ("remove", format!("{repo}/README.md")),
         ("move", format!("{repo}/README.md")),

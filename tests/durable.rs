@@ -65,8 +65,12 @@ fn nobody_is_answered_before_the_frame_is_synced() {
     assert!(Command::new("git").args(["init", "-q"]).arg(&repo).status().unwrap().success());
     let mut daemon = serve(&data, &trace);
     let mut new = Command::new(env!("CARGO_BIN_EXE_p0"));
-    let made =
-        new.args(["ticket", "new", "--title", "a traced one", "--data-dir"]).arg(&data).current_dir(&repo).output().unwrap();
+    let made = new
+        .args(["ticket", "new", "--title", "a traced one", "--data-dir"])
+        .arg(&data)
+        .current_dir(&repo)
+        .output()
+        .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let id = daemon.id();
     let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();

@@ -79,6 +79,7 @@ impl Disk for FaultyDisk {
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
         match self.fails() {
+            Some(_) if self.fault == Fault::Full => Ok(0),
             Some(error) => Err(error),
             None => RealDisk.free_bytes(dir),
         }

@@ -18,6 +18,7 @@
 //! | `walk`, `tail` | reading segment files in order; telling an unacknowledged tail from damage |
 //! | `store`, `store_read`, `trees`, `sled_guard` | the sled store, its trees and keys, and the care sled needs |
 //! | `read`, `verify` | reading and checking a journal without the lock and without sled |
+//! | `run_file` | one run as a single file, for exports and archives |
 //! | `blobs`, `lock`, `error` | content-addressed files; one writer per data directory; what can go wrong |
 
 pub mod blobs;
@@ -28,6 +29,7 @@ pub mod hash;
 pub mod lock;
 pub mod log;
 pub mod read;
+pub mod run_file;
 pub mod seam;
 pub mod segments;
 mod sled_guard;

@@ -4,13 +4,19 @@
 //! - [`handle`]: what the surface holds of it;
 //! - `turn`: the one place that decides, commits, publishes, answers and hands over effects, in this order;
 //! - [`replay`]: a run lived again, every decision taken anew; `fold`: states from frames;
+//! - [`run_files`]: runs to and from files of their own; [`backup`]: all of it; [`audit`]: checking logs and files; [`history`]: by index;
 //! - `world`: carries effects out, and reports back with commands.
+pub mod audit;
+pub mod backup;
 pub mod handle;
+pub mod history;
 pub mod replay;
+pub mod run_files;
 pub mod start;
 
 mod boot;
 mod fold;
+mod fork;
 mod shared;
 mod turn;
 mod world;

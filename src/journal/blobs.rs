@@ -45,6 +45,12 @@ impl Blobs {
         Ok(Blobs { dir: Arc::new(dir.to_path_buf()) })
     }
 
+    /// The blobs in `dir`, for reading; nothing is made.
+    #[must_use]
+    pub fn at(dir: &Path) -> Blobs {
+        Blobs { dir: Arc::new(dir.to_path_buf()) }
+    }
+
     /// Removes what writers that died left half written. Only for the holder of the data directory's lock, at start.
     pub(crate) fn clean(&self) -> Result<(), Error> {
         let temp = self.dir.join(TEMP_DIR);

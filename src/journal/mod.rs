@@ -18,6 +18,7 @@
 //! | `walk`, `tail` | reading segment files in order; telling an unacknowledged tail from damage |
 //! | `store`, `store_read`, `trees`, `sled_guard` | the sled store, its trees and keys, and the care sled needs |
 //! | `read`, `verify` | reading and checking a journal without the lock and without sled |
+//! | `parts` | the journal's files as a copy needs them |
 //! | `run_file` | one run as a single file, for exports and archives |
 //! | `blobs`, `lock`, `error` | content-addressed files; one writer per data directory; what can go wrong |
 
@@ -28,6 +29,7 @@ pub mod frame;
 pub mod hash;
 pub mod lock;
 pub mod log;
+mod parts;
 pub mod read;
 pub mod run_file;
 pub mod seam;
@@ -48,10 +50,11 @@ pub use frame::{Frame, FrameKeys, NewFrame};
 pub use hash::Hash;
 pub use lock::DirLock;
 pub use log::{Log, OpenReport, StoreReport};
+pub use parts::{Part, parts};
 pub use read::{JournalFrames, read_frames};
 pub use seam::{Head, Journal, Tips};
 pub use segments::{LocalJournal, Options};
 pub use store::Store;
 pub use store_read::{Frames, FramesByKey};
 pub use tail::Repair;
-pub use verify::{Bad, Verified, verify};
+pub use verify::{Anchor, Anchors, Bad, Verified, verify, verify_with};

@@ -114,6 +114,11 @@ impl TicketId {
         Self { key: self.key.clone(), path }
     }
 
+    /// The item of the same number in the milestone with this key.
+    pub fn under(&self, key: &str) -> Self {
+        Self { key: key.to_owned(), path: self.path.clone() }
+    }
+
     /// The milestone's key: `BLOG` of `BLOG-2.3`.
     pub fn key(&self) -> &str {
         &self.key

@@ -3,6 +3,7 @@ use crate::model::{
     Time,
     event::Event,
     id::{AttemptId, BlobId, CommitId, MilestoneId, RunId},
+    kept::{Imported, RunSummary},
     record::Draft,
 };
 use std::collections::BTreeMap;
@@ -54,7 +55,45 @@ pub struct Catalog {
     pub runs: Vec<RunRow>,
     /// Where an attempt belongs.
     pub attempts: BTreeMap<AttemptId, MilestoneId>,
+    /// Runs of other data directories, which only their files know.
+    pub imported: BTreeMap<RunId, Imported>,
     by_run: BTreeMap<RunId, usize>,
+}
+
+/// A run whose record can be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded<'a> {
+    /// A run of this data directory.
+    Here(&'a RunRow),
+    /// A run of another one, whose file was taken in.
+    Imported(&'a Imported),
+}
+
+impl Recorded<'_> {
+    /// Its id.
+    pub fn id(&self) -> RunId {
+        match self {
+            Recorded::Here(row) => row.id,
+            Recorded::Imported(imported) => imported.run.run,
+        }
+    }
+}
+
+impl RunRow {
+    /// The row as it is stored.
+    pub fn summary(&self) -> RunSummary {
+        RunSummary {
+            run: self.id,
+            seq: self.seq,
+            workflow: self.workflow.clone(),
+            state: self.state.to_owned(),
+            reason: self.reason.clone(),
+            branch: self.branch.clone(),
+            head: self.head.clone(),
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+        }
+    }
 }
 
 /// Why a name stands for nothing.
@@ -117,6 +156,9 @@ impl Catalog {
             Event::AttemptStarted { id, .. } => {
                 self.attempts.insert(*id, stream);
             }
+            Event::RunImported { imported } => {
+                self.imported.insert(imported.run.run, imported.clone());
+            }
             Event::RunOpened { head } => self.edit(draft.run, |r| r.head.clone_from(head)),
             Event::IntegrationLanded { commit, .. } => self.edit(draft.run, |r| r.head.clone_from(commit)),
             Event::RunPaused { why, .. } => self.set(draft, "paused", Some(why), false),
@@ -168,6 +210,32 @@ impl Catalog {
                 name: name.to_owned(),
                 several: several.iter().map(|r| r.id.to_string()).collect(),
             }),
+        }
+    }
+
+    /// The run or imported run that a name stands for. `@last` is never an imported one.
+    ///
+    /// # Errors
+    /// None or several match.
+    pub fn find_record(&self, name: &str) -> Result<Recorded<'_>, NotOne> {
+        if name == "@last" {
+            return self.find_run(None).map(Recorded::Here);
+        }
+        let wanted = name.to_lowercase();
+        let elsewhere: Vec<&Imported> =
+            self.imported.values().filter(|i| i.run.run.to_string().starts_with(&wanted)).collect();
+        match (self.find_run(Some(name)), elsewhere.as_slice()) {
+            (found, []) => found.map(Recorded::Here),
+            (Err(NotOne::None { .. }), [one]) => Ok(Recorded::Imported(one)),
+            (found, several) => {
+                let here = match found {
+                    Ok(row) => vec![row.id.to_string()],
+                    Err(NotOne::Several { several, .. }) => several,
+                    Err(NotOne::None { .. }) => Vec::new(),
+                };
+                let several = here.into_iter().chain(several.iter().map(|i| i.run.run.to_string())).collect();
+                Err(NotOne::Several { what: "run", name: name.to_owned(), several })
+            }
         }
     }
 

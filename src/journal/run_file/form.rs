@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{Readable, base64};
-use crate::journal::frame::{self, Frame, FrameKeys};
 use crate::journal::Hash;
+use crate::journal::frame::{self, Frame, FrameKeys};
 
 /// The version of the form.
 pub(super) const VERSION: u32 = 1;
@@ -103,7 +103,10 @@ impl<'a> FrameLine<'a> {
             Some(raw) => (Cow::Borrowed(raw), None),
             None => {
                 let json = readable(frame).and_then(|json| RawValue::from_string(json).ok());
-                (json.map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned), Some(Cow::Owned(base64::encode(&frame.payload))))
+                (
+                    json.map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned),
+                    Some(Cow::Owned(base64::encode(&frame.payload))),
+                )
             }
         };
         FrameLine {

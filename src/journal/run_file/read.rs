@@ -137,7 +137,8 @@ impl RunReader {
     /// It cannot be read, is none, or is of a newer form.
     pub fn open(path: &Path, readable: Readable) -> Result<RunReader, RunFileError> {
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-        let mut decoder = zstd::stream::read::Decoder::new(file).map_err(|e| Error::io("read", path, e))?.single_frame();
+        let mut decoder =
+            zstd::stream::read::Decoder::new(file).map_err(|e| Error::io("read", path, e))?.single_frame();
         decoder.window_log_max(WINDOW_LOG).map_err(|e| Error::io("read", path, e))?;
         let header = Header {
             version: VERSION,
@@ -268,7 +269,9 @@ impl RunReader {
         let before = self.last.map_or(0, |(first, ..)| first);
         if frame.prev_in_stream != before {
             let (found, seq) = (frame.prev_in_stream, frame.first_seq);
-            return Err(format!("the frame at event {seq} follows one at {found}, but here one at {before} is before it"));
+            return Err(format!(
+                "the frame at event {seq} follows one at {found}, but here one at {before} is before it"
+            ));
         }
         let of_run = frame.keys.run.and_then(|run| self.runs.get(&run)).copied().unwrap_or(0);
         if frame.prev_in_run != of_run {

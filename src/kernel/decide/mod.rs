@@ -7,6 +7,7 @@ mod attempt;
 mod control;
 pub(crate) mod cx;
 mod finding;
+mod fork;
 mod integration;
 mod judge;
 mod plan;
@@ -121,6 +122,11 @@ fn apply(cx: &mut Cx<'_>, action: &Action) -> Result<Reply, Rejection> {
             cx.emit(Scope::default(), Event::StoreRebuilt { why: why.clone() });
             Ok(Reply::Ok)
         }
+        Action::NoteImport { imported } => {
+            cx.emit(Scope::default(), Event::RunImported { imported: (**imported).clone() });
+            Ok(Reply::Ok)
+        }
+        Action::ForkRun(wanted) => fork::fork(cx, wanted),
         Action::NoteRefusedRequest { attempt, what, why } => {
             let scope = cx.scope_of(*attempt)?;
             cx.emit(scope, Event::RightsRefused { what: what.clone(), why: why.clone() });

@@ -1,7 +1,7 @@
 //! The words of the command line, and which command they lead to.
 use super::{
-    approvals, audit, completions, context::Context, demo, doctor, fixture, graph, init, logs, mcp, ready, replay, run,
-    runs, schemas, status, steer, ticket, tickets, ui,
+    approvals, audit, backup, completions, context::Context, demo, doctor, fixture, fork, graph, init, logs, mcp,
+    ready, replay, run, runs, schemas, status, steer, ticket, tickets, ui,
 };
 use crate::surface::error::Problem;
 use clap::{Parser, Subcommand};
@@ -55,9 +55,12 @@ enum Command {
     Reject(approvals::Args),
     Answer(approvals::AnswerArgs),
     Replay(replay::Args),
+    Fork(fork::Args),
     #[command(subcommand)]
     Audit(audit::Command),
     Graph(graph::Args),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Doctor(doctor::Args),
     Mcp(mcp::Args),
     Completions(completions::Args),
@@ -110,8 +113,11 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Reject(args) => approvals::decide(&args, context, "reject").await,
         Command::Answer(args) => approvals::answer(args, context).await,
         Command::Replay(args) => replay::run(&args, context).await,
+        Command::Fork(args) => fork::run(&args, context).await,
         Command::Audit(command) => audit::run(command, context).await,
         Command::Graph(args) => graph::run(&args, context).await,
+        Command::Backup(args) => backup::backup(&args, context).await,
+        Command::Restore(args) => backup::restore(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Mcp(args) => mcp::run(&args, context).await,
         Command::Completions(args) => completions::run(&args),
@@ -149,6 +155,16 @@ mod tests {
             "p0 claim --next --worker w --json",
             "p0 claim BLOG-1 --worker w --lease-s 60",
             "p0 replay @last --until 7 --step --json",
+            "p0 replay RUN.p0run --diff 3..17 --json",
+            "p0 fork @last --at 17 --json",
+            "p0 audit export @last FILE --force",
+            "p0 audit export @last -",
+            "p0 audit import FILE --json",
+            "p0 audit anchor --file F",
+            "p0 audit anchor --git-ref REPO refs/p0/anchors",
+            "p0 audit verify --anchors F --no-blobs",
+            "p0 backup FILE --force",
+            "p0 restore FILE",
             "p0 audit log --run @last --kind run. --since 3 --follow --json",
             "p0 audit verify DIR --anchor 00",
             "p0 graph ralph --format mermaid",

@@ -116,9 +116,10 @@ struct Beside {
 }
 
 impl Beside {
-    /// Only a whole data directory has something beside its log.
+    /// Only a data directory has something beside its log; a copy of the `journal` folder alone has not.
     fn of(path: &Path, wanted: bool) -> Beside {
-        let data_dir = Some(path.to_path_buf()).filter(|path| wanted && path.join("journal").is_dir());
+        let is_data_dir = path.join("journal").is_dir() && (path.join("blobs").exists() || path.join("lock").exists());
+        let data_dir = Some(path.to_path_buf()).filter(|_| wanted && is_data_dir);
         let blobs = data_dir.as_ref().map(|dir| Blobs::at(&dir.join("blobs")));
         Beside { data_dir, blobs, seen: HashSet::new(), good: 0, bad: None }
     }

@@ -1,16 +1,23 @@
-//! Boot: open, verify the tail, fold. What was in flight is asked of the state, not of a list of its own.
-use super::{fold, shared::Shared, start::StartError};
+//! Boot: open, verify the tail, bring the catalog up to the head, fold what is live. It costs what happened since the last
+//! snapshots, not the history. What was in flight is asked of the state, not of a list of its own.
+use super::{payload, shared::Shared, snapshots, snapshots::Snapshots, start::StartError};
 use crate::{
-    journal::{DirLock, Error, Log, Options, StoreReport},
+    journal::{DirLock, Error, Log, Options, Store, StoreReport},
     model::{Time, aggregate::Aggregate, command::Action, id::MilestoneId},
-    views::catalog::Catalog,
+    views::catalog::{Catalog, RowError},
 };
-use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 /// An opened log and what is live in it.
 pub(super) struct Boot {
     pub(super) log: Log,
     pub(super) shared: Arc<Shared>,
+    pub(super) snapshots: Snapshots,
     pub(super) live: HashMap<MilestoneId, Aggregate>,
     pub(super) last_at: Time,
     pub(super) notes: Vec<Action>,
@@ -28,25 +35,68 @@ pub(super) fn open(data_dir: &Path, wait: Duration) -> Result<Boot, StartError> 
         StoreReport::Clean | StoreReport::CaughtUp { .. } => {}
     }
     let store = log.reader();
-    let mut states: HashMap<MilestoneId, Aggregate> = HashMap::new();
-    let mut catalog = Catalog::default();
-    let mut last_ms = 0;
-    for frame in store.frames_from(1).map_err(start_error)? {
-        let frame = frame.map_err(start_error)?;
-        let stream = MilestoneId(frame.keys.stream);
-        last_ms = last_ms.max(frame.at_ms);
-        fold::fold(states.entry(stream).or_default(), &frame, |seq, draft| catalog.apply(stream, seq, draft));
-    }
-    for (stream, state) in &states {
-        if let Some(why) = &state.quarantined {
-            tracing::error!("milestone {stream} is quarantined: {why}");
-        }
-    }
-    states.retain(|_, state| !state.is_settled() || state.quarantined.is_some());
     let head = log.next_seq().saturating_sub(1);
-    let shared = Shared::new(data_dir.to_owned(), store, log.blobs(), head, catalog, &states);
+    let catalog = Catalog::new(Arc::new(super::rows::StoreRows(store.clone())));
+    catch_up(&store, &catalog, head)?;
+    let (live, tails) = fold_live(&store, &catalog)?;
+    let last_ms = match head {
+        0 => 0,
+        head => store.frame_at(head).map_err(start_error)?.map_or(0, |frame| frame.at_ms),
+    };
     let last_at = chrono::DateTime::from_timestamp_millis(last_ms).unwrap_or_default();
-    Ok(Boot { log, shared: Arc::new(shared), live: states, last_at, notes })
+    let shared = Shared::new(data_dir.to_owned(), (store.clone(), log.blobs()), head, &live);
+    let snapshots = Snapshots::start(store, head, tails).map_err(|e| StartError::Other(e.to_string()))?;
+    Ok(Boot { log, shared: Arc::new(shared), snapshots, live, last_at, notes })
+}
+
+/// Takes into the catalog what happened since its mark. Its rows may be ahead of the mark: what is taken in again leads
+/// to the same rows.
+fn catch_up(store: &Store, catalog: &Catalog, head: u64) -> Result<(), StartError> {
+    let from = catalog.marked().map_err(row_error)? + 1;
+    let mut seen = BTreeSet::new();
+    if from <= head {
+        for frame in store.frames_from(from).map_err(start_error)? {
+            let frame = frame.map_err(start_error)?;
+            let stream = MilestoneId(frame.keys.stream);
+            if seen.insert(stream) {
+                // Whether it is at rest shows when it is folded.
+                catalog.set_live(stream, true).map_err(row_error)?;
+            }
+            // What cannot be read quarantines the milestone where it is folded; here it is passed over.
+            for event in payload::events(&frame).into_iter().flatten() {
+                let seq = event.seq();
+                if let Ok(draft) = event.into_draft() {
+                    catalog.apply(stream, seq, &draft).map_err(row_error)?;
+                }
+            }
+        }
+        catalog.mark(head).map_err(row_error)?;
+    }
+    Ok(())
+}
+
+type Live = (HashMap<MilestoneId, Aggregate>, HashMap<MilestoneId, u64>);
+
+/// The states of milestones that are not at rest, and how many events each has had since its last snapshot.
+fn fold_live(store: &Store, catalog: &Catalog) -> Result<Live, StartError> {
+    let (mut live, mut tails) = (HashMap::new(), HashMap::new());
+    for milestone in catalog.live().map_err(row_error)? {
+        let loaded = snapshots::load(store, milestone).map_err(start_error)?;
+        let Some((state, tail)) = loaded.filter(|(state, _)| !state.is_settled() || state.quarantined.is_some()) else {
+            catalog.set_live(milestone, false).map_err(row_error)?;
+            continue;
+        };
+        if let Some(why) = &state.quarantined {
+            tracing::error!("milestone {milestone} is quarantined: {why}");
+        }
+        tails.insert(milestone, tail);
+        live.insert(milestone, state);
+    }
+    Ok((live, tails))
+}
+
+fn row_error(error: RowError) -> StartError {
+    StartError::Store(error.to_string())
 }
 
 fn start_error(error: Error) -> StartError {

@@ -1,5 +1,8 @@
 //! A run's state at one event, as the beginning of another run.
-use super::handle::{Handle, ReadError, Until};
+use super::{
+    handle::{Handle, ReadError},
+    replay::replay,
+};
 use crate::{
     kernel::{NewName, fork_of},
     model::{
@@ -10,7 +13,8 @@ use crate::{
 
 impl Handle {
     /// What a fork of `run` at event `seq` takes over, to be put on record as `milestone` under `key`; none when the run
-    /// had not begun then. Reads only.
+    /// had not begun then. The command that the event belongs to is taken over whole: half of a decision is no state to
+    /// go on from. Reads only.
     ///
     /// # Errors
     /// The run's record cannot be read.
@@ -21,8 +25,11 @@ impl Handle {
         milestone: MilestoneId,
         key: String,
     ) -> Result<Option<Fork>, ReadError> {
-        let then = self.replay(run, Some(Until::Seq(seq)))?;
+        let frames = self.frames(run)?.take_while(move |frame| {
+            frame.as_ref().map_or(true, |frame| frame.events.first().is_none_or(|first| first.seq <= seq))
+        });
+        let then = replay(frames, None)?;
         let p0 = env!("CARGO_PKG_VERSION").to_owned();
-        Ok(fork_of(&then.state, run, seq, NewName { milestone, key, p0 }))
+        Ok(fork_of(&then.state, run, then.until, NewName { milestone, key, p0 }))
     }
 }

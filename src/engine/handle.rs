@@ -84,15 +84,37 @@ impl Handle {
     /// # Errors
     /// The log cannot be read.
     pub fn aggregate(&self, milestone: MilestoneId) -> Result<Option<Arc<Aggregate>>, ReadError> {
-        match self.shared.published(milestone) {
-            Some(state) => Ok(Some(state)),
-            None => Ok(self.shared.load(milestone)?.map(Arc::new)),
-        }
+        self.shared.load(milestone)
     }
 
     /// What there is.
-    pub fn catalog(&self) -> Arc<Catalog> {
+    pub fn catalog(&self) -> Catalog {
         self.shared.catalog()
+    }
+
+    /// The durable states of the milestones that are not at rest.
+    pub fn live(&self) -> Vec<(MilestoneId, Arc<Aggregate>)> {
+        self.shared.live()
+    }
+
+    /// The first event of a milestone, from event `since` on, that is looked for.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn find_record(
+        &self,
+        milestone: MilestoneId,
+        since: u64,
+        wanted: impl Fn(&Record) -> bool,
+    ) -> Result<Option<Record>, ReadError> {
+        for frame in self.shared.store.frames_of_stream_from(milestone.0, since) {
+            let frame = frame.map_err(|e| ReadError(e.to_string()))?;
+            let records = fold::records(&frame).unwrap_or_default();
+            if let Some(record) = records.into_iter().find(&wanted) {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
     }
 
     /// Events after `since`, in order, about `max` at the most (whole frames); none only at the head.

@@ -4,6 +4,8 @@
 //! - [`handle`]: what the surface holds of it;
 //! - `turn`: the one place that decides, commits, publishes, answers and hands over effects, in this order;
 //! - [`replay`]: a run lived again, every decision taken anew; `fold`: states from frames;
+//! - `group`, `writer`: what becomes durable together, and the hand that writes it;
+//! - `payload`: the bytes of a frame's command and events; `snapshots`, `rows`: what a start need not fold again;
 //! - [`run_files`]: runs to and from files of their own; [`backup`]: all of it; [`audit`]: checking logs and files; [`history`]: by index;
 //! - `world`: carries effects out, and reports back with commands.
 pub mod audit;
@@ -17,6 +19,11 @@ pub mod start;
 mod boot;
 mod fold;
 mod fork;
+mod group;
+mod payload;
+mod rows;
 mod shared;
+mod snapshots;
 mod turn;
 mod world;
+mod writer;

@@ -8,14 +8,17 @@ use crate::{
         Error, Frame, Hash,
         run_file::{self, Counts, Header, RunFileError, RunReader, Source, Written},
     },
+    kernel::evolve,
     model::{
         actor::Actor,
+        aggregate::Aggregate,
         command::Action,
+        event::Event,
         id::{MilestoneId, RunId},
-        kept::{Imported, RunFile},
+        kept::{Imported, RunFile, RunSummary},
         record::{FramePayload, Record},
     },
-    views::catalog::{Catalog, Recorded},
+    views::catalog::{Recorded, RowError},
 };
 use std::{
     fs::{self, File},
@@ -82,12 +85,13 @@ impl Handle {
     pub(super) fn stream_of(&self, run: RunId) -> Result<Stream, ReadError> {
         let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
         let catalog = self.catalog();
-        if let Some(row) = catalog.run(run) {
+        if let Some(row) = catalog.run(run).map_err(|e| read(&e))? {
             let frames = self.shared.store.frames_of_stream(row.milestone.0);
             return Ok(Box::new(frames.map(move |frame| frame.map_err(|e| read(&e)))));
         }
-        let imported = catalog.imported.get(&run).ok_or_else(|| ReadError(format!("there is no run {run}")))?;
-        let reader = self.open_import(imported)?;
+        let imported = catalog.imported(run).map_err(|e| read(&e))?;
+        let imported = imported.ok_or_else(|| ReadError(format!("there is no run {run}")))?;
+        let reader = self.open_import(&imported)?;
         Ok(Box::new(reader.frames().map(move |frame| frame.map_err(|e| read(&e)))))
     }
 
@@ -134,11 +138,10 @@ impl Handle {
         let found = catalog.find_record(&run.to_string()).map_err(|e| read(&e))?;
         match found {
             Recorded::Here(row) => {
-                let row = row.clone();
                 self.write_run_file(run, row.milestone, row.seq, out, Path::new("the export")).map_err(|e| read(&e))?;
             }
             Recorded::Imported(imported) => {
-                drop(self.open_import(imported)?);
+                drop(self.open_import(&imported)?);
                 let path = self.import_path(run);
                 let copied = File::open(&path).and_then(|mut file| io::copy(&mut file, &mut out));
                 copied.and_then(|_| out.flush()).map_err(|e| ReadError(format!("copying {}: {e}", path.display())))?;
@@ -226,13 +229,17 @@ impl Handle {
     fn judge(&self, imported: &Imported, temp: &Path) -> Result<ImportOutcome, ImportError> {
         let run = imported.run.run;
         let catalog = self.catalog();
-        if catalog.run(run).is_some() {
+        let unread = |e: RowError| ReadError(e.to_string());
+        if catalog.run(run).map_err(unread)?.is_some() {
             let why = format!("run {run} is a run of this data directory; its own record is not replaced by a file");
             return Err(ImportError::Refused(why));
         }
-        let Some(known) = catalog.imported.get(&run) else { return Ok(ImportOutcome::Imported) };
-        if known.file == imported.file && self.import_path(run).exists() {
-            return Ok(ImportOutcome::Known);
+        let Some(known) = catalog.imported(run).map_err(unread)? else { return Ok(ImportOutcome::Imported) };
+        if known.file == imported.file {
+            // A kept file that was damaged since gives way to this one.
+            let kept = hash_of_file(&self.import_path(run));
+            let whole = kept.is_ok_and(|hash| hash.to_string() == known.file.blake3);
+            return Ok(if whole { ImportOutcome::Known } else { ImportOutcome::Imported });
         }
         let mut frames = RunReader::open(temp, readable)?.frames();
         let goes_on = frames.any(|frame| frame.is_ok_and(|frame| frame.hash.to_string() == known.file.head));
@@ -256,24 +263,36 @@ pub(super) fn records_of(frame: &Frame) -> Vec<Record> {
 /// Checks a run file from end to end, and says what it holds.
 fn describe(path: &Path) -> Result<Imported, ImportError> {
     let (header, counts) = run_file::check(path, readable, &mut |_| {})?;
-    let mut catalog = Catalog::default();
-    let stream = MilestoneId(header.stream);
+    let run = RunId(header.run);
+    let (mut state, mut begins) = (Aggregate::default(), 0);
     for frame in RunReader::open(path, readable)?.frames() {
         let frame = frame?;
         let payload = fold::read(&frame).map_err(|e| ImportError::Refused(e.to_string()))?;
         for record in payload.events {
             let draft = record.to_draft().map_err(|e| ImportError::Refused(e.to_string()))?;
-            catalog.apply(stream, record.seq, &draft);
+            if matches!(&draft.event, Event::RunStarted { id, .. } if *id == run) {
+                begins = record.seq;
+            }
+            evolve(&mut state, &draft);
         }
     }
-    let run = RunId(header.run);
     let none = || ImportError::Refused(format!("the file says it holds run {run}, and its events know none"));
-    let row = catalog.run(run).ok_or_else(none)?;
-    let milestone = catalog.milestones.get(&row.milestone).ok_or_else(none)?;
+    let found = state.runs.get(&run).ok_or_else(none)?;
+    let milestone = state.milestone.as_ref().ok_or_else(none)?;
     let blake3 = hash_of_file(path).map_err(|e| ReadError(format!("reading {}: {e}", path.display())))?;
     Ok(Imported {
-        run: row.summary(),
-        milestone: row.milestone,
+        run: RunSummary {
+            run,
+            seq: begins,
+            workflow: found.workflow.name.clone(),
+            state: found.state.word().to_owned(),
+            reason: found.state.why().map(str::to_owned),
+            branch: found.branch.clone(),
+            head: found.head.clone().unwrap_or_else(|| found.base.clone()),
+            started_at: found.started_at,
+            ended_at: found.ended_at,
+        },
+        milestone: MilestoneId(header.stream),
         key: milestone.key.clone(),
         title: milestone.title.clone(),
         project: milestone.project.clone(),

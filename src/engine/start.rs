@@ -119,9 +119,14 @@ impl Engine {
         if active {
             world.sweep(&boot.live).await;
         }
-        let turn = Turn::new(boot.log, boot.live, boot.last_at, shared, orders, Conduct { active, die_at });
+        let failed = |e: std::io::Error| StartError::Other(e.to_string());
+        let views = (shared, boot.snapshots);
+        let turn = Turn::new(boot.log, boot.live, boot.last_at, views, orders, Conduct { active, die_at });
+        let turn = turn.map_err(failed)?;
+        // A thread of its own: deciding is work, and the runtime's threads are for those who wait.
         let thread = std::thread::Builder::new().name("p0-turn".into());
-        let turn = thread.spawn(move || turn.run(asked)).map_err(|e| StartError::Other(e.to_string()))?;
+        let own = tokio::runtime::Builder::new_current_thread().build().map_err(failed)?;
+        let turn = thread.spawn(move || own.block_on(turn.run(asked))).map_err(failed)?;
         let conductor = tokio::spawn(World::conduct(world.clone(), ordered));
         let engine = Engine { handle, world, turn, conductor, active };
         engine.note(boot.notes).await;

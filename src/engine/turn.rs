@@ -1,8 +1,14 @@
 //! The turn: decide, commit, publish, answer, hand over effects. Nothing else commits.
+//!
+//! Commands are decided against the **staged** state while the group before them is being written; what is published,
+//! answered and handed over is **durable**. A group that finds no room takes with it what was decided upon it.
 use super::{
-    fold,
+    group::{Decided, Group, Waiting},
     handle::{Accepted, SubmitError},
+    payload,
     shared::Shared,
+    snapshots::Snapshots,
+    writer::{Writer, Written},
 };
 use crate::{
     effects::clock,
@@ -15,12 +21,12 @@ use crate::{
         command::{Action, Command},
         effect::Effect,
         id::MilestoneId,
-        record::{Draft, FramePayload, Record},
+        record::Draft,
         rejection::Rejection,
     },
 };
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -32,8 +38,6 @@ const GROUP: usize = 256;
 /// How long an effect rests that ended and is wanted still: at first, and at the most.
 const AGAIN_FIRST: Duration = Duration::from_secs(1);
 const AGAIN_MOST: Duration = Duration::from_secs(30);
-/// Milestones at rest that stay in memory after their last command: the next one need not fold them again.
-const RESTED: usize = 8;
 
 /// What the turn is asked to do.
 pub(super) enum Ask {
@@ -66,15 +70,21 @@ pub(super) enum Order {
 
 /// The engine's one writer.
 pub(super) struct Turn {
-    log: Log,
+    writer: Writer,
+    /// The group that is being written, if one is.
+    writing: Option<Group>,
+    /// What was decided since, and waits for it.
+    staged: Group,
+    /// Staged states of milestones that are not at rest.
     live: HashMap<MilestoneId, Aggregate>,
-    /// Durable states of milestones that came to rest, the latest last.
-    rested: VecDeque<(MilestoneId, Aggregate)>,
     in_flight: HashMap<MilestoneId, BTreeSet<Effect>>,
     /// How long effects that ended without an outcome rested last.
     rests: HashMap<(MilestoneId, Effect), Duration>,
+    /// The number of the next event to be staged.
+    next_seq: u64,
     last_at: Time,
     shared: Arc<Shared>,
+    snapshots: Snapshots,
     orders: mpsc::UnboundedSender<Order>,
     conduct: Conduct,
 }
@@ -88,152 +98,212 @@ pub(super) struct Conduct {
     pub(super) die_at: Option<u64>,
 }
 
-/// A command of the group that was decided, waiting for the disk.
-struct Decided {
-    milestone: MilestoneId,
-    drafts: Vec<(u64, Draft)>,
-    state: Aggregate,
-}
-
-type Answer = (oneshot::Sender<Result<Accepted, SubmitError>>, Result<Accepted, SubmitError>);
+/// The log cannot be trusted to take another frame, and everybody has been told.
+struct Broken;
 
 impl Turn {
     pub(super) fn new(
         log: Log,
         live: HashMap<MilestoneId, Aggregate>,
         last_at: Time,
-        shared: Arc<Shared>,
+        (shared, snapshots): (Arc<Shared>, Snapshots),
         orders: mpsc::UnboundedSender<Order>,
         conduct: Conduct,
-    ) -> Self {
-        Turn {
-            log,
+    ) -> std::io::Result<Self> {
+        Ok(Turn {
+            next_seq: log.next_seq(),
+            writer: Writer::start(log)?,
+            writing: None,
+            staged: Group::default(),
             live,
-            rested: VecDeque::new(),
             in_flight: HashMap::new(),
             rests: HashMap::new(),
             last_at,
             shared,
+            snapshots,
             orders,
             conduct,
-        }
+        })
     }
 
     /// Runs until it is told to close, or until the log cannot be written.
-    pub(super) fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
+    pub(super) async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
         let streams: Vec<MilestoneId> = self.live.keys().copied().collect();
         for stream in streams {
             self.hand_over(stream);
         }
-        while let Some(first) = asks.blocking_recv() {
-            let mut submits = Vec::new();
-            let mut next = Some(first);
-            while let Some(ask) = next.take() {
-                match ask {
-                    Ask::Submit(submit) => submits.push(submit),
-                    Ask::EffectOver(stream, effect) => {
-                        // Whatever it reported comes first: it is in this group or was in an earlier one.
-                        if !submits.is_empty() && self.turn(std::mem::take(&mut submits)).is_err() {
-                            return;
-                        }
-                        self.effect_over(stream, &effect);
-                    }
-                    Ask::Close(done) => {
-                        if !submits.is_empty() && self.turn(submits).is_err() {
-                            return;
-                        }
-                        return self.close(done);
-                    }
+        let mut closing = None;
+        loop {
+            if self.writing.is_none() && !self.staged.is_empty() {
+                // Nobody waits behind a group of one: writing it here saves two changes of threads.
+                let alone = self.staged.is_single() && asks.is_empty();
+                let begun = if alone { self.write_here() } else { self.write_beside() };
+                if begun.is_err() {
+                    return;
                 }
-                if submits.len() < GROUP {
-                    next = asks.try_recv().ok();
-                }
+                continue;
             }
-            if !submits.is_empty() && self.turn(submits).is_err() {
-                return;
+            if self.writing.is_none()
+                && let Some(done) = closing.take()
+            {
+                return self.close(done);
+            }
+            tokio::select! {
+                biased;
+                written = self.writer.written(), if self.writing.is_some() => {
+                    if self.finish_writing(written).is_err() {
+                        return;
+                    }
+                }
+                ask = asks.recv(), if closing.is_none() && self.staged.answers() < GROUP => match ask {
+                    Some(ask) => {
+                        closing = self.take(ask);
+                        while closing.is_none() && self.staged.answers() < GROUP {
+                            let Ok(ask) = asks.try_recv() else { break };
+                            closing = self.take(ask);
+                        }
+                    }
+                    None => return,
+                },
             }
         }
     }
 
-    /// One turn: decide, commit, publish, answer, hand over effects. An error means that the log cannot be trusted to
-    /// take another frame: the engine stops.
-    fn turn(&mut self, submits: Vec<Submit>) -> Result<(), ()> {
-        let mut frames = Vec::new();
-        let mut decided = Vec::new();
-        let mut answers: Vec<Answer> = Vec::new();
-        let mut next_seq = self.log.next_seq();
-        for submit in submits {
-            let Submit { milestone, actor, action, answer } = submit;
-            let result = self.decide_one(milestone, actor, action, &mut next_seq, &mut frames, &mut decided);
-            answers.push((answer, result));
-        }
-        if !frames.is_empty() {
-            match self.log.append(frames) {
-                Ok(()) => self.breakpoint(),
-                Err(why @ AppendError::NoRoom { .. }) => {
-                    for (answer, _) in answers {
-                        // A caller that went away has nothing to hear.
-                        let _ = answer.send(Err(SubmitError::NoRoom(why.to_string())));
-                    }
-                    self.unstage(&decided);
-                    return Ok(());
-                }
-                Err(
-                    stop @ (AppendError::HeadMoved { .. } | AppendError::Invalid { .. } | AppendError::Failed { .. }),
-                ) => {
-                    let why = format!("the log could not be written: {stop}");
-                    tracing::error!("{why}");
-                    for (answer, _) in answers {
-                        let _ = answer.send(Err(SubmitError::Stopped(why.clone())));
-                    }
-                    self.shared.fail(why);
-                    return Err(());
+    /// Takes one thing in; gives back whom to tell of the end when that is what was asked.
+    fn take(&mut self, ask: Ask) -> Option<oneshot::Sender<()>> {
+        match ask {
+            Ask::Submit(submit) => self.decide_one(submit),
+            // Whatever it reported comes first: it is in the newest group, or was in an earlier one.
+            Ask::EffectOver(stream, effect) => {
+                if !self.staged.is_empty() {
+                    self.staged.over.push((stream, effect));
+                } else if let Some(writing) = &mut self.writing {
+                    writing.over.push((stream, effect));
+                } else {
+                    self.effect_over(stream, &effect);
                 }
             }
+            Ask::Close(done) => return Some(done),
         }
-        let changed = self.publish(decided);
-        for (answer, result) in answers {
+        None
+    }
+
+    fn write_here(&mut self) -> Result<(), Broken> {
+        let mut group = std::mem::take(&mut self.staged);
+        let frames = std::mem::take(&mut group.frames);
+        let result = self.writer.write_here(frames);
+        self.finish(group, result)
+    }
+
+    fn write_beside(&mut self) -> Result<(), Broken> {
+        let mut group = std::mem::take(&mut self.staged);
+        if group.frames.is_empty() {
+            return self.finish(group, Ok(()));
+        }
+        self.writer.write_beside(std::mem::take(&mut group.frames));
+        self.writing = Some(group);
+        Ok(())
+    }
+
+    fn finish_writing(&mut self, written: Written) -> Result<(), Broken> {
+        match self.writing.take() {
+            Some(group) => self.finish(group, written),
+            None => Ok(()),
+        }
+    }
+
+    /// What comes after the disk: publish, answer, hand over.
+    fn finish(&mut self, group: Group, written: Written) -> Result<(), Broken> {
+        match written {
+            Ok(()) => self.breakpoint(),
+            Err(why @ AppendError::NoRoom { .. }) => {
+                self.refuse(group, &why.to_string());
+                return Ok(());
+            }
+            Err(stop @ (AppendError::HeadMoved { .. } | AppendError::Invalid { .. } | AppendError::Failed { .. })) => {
+                return Err(self.fail(group, format!("the log could not be written: {stop}")));
+            }
+        }
+        let changed = match self.publish(group.decided) {
+            Ok(changed) => changed,
+            Err(why) => {
+                let rest = Group { answers: group.answers, ..Group::default() };
+                return Err(self.fail(rest, format!("the store could not be written: {why}")));
+            }
+        };
+        for Waiting { answer, result } in group.answers {
+            // A caller that went away has nothing to hear.
             let _ = answer.send(result);
         }
         for stream in changed {
             self.hand_over(stream);
         }
+        for (stream, effect) in group.over {
+            self.effect_over(stream, &effect);
+        }
         Ok(())
+    }
+
+    /// There was no room for `group`: nothing of it happened, nor of what was decided upon it.
+    fn refuse(&mut self, group: Group, why: &str) {
+        let staged = std::mem::take(&mut self.staged);
+        for group in [group, staged] {
+            for stream in group.decided.iter().map(|d| d.milestone) {
+                match self.shared.published(stream) {
+                    Some(state) => self.live.insert(stream, (*state).clone()),
+                    None => self.live.remove(&stream),
+                };
+            }
+            for Waiting { answer, .. } in group.answers {
+                let _ = answer.send(Err(SubmitError::NoRoom(why.to_owned())));
+            }
+            for (stream, effect) in group.over {
+                self.effect_over(stream, &effect);
+            }
+        }
+        self.next_seq = self.writer.next_seq();
+    }
+
+    fn fail(&mut self, group: Group, why: String) -> Broken {
+        tracing::error!("{why}");
+        let staged = std::mem::take(&mut self.staged);
+        for Waiting { answer, .. } in group.answers.into_iter().chain(staged.answers) {
+            let _ = answer.send(Err(SubmitError::Stopped(why.clone())));
+        }
+        self.shared.fail(why);
+        Broken
     }
 
     /// Recovery is tested by dying where the log is ahead of everything else.
     fn breakpoint(&self) {
-        if self.conduct.die_at.is_some_and(|seq| self.log.next_seq() > seq) {
+        if self.conduct.die_at.is_some_and(|seq| self.writer.next_seq() > seq) {
             // Nothing can be done about a kill that fails; the test that asked for it will notice.
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         }
     }
 
-    fn decide_one(
-        &mut self,
-        milestone: MilestoneId,
-        actor: Actor,
-        action: Action,
-        next_seq: &mut u64,
-        frames: &mut Vec<NewFrame>,
-        decided: &mut Vec<Decided>,
-    ) -> Result<Accepted, SubmitError> {
+    fn decide_one(&mut self, submit: Submit) {
+        let Submit { milestone, actor, action, answer } = submit;
+        let result = self.decided(milestone, actor, action);
+        self.staged.answers.push(Waiting { answer, result });
+    }
+
+    fn decided(&mut self, milestone: MilestoneId, actor: Actor, action: Action) -> Result<Accepted, SubmitError> {
         let rejected = |why: String| SubmitError::Rejected(Rejection::Refused { why });
         let state = self.state(milestone).map_err(rejected)?;
         let at = clock::now().max(self.last_at);
         let command = Command { at, seed: Uuid::new_v4(), actor, action };
         let decision = decide(&state, &command).map_err(SubmitError::Rejected)?;
         if decision.events.is_empty() {
-            return Ok(Accepted { reply: decision.reply, seq: next_seq.saturating_sub(1) });
+            return Ok(Accepted { reply: decision.reply, seq: self.next_seq.saturating_sub(1) });
         }
-        let first_seq = *next_seq;
-        let (frame, drafts) = frame(milestone, first_seq, command, decision.events).map_err(rejected)?;
-        *next_seq += u64::from(frame.events);
+        let (frame, drafts) = frame(milestone, self.next_seq, &command, decision.events).map_err(rejected)?;
+        self.next_seq += u64::from(frame.events);
         self.last_at = at;
-        frames.push(frame);
+        self.staged.frames.push(frame);
         self.live.insert(milestone, decision.state.clone());
-        decided.push(Decided { milestone, drafts, state: decision.state });
-        Ok(Accepted { reply: decision.reply, seq: *next_seq - 1 })
+        self.staged.decided.push(Decided { milestone, drafts, state: decision.state });
+        Ok(Accepted { reply: decision.reply, seq: self.next_seq - 1 })
     }
 
     /// The staged state of a milestone, brought back from the store when it has been at rest for a while.
@@ -241,42 +311,29 @@ impl Turn {
         if let Some(state) = self.live.get(&milestone) {
             return Ok(state.clone());
         }
-        if let Some((_, state)) = self.rested.iter().find(|(id, _)| *id == milestone) {
-            return Ok(state.clone());
-        }
-        let state = self.shared.load(milestone).map_err(|e| e.to_string())?.unwrap_or_default();
-        Ok(state)
-    }
-
-    /// Nothing of the group happened: what was staged gives way to what is durable.
-    fn unstage(&mut self, decided: &[Decided]) {
-        for stream in decided.iter().map(|d| d.milestone) {
-            match self.shared.published(stream) {
-                Some(state) => self.live.insert(stream, (*state).clone()),
-                None => self.live.remove(&stream),
-            };
-        }
+        let state = self.shared.load(milestone).map_err(|e| e.to_string())?;
+        Ok(state.map(|state| (*state).clone()).unwrap_or_default())
     }
 
     /// Moves the views, after the commit and never before.
-    fn publish(&mut self, decided: Vec<Decided>) -> BTreeSet<MilestoneId> {
-        let mut changed = BTreeSet::new();
-        let head = self.log.next_seq().saturating_sub(1);
-        for one in &decided {
-            changed.insert(one.milestone);
-        }
-        self.shared
-            .publish(head, decided.into_iter().map(|d| (d.milestone, d.drafts, d.state)), |state| !state.is_settled());
+    fn publish(&mut self, decided: Vec<Decided>) -> Result<BTreeSet<MilestoneId>, String> {
+        let changed: BTreeSet<MilestoneId> = decided.iter().map(|d| d.milestone).collect();
+        let head = self.writer.next_seq().saturating_sub(1);
+        self.snapshots.saw(&decided);
+        self.shared.publish(head, &decided).map_err(|e| e.to_string())?;
         for stream in &changed {
-            self.rested.retain(|(id, _)| id != stream);
-            if self.live.get(stream).is_some_and(Aggregate::is_settled)
-                && let Some(state) = self.live.remove(stream)
-            {
-                self.rested.push_back((*stream, state));
+            // What was staged upon it may have woken it again.
+            let moved_on = self.staged.decided.iter().any(|d| d.milestone == *stream);
+            if !moved_on && self.live.get(stream).is_some_and(Aggregate::is_settled) {
+                self.live.remove(stream);
             }
         }
-        self.rested.drain(..self.rested.len().saturating_sub(RESTED));
-        changed
+        Ok(changed)
+    }
+
+    /// What the durable state of a milestone wants in flight.
+    fn wanted(&self, stream: MilestoneId) -> BTreeSet<Effect> {
+        self.shared.published(stream).map(|state| outstanding(&state)).unwrap_or_default()
     }
 
     /// Compares what the state wants in flight with what is, and orders the difference.
@@ -284,7 +341,7 @@ impl Turn {
         if !self.conduct.active {
             return;
         }
-        let wanted = self.live.get(&stream).map(outstanding).unwrap_or_default();
+        let wanted = self.wanted(stream);
         let in_flight = self.in_flight.entry(stream).or_default();
         for effect in wanted.difference(in_flight) {
             // The receiver lives as long as the engine; after that nothing is to be begun.
@@ -304,7 +361,7 @@ impl Turn {
     /// An effect that nothing came of is still wanted: it is begun again, but not at once and not without end.
     fn effect_over(&mut self, stream: MilestoneId, effect: &Effect) {
         let key = (stream, effect.clone());
-        if self.conduct.active && self.live.get(&stream).is_some_and(|state| outstanding(state).contains(effect)) {
+        if self.conduct.active && self.wanted(stream).contains(effect) {
             let pause = self.rests.get(&key).map_or(AGAIN_FIRST, |last| (*last * 2).min(AGAIN_MOST));
             self.rests.insert(key, pause);
             let _ = self.orders.send(Order::Again(stream, effect.clone(), pause));
@@ -317,8 +374,12 @@ impl Turn {
         self.hand_over(stream);
     }
 
-    fn close(self, done: oneshot::Sender<()>) {
-        if let Err(e) = self.log.close() {
+    fn close(mut self, done: oneshot::Sender<()>) {
+        self.snapshots.finish(&self.live);
+        if let Err(e) = self.shared.note_head() {
+            tracing::error!("noting how far the catalog is: {e}");
+        }
+        if let Err(e) = self.writer.close() {
             tracing::error!("closing the log: {e}");
         }
         let _ = done.send(());
@@ -329,21 +390,18 @@ impl Turn {
 fn frame(
     milestone: MilestoneId,
     first_seq: u64,
-    command: Command,
+    command: &Command,
     drafts: Vec<Draft>,
 ) -> Result<(NewFrame, Vec<(u64, Draft)>), String> {
-    let at_ms = command.at.timestamp_millis();
     let drafts: Vec<(u64, Draft)> = (first_seq..).zip(drafts).collect();
-    let events: Vec<Record> = drafts.iter().map(|(seq, draft)| Record::new(*seq, draft)).collect();
     let run = drafts.iter().find_map(|(_, d)| d.run);
     let tickets: BTreeSet<String> = drafts.iter().filter_map(|(_, d)| Some(d.ticket.as_ref()?.to_string())).collect();
-    let payload = FramePayload { v: fold::PAYLOAD, command, events };
     let frame = NewFrame {
         first_seq,
         events: u32::try_from(drafts.len()).map_err(|e| e.to_string())?,
-        at_ms,
+        at_ms: command.at.timestamp_millis(),
         keys: FrameKeys { stream: milestone.0, run: run.map(|r| r.0), tickets: tickets.into_iter().collect() },
-        payload: serde_json::to_vec(&payload).map_err(|e| e.to_string())?,
+        payload: payload::encode(command, run, &drafts)?,
     };
     Ok((frame, drafts))
 }

@@ -234,6 +234,11 @@ pub(crate) fn record_bytes(start: &[u8]) -> Result<usize, Flaw> {
     Ok(HEADER_BYTES + body)
 }
 
+/// The sequence number that a whole record says it starts at, taken at its word.
+pub(crate) fn first_seq(record: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(record.get(HEADER_BYTES..HEADER_BYTES + 8)?.try_into().ok()?))
+}
+
 /// Reads a whole record and checks everything that one frame alone can show.
 pub(crate) fn decode(record: &[u8]) -> Result<Frame, Flaw> {
     if record_bytes(record)? != record.len() || record.len() < HEADER_BYTES {

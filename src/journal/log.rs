@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::journal::frame::Frame;
 use crate::journal::seam::{Head, Journal};
 use crate::journal::segments::{LocalJournal, Options};
 use crate::journal::store::{Opened, SUSPECT, Store};
+use crate::journal::store_write::{StoreWriter, WriterThread};
 use crate::journal::tail::{self, Look, Repair, Settled};
 use crate::journal::trees::Applied;
 use crate::journal::walk::{self, Chain, Step, Walk};
@@ -52,6 +54,7 @@ pub enum StoreReport {
 pub struct Log {
     // Dropped in this order: sled is let go before the lock.
     journal: LocalJournal,
+    writer: WriterThread,
     store: Store,
     blobs: Blobs,
     failed: Option<String>,
@@ -118,9 +121,12 @@ impl Log {
         let tips = Box::new(store.clone());
         let journal_dir = data_dir.join(JOURNAL_DIR);
         let mut journal = LocalJournal::from_settled(&journal_dir, settled, options.clone(), tips)?;
-        let frames = catch_up(&store, settled)?;
+        let mut writer = StoreWriter::new(store.clone())?;
+        let frames = catch_up(&store, &mut writer, settled)?;
+        store.caught_up();
+        let writer = WriterThread::start(writer)?;
         if frames > 0 {
-            store.flush()?;
+            writer.flush()?;
         }
         remove_note(data_dir)?;
         let store_report = match report {
@@ -131,7 +137,7 @@ impl Log {
         journal.reserve()?;
         let blobs = Blobs::open(&data_dir.join(BLOBS_DIR))?;
         blobs.clean()?;
-        let log = Log { journal, store, blobs, failed: None, lock };
+        let log = Log { journal, writer, store, blobs, failed: None, lock };
         Ok((log, OpenReport { repaired: settled.repaired.clone(), store: store_report }))
     }
 
@@ -150,14 +156,20 @@ impl Log {
         if written.frames.is_empty() {
             return Ok(());
         }
-        let records = written.ranges.iter().map(|range| &written.bytes[range.clone()]);
-        if let Err(e) = self.store.apply(written.frames.iter().zip(records)) {
-            let what = format!("the journal has the group, the store does not: {e}");
+        if let Err(e) = self.store.push(Arc::new(written)) {
+            let what = format!("the journal has the group, the store cannot take it: {e}");
             self.failed = Some(what.clone());
             return Err(AppendError::Failed { path: self.lock.dir().join(STORE_DIR), what });
         }
-        self.journal.recycle(written);
         Ok(())
+    }
+
+    /// Waits until sled's files hold everything that was appended.
+    ///
+    /// # Errors
+    /// They cannot be written; the journal has it.
+    pub fn flush_store(&self) -> Result<(), Error> {
+        self.writer.flush()
     }
 
     /// The store, for reading.
@@ -189,8 +201,9 @@ impl Log {
     /// # Errors
     /// A file cannot be written or synced; nothing that was appended is lost by it.
     pub fn close(self) -> Result<(), Error> {
-        let flushed = if self.failed.is_none() { self.store.flush() } else { Ok(()) };
+        let flushed = if self.failed.is_none() { self.writer.flush() } else { Ok(()) };
         let closed = self.journal.close();
+        drop(self.writer);
         drop(self.store);
         drop(self.lock);
         flushed.and(closed)
@@ -264,7 +277,7 @@ fn remove_note(data_dir: &Path) -> Result<(), Error> {
 }
 
 /// Writes into the store what the journal holds beyond it; says how many frames that was.
-fn catch_up(store: &Store, settled: &Settled) -> Result<u64, Error> {
+fn catch_up(store: &Store, writer: &mut StoreWriter, settled: &Settled) -> Result<u64, Error> {
     let from = store.applied().next_seq;
     if from >= settled.chain.next_seq {
         return Ok(0);
@@ -280,7 +293,7 @@ fn catch_up(store: &Store, settled: &Settled) -> Result<u64, Error> {
             Step::Frame(frame) if frame.first_seq < from => continue,
             Step::Frame(frame) => group.push((*frame, walk.record().to_vec())),
             Step::End => {
-                store.apply(group.iter().map(|(f, r)| (f, r.as_slice())))?;
+                writer.write(group.iter().map(|(f, r)| (f, r.as_slice())))?;
                 return Ok(frames + group.len() as u64);
             }
             // The tail is settled, so this is older than what the open looked at.
@@ -288,7 +301,7 @@ fn catch_up(store: &Store, settled: &Settled) -> Result<u64, Error> {
         }
         if group.len() >= CATCH_UP_FRAMES {
             frames += group.len() as u64;
-            store.apply(group.iter().map(|(f, r)| (f, r.as_slice())))?;
+            writer.write(group.iter().map(|(f, r)| (f, r.as_slice())))?;
             group.clear();
         }
     }

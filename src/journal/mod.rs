@@ -16,13 +16,15 @@
 //! | `segments`, `disk` | the local journal: preallocated segment files, and the few system calls it makes |
 //! | `frame`, `hash` | one frame: its types, bytes, checksum and hash |
 //! | `walk`, `tail` | reading segment files in order; telling an unacknowledged tail from damage |
-//! | `store`, `store_read`, `trees`, `sled_guard` | the sled store, its trees and keys, and the care sled needs |
+//! | `store`, `store_read`, `store_write` | the sled store: what is durable, reading it, and the thread that writes it |
+//! | `trees`, `block`, `sled_guard` | the store's trees, keys and values, and the care sled needs |
 //! | `read`, `verify` | reading and checking a journal without the lock and without sled |
 //! | `parts` | the journal's files as a copy needs them |
 //! | `run_file` | one run as a single file, for exports and archives |
 //! | `blobs`, `lock`, `error` | content-addressed files; one writer per data directory; what can go wrong |
 
 pub mod blobs;
+mod block;
 pub mod disk;
 pub mod error;
 pub mod frame;
@@ -37,6 +39,7 @@ pub mod segments;
 mod sled_guard;
 pub mod store;
 mod store_read;
+mod store_write;
 mod tail;
 #[cfg(test)]
 mod tests;

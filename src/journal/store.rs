@@ -1,45 +1,81 @@
 //! The store: the frames of the journal in sled, found by sequence, stream, run and ticket, and views kept beside them.
 //!
-//! Written by plain inserts with the head last: sled recovers a prefix of its own log, so what the head says is there
-//! is there, and what was written after it is written again by the catch-up. A batch would cost a write of its own
-//! each time.
+//! What the journal has made durable is readable here at once: it waits in memory ([`Store::push`]) until a thread of the
+//! store's own ([`crate::journal::store_write`]) has written it into sled, block by block. So sled's pace is never the
+//! writer's, and what a killed process had not written yet the journal gives back at the next open.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
 use crate::journal::frame::{self, Frame};
 use crate::journal::seam::Tips;
+use crate::journal::segments::Written;
 use crate::journal::sled_guard::{self, Trouble, guarded};
-use crate::journal::store_read::{Frames, FramesByKey, Links};
+use crate::journal::store_read::{Frames, FramesByKey, Wanted};
 use crate::journal::trees::{self, Applied, Trees};
-use crate::journal::{Error, Head};
+use crate::journal::{Error, Head, block};
 
 /// Says, beside the store, that reading it failed, so that the next open rebuilds it.
 pub(crate) const SUSPECT: &str = "store.suspect";
 
+/// How much may wait for sled, in bytes, before the writer waits too.
+const PENDING_BYTES: usize = 8 << 20;
+
 /// The store, for reading from any thread. Cheap to clone; sled is let go when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Inner {
     dir: PathBuf,
-    trees: Trees,
-    applied: Mutex<Applied>,
-    /// The next sequence number, apart from the lock because every iterator asks for it.
-    next_seq: AtomicU64,
+    pub(crate) trees: Trees,
+    pub(crate) queue: Mutex<Queue>,
+    /// Told of every change of `queue`.
+    pub(crate) moved: Condvar,
+    /// The block that [`Store::record`] read last: an open compares frame after frame.
+    last_read: Mutex<Option<(u64, Vec<u8>)>>,
 }
 
-/// What opening sled came to.
+/// What is durable in the journal, and how much of it sled has.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    /// What sled has.
+    pub(crate) applied: Applied,
+    /// Groups that sled has not got yet, in order.
+    pub(crate) pending: VecDeque<Arc<Written>>,
+    /// Bytes of `pending`.
+    pub(crate) pending_bytes: usize,
+    /// Where `pending` ends.
+    pub(crate) head: Applied,
+    /// Somebody wants all of it written now.
+    pub(crate) wanted: bool,
+    /// Nothing more is to come.
+    pub(crate) closed: bool,
+    /// Why sled could not be written.
+    pub(crate) failed: Option<String>,
+}
+
+/// What is opened.
 pub(crate) enum Opened {
     Usable(Store),
     /// Why it has to be rebuilt.
     Unusable(String),
+}
+
+/// What a reader may count on for as long as it likes: everything that was durable at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    /// What is in sled.
+    pub(crate) applied: Applied,
+    /// What follows it.
+    pub(crate) pending: Vec<Arc<Written>>,
+    /// Where it ends.
+    pub(crate) head: Applied,
 }
 
 impl Store {
@@ -54,7 +90,7 @@ impl Store {
         let read = guarded(dir, || {
             let format = trees.meta.get(trees::META_FORMAT)?;
             let head = trees.meta.get(trees::META_HEAD)?;
-            let first = trees.frames.first()?;
+            let first = trees.blocks.first()?;
             Ok((format, head, first.is_some()))
         });
         let (format, head, has_frames) = match read {
@@ -84,22 +120,36 @@ impl Store {
             Some(None) => return Ok(Opened::Unusable("its head cannot be read".to_owned())),
             None => Applied::NOTHING,
         };
-        let next_seq = AtomicU64::new(applied.next_seq);
-        let inner = Inner { dir: dir.to_path_buf(), trees, applied: Mutex::new(applied), next_seq };
+        let queue = Queue {
+            applied,
+            pending: VecDeque::new(),
+            pending_bytes: 0,
+            head: applied,
+            wanted: false,
+            closed: false,
+            failed: None,
+        };
+        let inner = Inner {
+            dir: dir.to_path_buf(),
+            trees,
+            queue: Mutex::new(queue),
+            moved: Condvar::new(),
+            last_read: Mutex::new(None),
+        };
         Ok(Opened::Usable(Store { inner: Arc::new(inner) }))
     }
 
     /// The sequence number of the last event in the store; 0 for none.
     #[must_use]
     pub fn last_seq(&self) -> u64 {
-        self.inner.next_seq.load(Ordering::Acquire).saturating_sub(1)
+        self.queue().head.next_seq.saturating_sub(1)
     }
 
     /// Where the store ends.
     #[must_use]
     pub fn head(&self) -> Head {
-        let applied = self.applied();
-        Head { next_seq: applied.next_seq, hash: applied.hash }
+        let head = self.queue().head;
+        Head { next_seq: head.next_seq, hash: head.hash }
     }
 
     /// All frames from the one that holds event `seq` on, in order, to the end as it is now. Each is checked against
@@ -122,19 +172,25 @@ impl Store {
     /// All frames of a stream, oldest first.
     #[must_use]
     pub fn frames_of_stream(&self, stream: Uuid) -> FramesByKey {
-        FramesByKey::new(self.clone(), &self.inner.trees.by_stream, trees::uuid_prefix(stream), Links::Stream)
+        FramesByKey::new(self.clone(), Wanted::Stream(stream), 1)
+    }
+
+    /// The frames of a stream from the one that holds event `seq`, or the first after it.
+    #[must_use]
+    pub fn frames_of_stream_from(&self, stream: Uuid, seq: u64) -> FramesByKey {
+        FramesByKey::new(self.clone(), Wanted::Stream(stream), seq)
     }
 
     /// All frames of a run, oldest first.
     #[must_use]
     pub fn frames_of_run(&self, run: Uuid) -> FramesByKey {
-        FramesByKey::new(self.clone(), &self.inner.trees.by_run, trees::uuid_prefix(run), Links::Run)
+        FramesByKey::new(self.clone(), Wanted::Run(run), 1)
     }
 
     /// All frames that name a ticket, oldest first.
     #[must_use]
     pub fn frames_of_ticket(&self, ticket: &str) -> FramesByKey {
-        FramesByKey::new(self.clone(), &self.inner.trees.by_ticket, trees::ticket_prefix(ticket), Links::None)
+        FramesByKey::new(self.clone(), Wanted::Ticket(ticket.to_owned()), 1)
     }
 
     /// Keeps `bytes` as the view or snapshot `name`, folded up to event `upto`; the one before it is dropped. A view is
@@ -185,71 +241,134 @@ impl Store {
         })
     }
 
-    /// Writes frames that the journal has made durable. `records` gives each one's bytes.
-    pub(crate) fn apply<'a>(&self, frames: impl Iterator<Item = (&'a Frame, &'a [u8])>) -> Result<(), Error> {
-        let mut applied = self.applied();
-        for (frame, record) in frames {
-            self.run(|| self.insert(frame, record))?;
-            applied = Applied { next_seq: frame.end_seq(), last_first_seq: frame.first_seq, hash: frame.hash };
+    /// The row of `table` with this key.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn row(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let value = self.run(|| self.inner.trees.rows.get(trees::row_key(table, key)))?;
+        Ok(value.map(|v| v.to_vec()))
+    }
+
+    /// Writes a row. It is part of the view that the caller keeps: after a crash rows may be as they were at an earlier
+    /// event, and the caller goes on from there.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn put_row(&self, table: &str, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        self.run(|| self.inner.trees.rows.insert(trees::row_key(table, key), value)).map(|_| ())
+    }
+
+    /// Removes a row, if it is there.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn remove_row(&self, table: &str, key: &[u8]) -> Result<(), Error> {
+        self.run(|| self.inner.trees.rows.remove(trees::row_key(table, key))).map(|_| ())
+    }
+
+    /// The rows of `table` whose keys begin with `prefix`, in the order of their keys; taken from both ends at will.
+    pub fn rows(
+        &self,
+        table: &str,
+        prefix: &[u8],
+    ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, Vec<u8>), Error>> + Send + use<> {
+        let skip = trees::row_key(table, b"").len();
+        let range = self.inner.trees.rows.scan_prefix(trees::row_key(table, prefix));
+        let store = self.clone();
+        range.map(move |entry| {
+            let (key, value) = store.run(|| entry)?;
+            Ok((key[skip..].to_vec(), value.to_vec()))
+        })
+    }
+
+    /// How many bytes the store's files take, and how many of them its blocks need.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn sizes(&self) -> Result<(u64, u64), Error> {
+        self.run(|| Ok((self.inner.trees.db.size_on_disk()?, self.inner.trees.live()?)))
+    }
+
+    /// Takes in a group that the journal has made durable. Readers see it at once.
+    pub(crate) fn push(&self, group: Arc<Written>) -> Result<(), Error> {
+        let Some(last) = group.frames.last() else { return Ok(()) };
+        let mut queue = self.queue();
+        // Memory is bounded: whoever writes faster than sled can take waits for it.
+        while queue.pending_bytes > PENDING_BYTES && queue.failed.is_none() {
+            queue = self.inner.moved.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        self.run(|| self.inner.trees.meta.insert(trees::META_HEAD, applied.encode()))?;
-        *self.inner.applied.lock().unwrap_or_else(PoisonError::into_inner) = applied;
-        self.inner.next_seq.store(applied.next_seq, Ordering::Release);
+        if let Some(what) = &queue.failed {
+            return Err(Error::Store { path: self.inner.dir.clone(), what: what.clone() });
+        }
+        queue.head = Applied::after(last);
+        queue.pending_bytes += group.bytes.len();
+        queue.pending.push_back(group);
+        if queue.pending_bytes >= block::BLOCK_BYTES {
+            self.inner.moved.notify_all();
+        }
         Ok(())
     }
 
-    fn insert(&self, frame: &Frame, record: &[u8]) -> sled::Result<()> {
-        let trees = &self.inner.trees;
-        let key = trees::frame_key(frame.first_seq);
-        if record.len() <= trees::CHUNK_BYTES {
-            trees.frames.insert(key, record)?;
-        } else {
-            let mut chunks = 0;
-            for chunk in record.chunks(trees::CHUNK_BYTES) {
-                trees.chunks.insert(trees::chunk_key(&key, chunks), chunk)?;
-                chunks += 1;
-            }
-            trees.frames.insert(key, trees::chunked_value(record.len(), chunks))?;
-        }
-        let keys = &frame.keys;
-        trees.by_stream.insert(trees::index_key(&trees::uuid_prefix(keys.stream), frame.first_seq), &[])?;
-        if let Some(run) = keys.run {
-            trees.by_run.insert(trees::index_key(&trees::uuid_prefix(run), frame.first_seq), &[])?;
-        }
-        for ticket in &keys.tickets {
-            trees.by_ticket.insert(trees::index_key(&trees::ticket_prefix(ticket), frame.first_seq), &[])?;
-        }
-        Ok(())
+    /// What sled has is all there is: the catch-up is over.
+    pub(crate) fn caught_up(&self) {
+        let mut queue = self.queue();
+        queue.head = queue.applied;
     }
 
-    /// The bytes of the frame that starts at `first_seq`, if it is there whole.
-    pub(crate) fn record(&self, first_seq: u64) -> Result<Option<Vec<u8>>, Error> {
-        let key = trees::frame_key(first_seq);
-        match self.run(|| self.inner.trees.frames.get(key))? {
-            Some(value) => self.whole_record(&key, &value).map(Some),
+    pub(crate) fn dir(&self) -> &Path {
+        &self.inner.dir
+    }
+
+    /// The bytes of the frames of the block that starts at `first_seq`, if there is one.
+    pub(crate) fn block(&self, first_seq: u64) -> Result<Option<Vec<u8>>, Error> {
+        match self.run(|| self.inner.trees.blocks.get(trees::block_key(first_seq)))? {
+            Some(value) => self.unpacked(first_seq, &value).map(Some),
             None => Ok(None),
         }
     }
 
-    /// Puts a frame's value together when it is in chunks.
-    pub(crate) fn whole_record(&self, key: &[u8], value: &[u8]) -> Result<Vec<u8>, Error> {
-        if value.first() != Some(&trees::CHUNKED) {
-            return Ok(value.to_vec());
-        }
-        let Some((bytes, chunks)) = trees::parse_chunked(value) else {
-            return Err(self.suspect("a frame's list of chunks cannot be read"));
-        };
-        let mut record = Vec::new();
-        for n in 0..chunks {
-            match self.run(|| self.inner.trees.chunks.get(trees::chunk_key(key, n)))? {
-                Some(chunk) => record.extend_from_slice(&chunk),
-                None => return Err(self.suspect("a chunk of a frame is missing")),
+    /// The bytes of the frames of a block, put together when its value is in chunks.
+    pub(crate) fn unpacked(&self, first_seq: u64, value: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut whole = Vec::new();
+        if value.first() == Some(&trees::CHUNKED) {
+            let Some((bytes, chunks)) = trees::parse_chunked(value) else {
+                return Err(self.suspect("a block's list of chunks cannot be read"));
+            };
+            let key = trees::block_key(first_seq);
+            for n in 0..chunks {
+                match self.run(|| self.inner.trees.chunks.get(trees::chunk_key(&key, n)))? {
+                    Some(chunk) => whole.extend_from_slice(&chunk),
+                    None => return Err(self.suspect("a chunk of a block is missing")),
+                }
+            }
+            if whole.len() as u64 != bytes {
+                return Err(self.suspect("the chunks of a block are not whole"));
             }
         }
-        if record.len() as u64 != bytes {
-            return Err(self.suspect("the chunks of a frame are not whole"));
+        let value = if whole.is_empty() { value } else { &whole };
+        block::unpack(value).ok_or_else(|| self.suspect(&format!("the block at event {first_seq} cannot be read")))
+    }
+
+    /// The bytes of the frame that starts at `first_seq`, if it is in sled whole. For the open, before anything is
+    /// written: it remembers the block it read.
+    pub(crate) fn record(&self, first_seq: u64) -> Result<Option<Vec<u8>>, Error> {
+        let before = trees::block_key(first_seq.saturating_add(1));
+        let Some((key, value)) = self.run(|| self.inner.trees.blocks.get_lt(before))? else { return Ok(None) };
+        let Some(start) = trees::index_seq(&key, 0) else { return Err(self.suspect("a block's key cannot be read")) };
+        let mut last = self.inner.last_read.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref().is_none_or(|(seq, _)| *seq != start) {
+            *last = Some((start, self.unpacked(start, &value)?));
         }
-        Ok(record)
+        let block = last.as_ref().map_or(&[][..], |(_, block)| block);
+        let mut at = 0;
+        while let Some(range) = block::record_at(block, at) {
+            at = range.end;
+            if frame::first_seq(&block[range.clone()]) == Some(first_seq) {
+                return Ok(Some(block[range].to_vec()));
+            }
+        }
+        Ok(None)
     }
 
     pub(crate) fn decode(&self, record: &[u8]) -> Result<Frame, Error> {
@@ -273,38 +392,43 @@ impl Store {
         Error::Store { path: self.inner.dir.clone(), what: what.to_owned() }
     }
 
+    pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything that is durable now.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let queue = self.queue();
+        // The writer notes what it has written before it takes it off the queue.
+        let is_waiting = |g: &&Arc<Written>| g.frames.last().is_some_and(|f| f.first_seq >= queue.applied.next_seq);
+        let pending = queue.pending.iter().filter(is_waiting).cloned().collect();
+        Snapshot { applied: queue.applied, pending, head: queue.head }
+    }
+
+    /// What sled has.
     pub(crate) fn applied(&self) -> Applied {
-        *self.inner.applied.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue().applied
     }
 
-    pub(crate) fn frames_range(&self, from: u64) -> Result<sled::Iter, Error> {
-        let frames = &self.inner.trees.frames;
-        // The frame that holds `from` starts at or before it.
-        let start = self.run(|| frames.get_lt(trees::frame_key(from.saturating_add(1))))?;
+    /// Blocks from the one that would hold `from`.
+    pub(crate) fn blocks_range(&self, from: u64) -> Result<sled::Iter, Error> {
+        let blocks = &self.inner.trees.blocks;
+        // The block that holds `from` starts at or before it.
+        let start = self.run(|| blocks.get_lt(trees::block_key(from.saturating_add(1))))?;
         Ok(match start {
-            Some((key, _)) => frames.range(key..),
-            None => frames.range(trees::frame_key(from)..),
+            Some((key, _)) => blocks.range(key..),
+            None => blocks.range(trees::block_key(from)..),
         })
-    }
-
-    pub(crate) fn flush(&self) -> Result<(), Error> {
-        self.run(|| self.inner.trees.db.flush()).map(|_| ())
-    }
-
-    fn last_in(&self, index: &sled::Tree, id: Uuid) -> Result<u64, Error> {
-        let prefix = trees::uuid_prefix(id);
-        let last = self.run(|| index.scan_prefix(&prefix).keys().next_back().transpose())?;
-        Ok(last.and_then(|key| trees::index_seq(&key, prefix.len())).unwrap_or(0))
     }
 }
 
 impl Tips for Store {
     fn last_in_stream(&self, stream: Uuid) -> Result<u64, Error> {
-        self.last_in(&self.inner.trees.by_stream, stream)
+        self.last_of(&Wanted::Stream(stream))
     }
 
     fn last_in_run(&self, run: Uuid) -> Result<u64, Error> {
-        self.last_in(&self.inner.trees.by_run, run)
+        self.last_of(&Wanted::Run(run))
     }
 }
 

@@ -1,17 +1,70 @@
 //! Reading frames from the store, lazily, with every link checked: what sled lost is an error, never a gap.
 
-use crate::journal::frame::Frame;
-use crate::journal::store::Store;
-use crate::journal::trees;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::journal::frame::{self, Frame};
+use crate::journal::segments::Written;
+use crate::journal::store::{Snapshot, Store};
+use crate::journal::trees::{self, Index};
 use crate::journal::walk::Chain;
-use crate::journal::{Error, Hash};
+use crate::journal::{Error, Hash, block};
+
+/// A block that is being read.
+#[derive(Debug, Default)]
+struct Reading {
+    frames: Vec<u8>,
+    at: usize,
+}
+
+impl Reading {
+    /// The next frame, checked, if there is one.
+    fn next(&mut self, store: &Store) -> Result<Option<Frame>, Error> {
+        let Some(range) = block::record_at(&self.frames, self.at) else {
+            if self.at == self.frames.len() {
+                return Ok(None);
+            }
+            return Err(store.suspect("a block holds something that is no frame"));
+        };
+        self.at = range.end;
+        store.decode(&self.frames[range]).map(Some)
+    }
+}
+
+/// Frames that are not in sled yet.
+#[derive(Debug)]
+struct Waiting {
+    groups: Vec<Arc<Written>>,
+    group: usize,
+    frame: usize,
+}
+
+impl Waiting {
+    fn new(groups: Vec<Arc<Written>>) -> Waiting {
+        Waiting { groups, group: 0, frame: 0 }
+    }
+
+    fn next(&mut self) -> Option<&Frame> {
+        while self.groups.get(self.group)?.frames.len() <= self.frame {
+            self.group += 1;
+            self.frame = 0;
+        }
+        self.frame += 1;
+        self.groups[self.group].frames.get(self.frame - 1)
+    }
+}
 
 /// Frames in the order of the log.
 pub struct Frames {
     store: Store,
-    range: sled::Iter,
-    from_seq: u64,
+    blocks: sled::Iter,
+    block: Reading,
+    waiting: Waiting,
+    /// Where sled's part of what is to be read ends, and where all of it does.
+    sled_ends: u64,
     before_seq: u64,
+    from_seq: u64,
     /// The sequence number that the next frame must start at, and the hash it must follow, once known.
     expect: Option<(u64, Hash)>,
     done: bool,
@@ -26,45 +79,68 @@ impl std::fmt::Debug for Frames {
 impl Frames {
     pub(crate) fn new(store: Store, from_seq: u64) -> Result<Frames, Error> {
         let from_seq = from_seq.max(1);
-        let before_seq = store.applied().next_seq;
-        let range = store.frames_range(from_seq)?;
+        // Before sled is looked at: it only ever has more than this.
+        let Snapshot { applied, pending, head } = store.snapshot();
+        let blocks = store.blocks_range(from_seq)?;
         let expect = (from_seq == 1).then_some((Chain::GENESIS.next_seq, Chain::GENESIS.hash));
-        Ok(Frames { store, range, from_seq, before_seq, expect, done: from_seq >= before_seq })
+        Ok(Frames {
+            store,
+            blocks,
+            block: Reading::default(),
+            waiting: Waiting::new(pending),
+            sled_ends: applied.next_seq,
+            before_seq: head.next_seq,
+            from_seq,
+            expect,
+            done: from_seq >= head.next_seq,
+        })
     }
 
     fn read(&mut self) -> Result<Option<Frame>, Error> {
-        let range = &mut self.range;
-        let Some((key, value)) = self.store.run(|| range.next().transpose())? else {
-            return Err(self.store.suspect(&format!("it ends before event {}", self.before_seq)));
-        };
-        let frame = self.frame(&key, &value)?;
-        if frame.first_seq >= self.before_seq {
-            return Ok(None);
-        }
-        match self.expect {
-            Some((seq, hash)) if frame.first_seq != seq || frame.prev_hash != hash => {
-                return Err(self.store.suspect(&format!("the frame at event {seq} is missing or another one")));
+        loop {
+            let Some(frame) = self.next_frame()? else {
+                return Err(self.store.suspect(&format!("it ends before event {}", self.before_seq)));
+            };
+            if frame.end_seq() <= self.from_seq {
+                continue;
             }
-            None if frame.first_seq > self.from_seq || frame.end_seq() <= self.from_seq => {
-                return Err(self.store.suspect(&format!("the frame with event {} is missing", self.from_seq)));
+            match self.expect {
+                Some((seq, hash)) if frame.first_seq != seq || frame.prev_hash != hash => {
+                    return Err(self.store.suspect(&format!("the frame at event {seq} is missing or another one")));
+                }
+                None if frame.first_seq > self.from_seq => {
+                    return Err(self.store.suspect(&format!("the frame with event {} is missing", self.from_seq)));
+                }
+                Some(_) | None => {}
             }
-            Some(_) | None => {}
+            self.expect = Some((frame.end_seq(), frame.hash));
+            self.done = frame.end_seq() >= self.before_seq;
+            return Ok(Some(frame));
         }
-        self.expect = Some((frame.end_seq(), frame.hash));
-        self.done = frame.end_seq() >= self.before_seq;
-        Ok(Some(frame))
     }
 
-    fn frame(&self, key: &[u8], value: &[u8]) -> Result<Frame, Error> {
-        let frame = if value.first() == Some(&trees::CHUNKED) {
-            self.store.decode(&self.store.whole_record(key, value)?)?
-        } else {
-            self.store.decode(value)?
-        };
-        if trees::frame_key(frame.first_seq) != key {
-            return Err(self.store.suspect("a frame stands under another frame's number"));
+    /// The next frame of sled, then of what waits for it.
+    fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
+        let next = self.expect.map_or(1, |(seq, _)| seq);
+        while next < self.sled_ends {
+            if let Some(frame) = self.block.next(&self.store)? {
+                if frame.first_seq < self.sled_ends {
+                    return Ok(Some(frame));
+                }
+                break;
+            }
+            let blocks = &mut self.blocks;
+            let Some((key, value)) = self.store.run(|| blocks.next().transpose())? else { break };
+            let Some(first_seq) = trees::index_seq(&key, 0) else {
+                return Err(self.store.suspect("a block's key cannot be read"));
+            };
+            let frames = self.store.unpacked(first_seq, &value)?;
+            if frame::first_seq(&frames) != Some(first_seq) {
+                return Err(self.store.suspect("a block stands under another block's number"));
+            }
+            self.block = Reading { frames, at: 0 };
         }
-        Ok(frame)
+        Ok(self.waiting.next().cloned())
     }
 }
 
@@ -83,62 +159,137 @@ impl Iterator for Frames {
     }
 }
 
-/// Which link of a frame the index must agree with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Links {
-    Stream,
-    Run,
-    None,
+/// What frames are looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Stream(Uuid),
+    Run(Uuid),
+    Ticket(String),
 }
 
-/// The frames that an index names, oldest first.
+impl Wanted {
+    pub(crate) fn prefix(&self) -> Vec<u8> {
+        match self {
+            Wanted::Stream(id) => trees::uuid_prefix(Index::Stream, *id),
+            Wanted::Run(id) => trees::uuid_prefix(Index::Run, *id),
+            Wanted::Ticket(id) => trees::ticket_prefix(id),
+        }
+    }
+
+    fn is(&self, frame: &Frame) -> bool {
+        match self {
+            Wanted::Stream(id) => frame.keys.stream == *id,
+            Wanted::Run(id) => frame.keys.run == Some(*id),
+            Wanted::Ticket(id) => frame.keys.tickets.contains(id),
+        }
+    }
+
+    /// The frame that this one says comes before it; none for tickets, whose frames are not linked.
+    fn link(&self, frame: &Frame) -> Option<u64> {
+        match self {
+            Wanted::Stream(_) => Some(frame.prev_in_stream),
+            Wanted::Run(_) => Some(frame.prev_in_run),
+            Wanted::Ticket(_) => None,
+        }
+    }
+}
+
+/// The frames with one key, oldest first.
 pub struct FramesByKey {
     store: Store,
-    range: sled::Iter,
+    wanted: Wanted,
+    index: sled::Iter,
     prefix_bytes: usize,
-    links: Links,
-    last: u64,
-    before_seq: u64,
+    block: Reading,
+    waiting: Waiting,
+    sled_ends: u64,
+    from_seq: u64,
+    /// The frame before the next one, once known.
+    last: Option<u64>,
     done: bool,
 }
 
 impl std::fmt::Debug for FramesByKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FramesByKey").field("links", &self.links).field("last", &self.last).finish_non_exhaustive()
+        f.debug_struct("FramesByKey").field("wanted", &self.wanted).field("last", &self.last).finish_non_exhaustive()
     }
 }
 
 impl FramesByKey {
-    pub(crate) fn new(store: Store, index: &sled::Tree, prefix: Vec<u8>, links: Links) -> FramesByKey {
-        let before_seq = store.applied().next_seq;
-        let range = index.scan_prefix(&prefix);
-        FramesByKey { store, range, prefix_bytes: prefix.len(), links, last: 0, before_seq, done: false }
+    pub(crate) fn new(store: Store, wanted: Wanted, from_seq: u64) -> FramesByKey {
+        let Snapshot { applied, pending, .. } = store.snapshot();
+        let prefix = wanted.prefix();
+        let tree = &store.inner.trees.index;
+        let index = match from_seq {
+            0 | 1 => tree.scan_prefix(&prefix),
+            // The block that holds `from_seq` may have begun before it.
+            _ => match store.run(|| tree.get_lt(trees::index_key(&prefix, from_seq.saturating_add(1)))) {
+                Ok(Some((key, _))) if key.starts_with(&prefix) => tree.range(key..=upper(&prefix).into()),
+                _ => tree.scan_prefix(&prefix),
+            },
+        };
+        FramesByKey {
+            store,
+            wanted,
+            index,
+            prefix_bytes: prefix.len(),
+            block: Reading::default(),
+            waiting: Waiting::new(pending),
+            sled_ends: applied.next_seq,
+            from_seq,
+            last: (from_seq <= 1).then_some(0),
+            done: false,
+        }
     }
 
     fn read(&mut self) -> Result<Option<Frame>, Error> {
-        let range = &mut self.range;
-        let Some((key, _)) = self.store.run(|| range.next().transpose())? else { return Ok(None) };
-        let Some(seq) = trees::index_seq(&key, self.prefix_bytes) else {
-            return Err(self.store.suspect("a key of an index cannot be read"));
-        };
-        if seq >= self.before_seq {
-            return Ok(None);
+        loop {
+            let Some(frame) = self.next_frame()? else { return Ok(None) };
+            if !self.wanted.is(&frame) || frame.end_seq() <= self.from_seq {
+                continue;
+            }
+            if let (Some(last), Some(link)) = (self.last, self.wanted.link(&frame))
+                && last != link
+            {
+                let what = format!("the index does not lead to the frame before event {}", frame.first_seq);
+                return Err(self.store.suspect(&what));
+            }
+            self.last = Some(frame.first_seq);
+            return Ok(Some(frame));
         }
-        let Some(record) = self.store.record(seq)? else {
-            return Err(self.store.suspect(&format!("an index names the frame at event {seq}, which is missing")));
-        };
-        let frame = self.store.decode(&record)?;
-        let linked_to = match self.links {
-            Links::Stream => frame.prev_in_stream,
-            Links::Run => frame.prev_in_run,
-            Links::None => self.last,
-        };
-        if frame.first_seq != seq || linked_to != self.last {
-            return Err(self.store.suspect(&format!("the index does not lead to the frame before event {seq}")));
-        }
-        self.last = seq;
-        Ok(Some(frame))
     }
+
+    fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
+        loop {
+            if let Some(frame) = self.block.next(&self.store)? {
+                // What was put into the block since waits in memory for this reader.
+                if frame.first_seq < self.sled_ends {
+                    return Ok(Some(frame));
+                }
+                self.block = Reading::default();
+            }
+            let index = &mut self.index;
+            let Some((key, _)) = self.store.run(|| index.next().transpose())? else { break };
+            let Some(first_seq) = trees::index_seq(&key, self.prefix_bytes) else {
+                return Err(self.store.suspect("a key of an index cannot be read"));
+            };
+            if first_seq >= self.sled_ends {
+                break;
+            }
+            let Some(frames) = self.store.block(first_seq)? else {
+                return Err(self
+                    .store
+                    .suspect(&format!("an index names the block at event {first_seq}, which is missing")));
+            };
+            self.block = Reading { frames, at: 0 };
+        }
+        Ok(self.waiting.next().cloned())
+    }
+}
+
+/// The highest key that an index entry with this prefix can have.
+fn upper(prefix: &[u8]) -> Vec<u8> {
+    trees::index_key(prefix, u64::MAX)
 }
 
 impl Iterator for FramesByKey {
@@ -153,5 +304,27 @@ impl Iterator for FramesByKey {
             self.done = true;
         }
         read
+    }
+}
+
+impl Store {
+    /// The `first_seq` of the last frame that is wanted; 0 for none.
+    pub(crate) fn last_of(&self, wanted: &Wanted) -> Result<u64, Error> {
+        let Snapshot { pending, .. } = self.snapshot();
+        let waiting = pending.iter().rev().flat_map(|group| group.frames.iter().rev());
+        if let Some(frame) = waiting.filter(|frame| wanted.is(frame)).map(|frame| frame.first_seq).next() {
+            return Ok(frame);
+        }
+        let prefix = wanted.prefix();
+        let last = self.run(|| self.inner.trees.index.scan_prefix(&prefix).keys().next_back().transpose())?;
+        let Some(first_seq) = last.and_then(|key| trees::index_seq(&key, prefix.len())) else { return Ok(0) };
+        let mut block = Reading { frames: self.block(first_seq)?.unwrap_or_default(), at: 0 };
+        let mut found = 0;
+        while let Some(frame) = block.next(self)? {
+            if wanted.is(&frame) {
+                found = frame.first_seq;
+            }
+        }
+        Ok(found)
     }
 }

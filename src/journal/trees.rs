@@ -2,41 +2,52 @@
 //!
 //! | tree | key | value |
 //! | --- | --- | --- |
-//! | `frames` | first_seq u64 | the frame's bytes as in the journal, or `0x01`, length u64, chunks u32 |
-//! | `chunks` | first_seq u64, chunk u32 | a part of a frame longer than [`CHUNK_BYTES`] |
-//! | `by_stream` | stream 16 bytes, first_seq u64 | empty |
-//! | `by_run` | run 16 bytes, first_seq u64 | empty |
-//! | `by_ticket` | ticket id, `0x00`, first_seq u64 | empty |
+//! | `blocks` | first_seq of its first frame u64 | a block (see `block`), or `0x01`, length u64, chunks u32 |
+//! | `chunks` | first_seq u64, chunk u32 | a part of a block longer than [`CHUNK_BYTES`] |
+//! | `index` | [`Index`], id, first_seq of a block u64 | empty: the block holds frames with this id |
+//! | `rows` | table, `0x00`, key | a row of a view that is kept current with the log |
 //! | `views` | name | upto u64, length u64, chunks u32 |
 //! | `view_chunks` | name, `0x00`, upto u64, chunk u32 | a part of the view |
 //! | `meta` | `format` | u32 |
 //! | `meta` | `head` | next_seq u64, first_seq of the last frame u64, its hash |
+//! | `meta` | `live` | bytes of all blocks u64: what the files are measured against |
 
 use std::path::Path;
 
 use uuid::Uuid;
 
-use crate::journal::Hash;
 use crate::journal::sled_guard::{Trouble, guarded};
+use crate::journal::{Frame, Hash};
 
-/// The version of everything above.
-pub(crate) const FORMAT: u32 = 1;
+/// The version of everything above. A store of an older one is made anew from the journal.
+///
+/// 1 had a value for every frame and an index entry for every frame and id.
+pub(crate) const FORMAT: u32 = 2;
 /// The longest value: longer ones cost sled a file each, or a large part of one of its segments.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
-/// The first byte of a `frames` value that stands for chunks; a frame's own first byte is another.
+/// The first byte of a `blocks` value that stands for chunks; a block's own first byte is another.
 pub(crate) const CHUNKED: u8 = 1;
 pub(crate) const META_FORMAT: &[u8] = b"format";
 pub(crate) const META_HEAD: &[u8] = b"head";
+pub(crate) const META_LIVE: &[u8] = b"live";
+
+/// What an index entry is about: its first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Index {
+    Stream = b's',
+    Run = b'r',
+    Ticket = b't',
+}
 
 /// The trees, open.
 #[derive(Debug, Clone)]
 pub(crate) struct Trees {
     pub(crate) db: sled::Db,
-    pub(crate) frames: sled::Tree,
+    pub(crate) blocks: sled::Tree,
     pub(crate) chunks: sled::Tree,
-    pub(crate) by_stream: sled::Tree,
-    pub(crate) by_run: sled::Tree,
-    pub(crate) by_ticket: sled::Tree,
+    pub(crate) index: sled::Tree,
+    pub(crate) rows: sled::Tree,
     pub(crate) views: sled::Tree,
     pub(crate) view_chunks: sled::Tree,
     pub(crate) meta: sled::Tree,
@@ -46,17 +57,24 @@ impl Trees {
     pub(crate) fn open(dir: &Path, db: sled::Db) -> Result<Trees, Trouble> {
         guarded(dir, move || {
             Ok(Trees {
-                frames: db.open_tree("frames")?,
+                blocks: db.open_tree("blocks")?,
                 chunks: db.open_tree("chunks")?,
-                by_stream: db.open_tree("by_stream")?,
-                by_run: db.open_tree("by_run")?,
-                by_ticket: db.open_tree("by_ticket")?,
+                index: db.open_tree("index")?,
+                rows: db.open_tree("rows")?,
                 views: db.open_tree("views")?,
                 view_chunks: db.open_tree("view_chunks")?,
                 meta: db.open_tree("meta")?,
                 db,
             })
         })
+    }
+}
+
+impl Trees {
+    /// The bytes of all blocks.
+    pub(crate) fn live(&self) -> sled::Result<u64> {
+        let live = self.meta.get(META_LIVE)?;
+        Ok(live.and_then(|v| v.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes))
     }
 }
 
@@ -70,6 +88,11 @@ pub(crate) struct Applied {
 
 impl Applied {
     pub(crate) const NOTHING: Applied = Applied { next_seq: 1, last_first_seq: 0, hash: Hash::ZERO };
+
+    /// Everything up to and with this frame.
+    pub(crate) fn after(frame: &Frame) -> Applied {
+        Applied { next_seq: frame.end_seq(), last_first_seq: frame.first_seq, hash: frame.hash }
+    }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(48);
@@ -90,7 +113,7 @@ impl Applied {
     }
 }
 
-pub(crate) fn frame_key(first_seq: u64) -> [u8; 8] {
+pub(crate) fn block_key(first_seq: u64) -> [u8; 8] {
     first_seq.to_be_bytes()
 }
 
@@ -115,13 +138,18 @@ pub(crate) fn parse_chunked(value: &[u8]) -> Option<(u64, u32)> {
 }
 
 /// What all index keys of one stream or run begin with.
-pub(crate) fn uuid_prefix(id: Uuid) -> Vec<u8> {
-    id.as_bytes().to_vec()
+pub(crate) fn uuid_prefix(index: Index, id: Uuid) -> Vec<u8> {
+    [&[index as u8], &id.as_bytes()[..]].concat()
 }
 
 /// What all index keys of one ticket begin with.
 pub(crate) fn ticket_prefix(id: &str) -> Vec<u8> {
-    [id.as_bytes(), &[0]].concat()
+    [&[Index::Ticket as u8], id.as_bytes(), &[0]].concat()
+}
+
+/// A row's key: its table's name, and its own.
+pub(crate) fn row_key(table: &str, key: &[u8]) -> Vec<u8> {
+    [table.as_bytes(), &[0], key].concat()
 }
 
 pub(crate) fn index_key(prefix: &[u8], first_seq: u64) -> Vec<u8> {

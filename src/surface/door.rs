@@ -195,7 +195,7 @@ impl Door {
     async fn own(&self) -> Result<(Handle, MilestoneId, Arc<Attempt>), Failure> {
         let handle = self.engine().await?;
         let missing = || Failure(Problem::new(Kind::NotFound, format!("there is no attempt '{}'", self.attempt)));
-        let milestone = *handle.catalog().attempts.get(&self.attempt).ok_or_else(missing)?;
+        let milestone = handle.catalog().attempt(self.attempt)?.ok_or_else(missing)?;
         let state = names::state(&handle, milestone)?;
         let attempt = state.attempts.get(&self.attempt).cloned().ok_or_else(missing)?;
         Ok((handle, milestone, attempt))

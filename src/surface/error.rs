@@ -5,7 +5,7 @@ use crate::{
         start::StartError,
     },
     model::{config::BadConfig, rejection::Rejection, spec::BadSpec, workflow::check::Flaw},
-    views::catalog::NotOne,
+    views::catalog::{Lookup, NotOne, RowError},
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::Path};
@@ -214,6 +214,22 @@ impl From<NotOne> for Problem {
                 Problem::new(Kind::NotFound, error).hint("list them with `p0 tickets`")
             }
             NotOne::None { .. } | NotOne::Several { .. } => Problem::new(Kind::NotFound, error),
+        }
+    }
+}
+
+impl From<RowError> for Problem {
+    fn from(error: RowError) -> Problem {
+        Problem::new(Kind::Store, error)
+            .hint("check the log with `p0 audit verify`; the store is made anew at the next start")
+    }
+}
+
+impl From<Lookup> for Problem {
+    fn from(error: Lookup) -> Problem {
+        match error {
+            Lookup::Name(name) => name.into(),
+            Lookup::Rows(rows) => rows.into(),
         }
     }
 }

@@ -1,15 +1,36 @@
 //! Which milestones and runs there are: what a name, a prefix or `@last` refers to.
+//!
+//! The catalog is rows beside the log, kept current event by event: what it costs is what is asked for, whatever the
+//! history has grown to. Taking in the same events again leads to the same rows, so that after a crash it goes on from
+//! its mark.
+//!
+//! | table | key | value |
+//! | --- | --- | --- |
+//! | `milestone` | id | [`MilestoneRow`] |
+//! | `key` | key, `0x00`, id | empty |
+//! | `project` | root, `0x00`, id | empty |
+//! | `spec` | root, `0x00`, hash, `0x00`, id | empty |
+//! | `title` | root, `0x00`, title, `0x00`, id | empty |
+//! | `open` | id | empty: it may have unfinished tickets |
+//! | `live` | id | empty: it is not at rest |
+//! | `run` | id | [`RunRow`] |
+//! | `runs` | seq u64 | the run's id |
+//! | `runs-of` | milestone, `0x00`, seq u64 | the run's id |
+//! | `attempt` | id | the milestone's id |
+//! | `imported` | id | [`Imported`]: a run of another data directory |
+//! | `mark` | empty | the event up to which all this is current, u64 |
 use crate::model::{
     Time,
     event::Event,
     id::{AttemptId, BlobId, CommitId, MilestoneId, RunId},
-    kept::{Imported, RunSummary},
+    kept::Imported,
     record::Draft,
 };
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::sync::Arc;
 
 /// A milestone, in one row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MilestoneRow {
     /// Its key.
     pub key: String,
@@ -22,7 +43,7 @@ pub struct MilestoneRow {
 }
 
 /// A run, in one row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRow {
     /// Its id.
     pub id: RunId,
@@ -33,7 +54,7 @@ pub struct RunRow {
     /// The workflow's name.
     pub workflow: String,
     /// The word of its state.
-    pub state: &'static str,
+    pub state: String,
     /// The reason of its state.
     pub reason: Option<String>,
     /// Its branch.
@@ -46,52 +67,72 @@ pub struct RunRow {
     pub ended_at: Option<Time>,
 }
 
-/// The catalog.
-#[derive(Debug, Clone, Default)]
-pub struct Catalog {
-    /// By id.
-    pub milestones: BTreeMap<MilestoneId, MilestoneRow>,
-    /// In the order of their beginning.
-    pub runs: Vec<RunRow>,
-    /// Where an attempt belongs.
-    pub attempts: BTreeMap<AttemptId, MilestoneId>,
-    /// Runs of other data directories, which only their files know.
-    pub imported: BTreeMap<RunId, Imported>,
-    by_run: BTreeMap<RunId, usize>,
+/// The rows cannot be read or written.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the catalog: {0}")]
+pub struct RowError(pub String);
+
+/// Rows in the order of their keys.
+pub type RowIter = Box<dyn DoubleEndedIterator<Item = Result<(Vec<u8>, Vec<u8>), RowError>> + Send>;
+
+/// Where rows are kept.
+pub trait Rows: Send + Sync {
+    /// The row with this key.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, RowError>;
+    /// Writes it.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn put(&self, table: &str, key: &[u8], value: &[u8]) -> Result<(), RowError>;
+    /// Removes it, if it is there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn remove(&self, table: &str, key: &[u8]) -> Result<(), RowError>;
+    /// The rows whose keys begin with `prefix`, in order, with the rest of their keys' table left off.
+    fn scan(&self, table: &str, prefix: &[u8]) -> RowIter;
 }
+
+/// The catalog. Cheap to clone.
+#[derive(Clone)]
+pub struct Catalog {
+    rows: Arc<dyn Rows>,
+}
+
+/// Why a name stands for no one thing.
+#[derive(Debug, thiserror::Error)]
+pub enum Lookup {
+    /// It is none, or several.
+    #[error(transparent)]
+    Name(#[from] NotOne),
+    /// The catalog cannot be read.
+    #[error(transparent)]
+    Rows(#[from] RowError),
+}
+
+type Found<T> = Result<T, RowError>;
+
+/// How many of several are named.
+const SEVERAL: usize = 10;
 
 /// A run whose record can be looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recorded<'a> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recorded {
     /// A run of this data directory.
-    Here(&'a RunRow),
+    Here(RunRow),
     /// A run of another one, whose file was taken in.
-    Imported(&'a Imported),
+    Imported(Box<Imported>),
 }
 
-impl Recorded<'_> {
+impl Recorded {
     /// Its id.
     pub fn id(&self) -> RunId {
         match self {
             Recorded::Here(row) => row.id,
             Recorded::Imported(imported) => imported.run.run,
-        }
-    }
-}
-
-impl RunRow {
-    /// The row as it is stored.
-    pub fn summary(&self) -> RunSummary {
-        RunSummary {
-            run: self.id,
-            seq: self.seq,
-            workflow: self.workflow.clone(),
-            state: self.state.to_owned(),
-            reason: self.reason.clone(),
-            branch: self.branch.clone(),
-            head: self.head.clone(),
-            started_at: self.started_at,
-            ended_at: self.ended_at,
         }
     }
 }
@@ -119,148 +160,334 @@ pub enum NotOne {
     },
 }
 
+/// Parts of a key, told apart by a byte that no name has.
+fn joined(parts: &[&str]) -> Vec<u8> {
+    parts.join("\0").into_bytes()
+}
+
+fn begins(parts: &[&str]) -> Vec<u8> {
+    [joined(parts), vec![0]].concat()
+}
+
+fn decode<T: DeserializeOwned>(row: &[u8]) -> Found<T> {
+    serde_json::from_slice(row).map_err(|e| RowError(format!("a row cannot be read: {e}")))
+}
+
+/// The id at the end of a key or in a value.
+fn id_at_end(bytes: &[u8]) -> Found<uuid::Uuid> {
+    let text = bytes.rsplit(|b| *b == 0).next().unwrap_or_default();
+    uuid::Uuid::try_parse_ascii(text).map_err(|e| RowError(format!("an id in a key cannot be read: {e}")))
+}
+
 impl Catalog {
-    /// Takes in one event of a milestone's stream.
-    pub fn apply(&mut self, stream: MilestoneId, seq: u64, draft: &Draft) {
+    /// The catalog in these rows.
+    pub fn new(rows: Arc<dyn Rows>) -> Catalog {
+        Catalog { rows }
+    }
+
+    /// Takes in one event of a milestone's stream; says whether it changed a row.
+    ///
+    /// # Errors
+    /// A row cannot be read or written.
+    pub fn apply(&self, stream: MilestoneId, seq: u64, draft: &Draft) -> Found<bool> {
         match &draft.event {
             Event::MilestoneCreated { id, key, title, spec, project } => {
-                let row = MilestoneRow {
-                    key: key.clone(),
-                    title: title.clone(),
-                    spec: spec.clone(),
-                    project: project.clone(),
-                };
-                self.milestones.insert(*id, row);
+                let (key, title, project) = (key.clone(), title.clone(), project.clone());
+                let row = MilestoneRow { key, title, spec: spec.clone(), project };
+                self.rows.put("key", &joined(&[&row.key, &id.to_string()]), b"")?;
+                self.rows.put("project", &joined(&[&row.project, &id.to_string()]), b"")?;
+                self.put_milestone(*id, &row)?;
             }
             Event::MilestoneUpdated { title, spec } => {
-                if let Some(row) = self.milestones.get_mut(&stream) {
-                    row.title.clone_from(title);
-                    row.spec.clone_from(spec);
+                let Some(mut row) = self.milestone(stream)? else { return Ok(false) };
+                for (table, key) in names(stream, &row) {
+                    self.rows.remove(table, &key)?;
                 }
+                row.title.clone_from(title);
+                row.spec.clone_from(spec);
+                self.put_milestone(stream, &row)?;
+            }
+            Event::TicketCreated { .. } | Event::FeedbackFiled { .. } => {
+                self.rows.put("open", stream.to_string().as_bytes(), b"")?;
             }
             Event::RunStarted { id, workflow, base, branch, .. } => {
-                self.by_run.insert(*id, self.runs.len());
-                self.runs.push(RunRow {
+                self.rows.put("open", stream.to_string().as_bytes(), b"")?;
+                let name = id.to_string();
+                self.rows.put("runs", &seq.to_be_bytes(), name.as_bytes())?;
+                let of = [begins(&[&stream.to_string()]), seq.to_be_bytes().to_vec()].concat();
+                self.rows.put("runs-of", &of, name.as_bytes())?;
+                self.put_run(&RunRow {
                     id: *id,
                     milestone: stream,
                     seq,
                     workflow: workflow.name.clone(),
-                    state: "running",
+                    state: "running".to_owned(),
                     reason: None,
                     branch: branch.clone(),
                     head: base.clone(),
                     started_at: draft.at,
                     ended_at: None,
-                });
+                })?;
             }
             Event::AttemptStarted { id, .. } => {
-                self.attempts.insert(*id, stream);
+                self.rows.put("attempt", id.to_string().as_bytes(), stream.to_string().as_bytes())?;
             }
             Event::RunImported { imported } => {
-                self.imported.insert(imported.run.run, imported.clone());
+                let value = serde_json::to_vec(imported).map_err(|e| RowError(e.to_string()))?;
+                self.rows.put("imported", imported.run.run.to_string().as_bytes(), &value)?;
             }
-            Event::RunOpened { head } => self.edit(draft.run, |r| r.head.clone_from(head)),
-            Event::IntegrationLanded { commit, .. } => self.edit(draft.run, |r| r.head.clone_from(commit)),
-            Event::RunPaused { why, .. } => self.set(draft, "paused", Some(why), false),
-            Event::RunResumed {} => self.set(draft, "running", None, false),
-            Event::RunStuck { why } => self.set(draft, "stuck", Some(why), true),
-            Event::RunDone { .. } => self.set(draft, "done", None, true),
-            Event::RunFailed { why } => self.set(draft, "failed", Some(why), true),
-            Event::RunCancelled { why } => self.set(draft, "cancelled", Some(why), true),
-            _ => {}
+            Event::RunOpened { head } => self.edit(draft.run, |r| r.head.clone_from(head))?,
+            Event::IntegrationLanded { commit, .. } => self.edit(draft.run, |r| r.head.clone_from(commit))?,
+            Event::RunPaused { why, .. } => self.set(draft, "paused", Some(why), false)?,
+            Event::RunResumed {} => self.set(draft, "running", None, false)?,
+            Event::RunStuck { why } => self.set(draft, "stuck", Some(why), true)?,
+            Event::RunDone { .. } => self.set(draft, "done", None, true)?,
+            Event::RunFailed { why } => self.set(draft, "failed", Some(why), true)?,
+            Event::RunCancelled { why } => self.set(draft, "cancelled", Some(why), true)?,
+            _ => return Ok(false),
         }
+        Ok(true)
     }
 
-    fn set(&mut self, draft: &Draft, state: &'static str, reason: Option<&String>, over: bool) {
+    fn put_milestone(&self, id: MilestoneId, row: &MilestoneRow) -> Found<()> {
+        for (table, key) in names(id, row) {
+            self.rows.put(table, &key, b"")?;
+        }
+        let value = serde_json::to_vec(row).map_err(|e| RowError(e.to_string()))?;
+        self.rows.put("milestone", id.to_string().as_bytes(), &value)
+    }
+
+    fn put_run(&self, row: &RunRow) -> Found<()> {
+        let value = serde_json::to_vec(row).map_err(|e| RowError(e.to_string()))?;
+        self.rows.put("run", row.id.to_string().as_bytes(), &value)
+    }
+
+    fn set(&self, draft: &Draft, state: &str, reason: Option<&String>, over: bool) -> Found<()> {
         let at = draft.at;
         self.edit(draft.run, |r| {
-            r.state = state;
+            r.state = state.to_owned();
             r.reason = reason.cloned();
             r.ended_at = over.then_some(at);
-        });
+        })
     }
 
-    fn edit(&mut self, run: Option<RunId>, change: impl FnOnce(&mut RunRow)) {
-        if let Some(row) = run.and_then(|id| self.by_run.get(&id)).and_then(|i| self.runs.get_mut(*i)) {
-            change(row);
-        }
+    fn edit(&self, run: Option<RunId>, change: impl FnOnce(&mut RunRow)) -> Found<()> {
+        let Some(mut row) = run.map(|id| self.run(id)).transpose()?.flatten() else { return Ok(()) };
+        change(&mut row);
+        self.put_run(&row)
+    }
+
+    /// Notes whether a milestone is at rest.
+    ///
+    /// # Errors
+    /// A row cannot be written.
+    pub fn set_live(&self, milestone: MilestoneId, live: bool) -> Found<()> {
+        let key = milestone.to_string();
+        if live { self.rows.put("live", key.as_bytes(), b"") } else { self.rows.remove("live", key.as_bytes()) }
+    }
+
+    /// The milestones that were not at rest at the mark.
+    ///
+    /// # Errors
+    /// A row cannot be read.
+    pub fn live(&self) -> Found<Vec<MilestoneId>> {
+        self.rows.scan("live", b"").map(|row| Ok(MilestoneId(id_at_end(&row?.0)?))).collect()
+    }
+
+    /// The event up to which the rows are current.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn marked(&self) -> Found<u64> {
+        let mark = self.rows.get("mark", b"")?;
+        Ok(mark.and_then(|m| m.try_into().ok()).map_or(0, u64::from_be_bytes))
+    }
+
+    /// Says that they are current up to this event.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn mark(&self, seq: u64) -> Found<()> {
+        self.rows.put("mark", b"", &seq.to_be_bytes())
+    }
+
+    /// The row of a milestone.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn milestone(&self, id: MilestoneId) -> Found<Option<MilestoneRow>> {
+        self.rows.get("milestone", id.to_string().as_bytes())?.map(|row| decode(&row)).transpose()
+    }
+
+    /// All milestones, the oldest first; or, from the end, the newest.
+    pub fn milestones(&self) -> impl DoubleEndedIterator<Item = Found<(MilestoneId, MilestoneRow)>> + use<> {
+        self.rows.scan("milestone", b"").map(|row| {
+            let (key, value) = row?;
+            Ok((MilestoneId(id_at_end(&key)?), decode(&value)?))
+        })
+    }
+
+    /// The milestones of a project, the oldest first.
+    pub fn of_project(&self, project: &str) -> impl DoubleEndedIterator<Item = Found<MilestoneId>> + use<> {
+        self.rows.scan("project", &begins(&[project])).map(|row| Ok(MilestoneId(id_at_end(&row?.0)?)))
+    }
+
+    /// The milestones that may have unfinished tickets, the oldest first.
+    pub fn open(&self) -> impl DoubleEndedIterator<Item = Found<MilestoneId>> + use<> {
+        self.rows.scan("open", b"").map(|row| Ok(MilestoneId(id_at_end(&row?.0)?)))
+    }
+
+    /// The milestones whose keys begin so, the oldest of each key first.
+    pub fn keys(&self, beginning: &str) -> impl Iterator<Item = Found<(String, MilestoneId)>> + use<> {
+        self.rows.scan("key", beginning.as_bytes()).map(|row| {
+            let (key, _) = row?;
+            let name = key.split(|b| *b == 0).next().unwrap_or_default();
+            Ok((String::from_utf8_lossy(name).into_owned(), MilestoneId(id_at_end(&key)?)))
+        })
     }
 
     /// The row of a run.
-    pub fn run(&self, id: RunId) -> Option<&RunRow> {
-        self.by_run.get(&id).and_then(|i| self.runs.get(*i))
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn run(&self, id: RunId) -> Found<Option<RunRow>> {
+        self.rows.get("run", id.to_string().as_bytes())?.map(|row| decode(&row)).transpose()
+    }
+
+    /// All runs in the order of their beginning; or, from the end, the newest first.
+    pub fn runs(&self) -> impl DoubleEndedIterator<Item = Found<RunRow>> + use<> {
+        self.rows_of(self.rows.scan("runs", b""))
+    }
+
+    /// The runs of a milestone in the order of their beginning.
+    pub fn runs_of(&self, milestone: MilestoneId) -> impl DoubleEndedIterator<Item = Found<RunRow>> + use<> {
+        self.rows_of(self.rows.scan("runs-of", &begins(&[&milestone.to_string()])))
+    }
+
+    fn rows_of(&self, ids: RowIter) -> impl DoubleEndedIterator<Item = Found<RunRow>> + use<> {
+        let catalog = self.clone();
+        ids.map(move |row| {
+            let id = RunId(id_at_end(&row?.1)?);
+            catalog.run(id)?.ok_or_else(|| RowError(format!("run {id} is in the list and has no row")))
+        })
+    }
+
+    /// The milestone that an attempt belongs to.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn attempt(&self, id: AttemptId) -> Found<Option<MilestoneId>> {
+        let row = self.rows.get("attempt", id.to_string().as_bytes())?;
+        row.map(|row| Ok(MilestoneId(id_at_end(&row)?))).transpose()
+    }
+
+    /// The attempts whose ids begin so, with their milestones.
+    pub fn attempts(&self, beginning: &str) -> impl Iterator<Item = Found<(AttemptId, MilestoneId)>> + use<> {
+        self.rows.scan("attempt", beginning.as_bytes()).map(|row| {
+            let (key, value) = row?;
+            Ok((AttemptId(id_at_end(&key)?), MilestoneId(id_at_end(&value)?)))
+        })
     }
 
     /// The run that a name stands for: `@last` (or nothing) is the newest, else any unambiguous beginning of its id.
     ///
     /// # Errors
-    /// None or several match.
-    pub fn find_run(&self, name: Option<&str>) -> Result<&RunRow, NotOne> {
+    /// None or several match, or a row cannot be read.
+    pub fn find_run(&self, name: Option<&str>) -> Result<RunRow, Lookup> {
         let name = name.unwrap_or("@last");
+        let none = || NotOne::None { what: "run", name: name.to_owned() };
         if name == "@last" {
-            return self.runs.last().ok_or_else(|| NotOne::None { what: "run", name: name.to_owned() });
+            return Ok(self.runs().next_back().transpose()?.ok_or_else(none)?);
         }
-        let wanted = name.to_lowercase();
-        let found: Vec<&RunRow> = self.runs.iter().filter(|r| r.id.to_string().starts_with(&wanted)).collect();
+        let found: Vec<RunId> = self
+            .rows
+            .scan("run", name.to_lowercase().as_bytes())
+            .take(SEVERAL)
+            .map(|row| Ok(RunId(id_at_end(&row?.0)?)))
+            .collect::<Found<_>>()?;
         match found.as_slice() {
-            [one] => Ok(one),
-            [] => Err(NotOne::None { what: "run", name: name.to_owned() }),
-            several => Err(NotOne::Several {
-                what: "run",
-                name: name.to_owned(),
-                several: several.iter().map(|r| r.id.to_string()).collect(),
-            }),
+            [one] => Ok(self.run(*one)?.ok_or_else(none)?),
+            [] => Err(none().into()),
+            several => {
+                let several = several.iter().map(ToString::to_string).collect();
+                Err(NotOne::Several { what: "run", name: name.to_owned(), several }.into())
+            }
         }
+    }
+
+    /// The row of a run of another data directory, which only its file knows.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn imported(&self, id: RunId) -> Found<Option<Imported>> {
+        self.rows.get("imported", id.to_string().as_bytes())?.map(|row| decode(&row)).transpose()
     }
 
     /// The run or imported run that a name stands for. `@last` is never an imported one.
     ///
     /// # Errors
-    /// None or several match.
-    pub fn find_record(&self, name: &str) -> Result<Recorded<'_>, NotOne> {
+    /// None or several match, or a row cannot be read.
+    pub fn find_record(&self, name: &str) -> Result<Recorded, Lookup> {
         if name == "@last" {
             return self.find_run(None).map(Recorded::Here);
         }
-        let wanted = name.to_lowercase();
-        let elsewhere: Vec<&Imported> =
-            self.imported.values().filter(|i| i.run.run.to_string().starts_with(&wanted)).collect();
-        match (self.find_run(Some(name)), elsewhere.as_slice()) {
-            (found, []) => found.map(Recorded::Here),
-            (Err(NotOne::None { .. }), [one]) => Ok(Recorded::Imported(one)),
-            (found, several) => {
-                let here = match found {
-                    Ok(row) => vec![row.id.to_string()],
-                    Err(NotOne::Several { several, .. }) => several,
-                    Err(NotOne::None { .. }) => Vec::new(),
-                };
-                let several = here.into_iter().chain(several.iter().map(|i| i.run.run.to_string())).collect();
-                Err(NotOne::Several { what: "run", name: name.to_owned(), several })
+        let scan = self.rows.scan("imported", name.to_lowercase().as_bytes()).take(SEVERAL);
+        let mut elsewhere = scan.map(|row| decode::<Imported>(&row?.1)).collect::<Found<Vec<_>>>()?;
+        let here = match self.find_run(Some(name)) {
+            found if elsewhere.is_empty() => return found.map(Recorded::Here),
+            Err(Lookup::Name(NotOne::None { .. })) if elsewhere.len() == 1 => {
+                return Ok(Recorded::Imported(Box::new(elsewhere.remove(0))));
             }
-        }
-    }
-
-    /// The milestone of this key.
-    pub fn find_key(&self, key: &str) -> Option<MilestoneId> {
-        self.milestones.iter().find(|(_, m)| m.key == key).map(|(id, _)| *id)
+            Ok(row) => vec![row.id.to_string()],
+            Err(Lookup::Name(NotOne::Several { several, .. })) => several,
+            Err(Lookup::Name(NotOne::None { .. })) => Vec::new(),
+            Err(unread @ Lookup::Rows(_)) => return Err(unread),
+        };
+        let several = here.into_iter().chain(elsewhere.iter().map(|i| i.run.run.to_string())).collect();
+        Err(NotOne::Several { what: "run", name: name.to_owned(), several }.into())
     }
 
     /// The milestone that a spec belongs to: of this project, with the same content, the same declared key or the same
     /// title, in this order.
-    pub fn find_spec(&self, project: &str, hash: &str, key: Option<&str>, title: &str) -> Option<MilestoneId> {
-        let of_project = || self.milestones.iter().filter(|(_, m)| m.project == project);
-        of_project()
-            .find(|(_, m)| m.spec.hash == hash)
-            .or_else(|| of_project().find(|(_, m)| key == Some(m.key.as_str())))
-            .or_else(|| of_project().find(|(_, m)| key.is_none() && m.title == title))
-            .map(|(id, _)| *id)
+    ///
+    /// # Errors
+    /// A row cannot be read.
+    pub fn find_spec(&self, project: &str, hash: &str, key: Option<&str>, title: &str) -> Found<Option<MilestoneId>> {
+        if let Some(id) = self.first("spec", &[project, hash])? {
+            return Ok(Some(id));
+        }
+        let Some(key) = key else { return self.first("title", &[project, title]) };
+        for row in self.rows.scan("key", &begins(&[key])) {
+            let id = MilestoneId(id_at_end(&row?.0)?);
+            if self.milestone(id)?.is_some_and(|row| row.project == project) {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
+    fn first(&self, table: &str, parts: &[&str]) -> Found<Option<MilestoneId>> {
+        let row = self.rows.scan(table, &begins(parts)).next().transpose()?;
+        row.map(|(key, _)| Ok(MilestoneId(id_at_end(&key)?))).transpose()
     }
 
     /// A key that nobody has: the wanted one, or it with the first free number behind it.
-    pub fn free_key(&self, wanted: &str) -> String {
-        let taken = |key: &str| self.milestones.values().any(|m| m.key == key);
-        if !taken(wanted) {
-            return wanted.to_owned();
+    ///
+    /// # Errors
+    /// A row cannot be read.
+    pub fn free_key(&self, wanted: &str) -> Found<String> {
+        let mut key = wanted.to_owned();
+        let mut number = 2_u32;
+        while self.first("key", &[&key])?.is_some() {
+            key = format!("{wanted}{number}");
+            number += 1;
         }
-        (2u32..).map(|n| format!("{wanted}{n}")).find(|key| !taken(key)).unwrap_or_else(|| wanted.to_owned())
+        Ok(key)
     }
+}
+
+/// What finds a milestone by its present content.
+fn names(id: MilestoneId, row: &MilestoneRow) -> [(&'static str, Vec<u8>); 2] {
+    let id = id.to_string();
+    [("spec", joined(&[&row.project, &row.spec.hash, &id])), ("title", joined(&[&row.project, &row.title, &id]))]
 }

@@ -243,7 +243,8 @@ fn a_fork_goes_on_from_where_the_run_was() {
     assert!(t.show(&format!("p0/{new}/main"), "b.txt").is_some());
     assert_eq!(t.git(&["rev-parse", &format!("p0/{new}/main~1")]), head);
     let origin = t.p0(&["audit", "log", "--run", new, "--kind", "run.started", "--json"]).expect(0).lines();
-    assert_eq!(origin[0]["data"]["origin"], json!({"run": run, "seq": at}));
+    assert_eq!(origin[0]["data"]["origin"], json!({"run": run, "seq": fork["at"]}));
+    assert!(fork["at"].as_u64().unwrap() > at, "the whole command: landed, and so completed");
     assert_eq!(t.p0(&["replay", &run, "--json"]).expect(0).json()["digest"], before["digest"]);
     assert_eq!(t.p0(&["replay", new, "--json"]).expect(0).json()["verified"], true);
     // The spec still belongs to the original.

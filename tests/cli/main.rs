@@ -10,6 +10,7 @@
 
 mod agents;
 mod approvals;
+mod backup;
 mod doctor;
 mod env;
 mod input;

@@ -113,7 +113,7 @@ fn an_untouched_log_verifies() {
     exit 0
     frames  26
     events  61
-    blobs   9
+    blobs   11
     head    [hash]
     ok      everything is as it was written
     ");

@@ -123,12 +123,9 @@ impl World {
 
     /// Attempts whose program runs now.
     fn running(&self) -> Vec<AttemptId> {
-        let catalog = self.handle.catalog();
-        let streams: BTreeSet<MilestoneId> = catalog.milestones.keys().copied().collect();
-        streams
-            .into_iter()
-            .filter_map(|stream| self.handle.shared.published(stream))
-            .flat_map(|state| {
+        let live = self.handle.shared.live();
+        live.into_iter()
+            .flat_map(|(_, state)| {
                 state
                     .live_attempts()
                     .filter(|a| matches!(a.phase, Phase::Running { .. }))

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{Readable, base64};
+use super::{Readable, base64, blobs_named};
 use crate::journal::Hash;
 use crate::journal::frame::{self, Frame, FrameKeys};
 
@@ -97,6 +97,20 @@ pub(super) fn as_json(payload: &[u8]) -> Option<&RawValue> {
     (raw.get().len() == text.len()).then_some(raw)
 }
 
+/// Whether everything in `part` stands in `whole` too, at the same place.
+fn covers(whole: &serde_json::Value, part: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(name, value)| whole.get(name).is_some_and(|ours| covers(ours, value)))
+        }
+        (Value::Array(whole), Value::Array(part)) => {
+            whole.len() == part.len() && whole.iter().zip(part).all(|(ours, value)| covers(ours, value))
+        }
+        (whole, part) => whole == part,
+    }
+}
+
 impl<'a> FrameLine<'a> {
     pub(super) fn of(frame: &'a Frame, readable: Readable) -> FrameLine<'a> {
         let (payload, bytes) = match as_json(&frame.payload) {
@@ -154,9 +168,20 @@ impl<'a> FrameLine<'a> {
         if frame::recompute_hash(&frame)? != self.hash {
             return Err("its hash does not match its content".to_owned());
         }
-        if self.bytes.is_some() && readable(&frame).unwrap_or_else(|| "null".to_owned()) != self.payload.get() {
+        if self.bytes.is_some() && !self.tells_the_truth(readable(&frame).as_deref().unwrap_or("null")) {
             return Err("its readable payload is not what its bytes say".to_owned());
         }
         Ok(frame)
+    }
+
+    /// Whether the JSON for people is what the bytes say, which is `said`. A newer p0 may say more of old bytes than the
+    /// one that wrote the line did, never less, and never another blob.
+    fn tells_the_truth(&self, said: &str) -> bool {
+        if said == self.payload.get() {
+            return true;
+        }
+        let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+        let (Some(said_value), Some(told)) = (parsed(said), parsed(self.payload.get())) else { return false };
+        covers(&said_value, &told) && blobs_named(said).eq(blobs_named(self.payload.get()))
     }
 }

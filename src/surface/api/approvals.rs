@@ -14,6 +14,7 @@ use crate::{
     surface::error::{Kind, Problem},
     views::{
         approvals::{self, ApprovalDoc},
+        catalog::RowError,
         tickets::TicketFull,
     },
 };
@@ -41,7 +42,9 @@ pub(crate) async fn list(State(app): State<App>, Asked(which): Asked<Which>) -> 
     let run = which.run.as_deref().map(|name| names::run(&app.handle, name)).transpose()?;
     let milestones: Vec<MilestoneId> = match &run {
         Some(row) => vec![row.milestone],
-        None => app.handle.catalog().milestones.keys().copied().collect(),
+        // A question is open only as long as something waits for it.
+        None if which.all.is_none() => app.handle.live().into_iter().map(|(id, _)| id).collect(),
+        None => app.handle.catalog().milestones().map(|row| Ok(row?.0)).collect::<Result<_, RowError>>()?,
     };
     let mut rows = Vec::new();
     for milestone in milestones {
@@ -107,9 +110,10 @@ fn find(handle: &Handle, name: &str) -> Result<(MilestoneId, ApprovalId), Failur
     let wanted = ApprovalId(name.to_uppercase());
     let catalog = handle.catalog();
     let key = wanted.0.rsplit_once("-A").map_or("", |(key, _)| key);
-    for (milestone, _) in catalog.milestones.iter().filter(|(_, row)| row.key == key) {
-        if names::state(handle, *milestone)?.approvals.contains_key(&wanted) {
-            return Ok((*milestone, wanted));
+    for found in catalog.keys(key) {
+        let (name, milestone) = found?;
+        if name == key && names::state(handle, milestone)?.approvals.contains_key(&wanted) {
+            return Ok((milestone, wanted));
         }
     }
     let problem = Problem::new(Kind::NotFound, format!("there is no approval '{name}'"));

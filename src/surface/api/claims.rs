@@ -82,8 +82,8 @@ pub(crate) async fn claim(
 pub(crate) async fn claim_next(State(app): State<App>, Input(wish): Input<Wish>) -> Answer<Granted> {
     wish.lease_s()?;
     let mut why = None;
-    for milestone in app.handle.catalog().milestones.keys().rev() {
-        let state = names::state(&app.handle, *milestone)?;
+    for milestone in super::tickets::open(&app.handle)?.into_iter().rev() {
+        let state = names::state(&app.handle, milestone)?;
         if tickets::ready(&state).is_empty() && !tickets::has_lapsed_lease(&state, clock::now()) {
             let waiting = state.tickets.values().filter(|t| t.is_unsettled());
             why = why.or_else(|| {
@@ -94,7 +94,7 @@ pub(crate) async fn claim_next(State(app): State<App>, Input(wish): Input<Wish>)
             });
             continue;
         }
-        match try_claim(&app, *milestone, None, &wish).await? {
+        match try_claim(&app, milestone, None, &wish).await? {
             Ok(granted) => return Ok(Json(granted)),
             // Between looking and claiming somebody else was faster, or the rules keep these for a run.
             Err(SubmitError::Rejected(rejection)) => why = why.or_else(|| Some(rejection.to_string())),

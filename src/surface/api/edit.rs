@@ -61,11 +61,12 @@ pub(crate) async fn create(State(app): State<App>, Input(new): Input<NewTicket>)
     let parent = new.parent.as_deref().map(|name| names::ticket(&app.handle, name)).transpose()?;
     let milestone = match (&parent, new.milestone, new.project) {
         (Some(parent), _, _) => parent.milestone,
-        (None, Some(key), _) => app
-            .handle
-            .catalog()
-            .find_key(&key)
-            .ok_or_else(|| Failure(Problem::new(Kind::NotFound, format!("there is no milestone '{key}'"))))?,
+        (None, Some(key), _) => {
+            let mut keys = app.handle.catalog().keys(&key);
+            let found = keys.find(|found| found.as_ref().map_or(true, |(name, _)| *name == key)).transpose()?;
+            let none = || Failure(Problem::new(Kind::NotFound, format!("there is no milestone '{key}'")));
+            found.map(|(_, id)| id).ok_or_else(none)?
+        }
         (None, None, Some(path)) => newest_or_tracker(&app, path).await?,
         (None, None, None) => {
             let problem = Problem::new(Kind::Usage, "a ticket needs a milestone or a project");
@@ -93,8 +94,8 @@ async fn newest_or_tracker(app: &App, path: PathBuf) -> Result<MilestoneId, Fail
     let root_text = root.display().to_string();
     let _one_at_a_time = app.starting.lock().await;
     let catalog = app.handle.catalog();
-    if let Some((id, _)) = catalog.milestones.iter().rev().find(|(_, row)| row.project == root_text) {
-        return Ok(*id);
+    if let Some(id) = catalog.of_project(&root_text).next_back().transpose()? {
+        return Ok(id);
     }
     let name = root.file_name().map_or_else(|| "project".into(), |name| name.to_string_lossy().into_owned());
     let title = format!("Work items of {name}");
@@ -102,7 +103,7 @@ async fn newest_or_tracker(app: &App, path: PathBuf) -> Result<MilestoneId, Fail
     let suggested = Spec { title: name, key: None, workflow: None, text: String::new() }.suggested_key();
     let milestone = fresh_milestone();
     let spec = app.handle.put_blob(text.as_bytes())?;
-    let key = catalog.free_key(&suggested);
+    let key = catalog.free_key(&suggested)?;
     let action = Action::OpenTracker { milestone, key, title, spec, project: root_text };
     app.handle.submit(milestone, app.person(), action).await?;
     Ok(milestone)

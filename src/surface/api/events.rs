@@ -119,7 +119,7 @@ pub(crate) async fn events(
         wanted.filter.run = Some(found.id());
         wanted.past = match found {
             Recorded::Here(row) => Some(Past::here(&app.handle, &Subject::Milestone(row.milestone))),
-            Recorded::Imported(imported) => Some(Past::elsewhere(app.handle.records_of_import(imported)?)),
+            Recorded::Imported(imported) => Some(Past::elsewhere(app.handle.records_of_import(&imported)?)),
         };
     }
     if let Some(name) = which.ticket.as_deref() {

@@ -27,18 +27,14 @@ pub(crate) async fn readyz(State(app): State<App>) -> Json<Value> {
 /// Gauges.
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
     let catalog = app.handle.catalog();
-    let mut states: BTreeMap<&str, u64> =
-        ["running", "awaiting_approval", "paused", "done", "stuck", "failed", "cancelled"].map(|s| (s, 0)).into();
-    for run in &catalog.runs {
+    let mut states: BTreeMap<String, u64> =
+        ["running", "awaiting_approval", "paused", "done", "stuck", "failed", "cancelled"]
+            .map(|s| (s.to_owned(), 0))
+            .into();
+    for run in catalog.runs().filter_map(Result::ok) {
         *states.entry(run.state).or_default() += 1;
     }
-    let live: usize = catalog
-        .runs
-        .iter()
-        .filter(|run| run.ended_at.is_none())
-        .filter_map(|run| app.handle.aggregate(run.milestone).ok().flatten())
-        .map(|state| state.live_attempts().count())
-        .sum();
+    let live: usize = app.handle.live().iter().map(|(_, state)| state.live_attempts().count()).sum();
     let mut out = String::new();
     let mut gauge = |name: &str, help: &str, values: &[(String, String)]| {
         let mut text = format!("# HELP {name} {help}\n# TYPE {name} gauge\n");
@@ -53,7 +49,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
     gauge("p0_uptime_seconds", "Since it serves.", &one(app.since.elapsed().as_secs().to_string()));
     gauge("p0_log_head", "The last durable event.", &one(app.handle.head().borrow().to_string()));
     gauge("p0_attempts_live", "Attempts that something is still to be done about.", &one(live.to_string()));
-    gauge("p0_milestones", "Milestones on record.", &one(catalog.milestones.len().to_string()));
+    gauge("p0_milestones", "Milestones on record.", &one(catalog.milestones().count().to_string()));
     let runs: Vec<_> = states.iter().map(|(s, n)| (format!("{{state=\"{s}\"}}"), n.to_string())).collect();
     gauge("p0_runs", "Runs by state.", &runs);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], out).into_response()

@@ -11,6 +11,7 @@ use crate::{
         attempt::Phase,
         event::Event,
         id::{AttemptId, MilestoneId},
+        record::Record,
     },
     surface::error::{Kind, Problem},
 };
@@ -206,15 +207,8 @@ fn kept(
 
 fn exit_of(handle: &Handle, milestone: MilestoneId, attempt: AttemptId) -> Result<Option<Event>, Problem> {
     let catalog = handle.catalog();
-    let of_milestone = catalog.runs.iter().find(|run| run.milestone == milestone);
-    let mut since = of_milestone.map_or(0, |run| run.seq.saturating_sub(1));
-    loop {
-        let page = handle.records(since, 1024)?;
-        let Some(last) = page.last() else { return Ok(None) };
-        since = last.seq;
-        let found = page.iter().find(|record| record.attempt == Some(attempt) && record.kind == "attempt.exited");
-        if let Some(record) = found {
-            return record.to_draft().map(|draft| Some(draft.event)).map_err(|e| Problem::general(&e));
-        }
-    }
+    let first = catalog.runs_of(milestone).next().transpose()?.map_or(1, |run| run.seq);
+    let is_exit = |record: &Record| record.attempt == Some(attempt) && record.kind == "attempt.exited";
+    let found = handle.find_record(milestone, first, is_exit)?;
+    found.map(|record| record.to_draft().map(|draft| draft.event)).transpose().map_err(|e| Problem::general(&e))
 }

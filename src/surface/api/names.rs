@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// The run that a name stands for.
 pub(crate) fn run(handle: &Handle, name: &str) -> Result<RunRow, Failure> {
-    Ok(handle.catalog().find_run(Some(name))?.clone())
+    Ok(handle.catalog().find_run(Some(name))?)
 }
 
 /// The run that a name stands for, of here or imported.
@@ -60,13 +60,14 @@ pub(crate) fn ticket(handle: &Handle, name: &str) -> Result<Found, Failure> {
     let key = wanted.split_once('-').map_or(wanted.as_str(), |(key, _)| key);
     let whole_key = wanted.contains('-');
     let mut matches = Vec::new();
-    for (milestone, row) in &catalog.milestones {
-        if !(row.key == key || (!whole_key && row.key.starts_with(key))) {
+    for found in catalog.keys(key) {
+        let (name, milestone) = found?;
+        if name != key && whole_key {
             continue;
         }
-        let state = state(handle, *milestone)?;
+        let state = state(handle, milestone)?;
         for id in pick(state.tickets.keys(), &wanted) {
-            matches.push(Found { milestone: *milestone, state: state.clone(), id });
+            matches.push(Found { milestone, state: state.clone(), id });
         }
     }
     match matches.len() {
@@ -92,12 +93,12 @@ fn pick<'a>(ids: impl Iterator<Item = &'a TicketId>, wanted: &str) -> Vec<Ticket
 pub(crate) fn attempt(handle: &Handle, name: &str) -> Result<(MilestoneId, AttemptId), Failure> {
     let catalog = handle.catalog();
     let wanted = name.to_lowercase();
-    let found: Vec<_> = catalog.attempts.iter().filter(|(id, _)| id.to_string().starts_with(&wanted)).collect();
+    let found: Vec<_> = catalog.attempts(&wanted).take(10).collect::<Result<_, _>>()?;
     match found.as_slice() {
         [] => Err(NotOne::None { what: "attempt", name: name.to_owned() }.into()),
-        [(id, milestone)] => Ok((**milestone, **id)),
+        [(id, milestone)] => Ok((*milestone, *id)),
         several => {
-            let several = several.iter().take(10).map(|(id, _)| id.to_string()).collect();
+            let several = several.iter().map(|(id, _)| id.to_string()).collect();
             Err(NotOne::Several { what: "attempt", name: name.to_owned(), several }.into())
         }
     }

@@ -53,15 +53,11 @@ pub(crate) async fn refuse(handle: &Handle, pid: i32) -> Option<Problem> {
     )
 }
 
-/// The attempt by its supervisor or its mark. It may be alive although its run is over; as the milestones of such runs
-/// may have to be read from the disk, they are looked at only for who was started by a p0.
+/// The attempt by its supervisor or its mark. It may be alive although its run is over; its milestone is not at rest
+/// then.
 fn attempt_of(handle: &Handle, line: &[(i64, u64)], marks: &BTreeSet<String>) -> Option<(MilestoneId, AttemptId)> {
-    let all = !marks.is_empty() || line.iter().any(|(pid, _)| supervised_dir(*pid).is_some());
-    let catalog = handle.catalog();
-    let milestones: BTreeSet<MilestoneId> =
-        catalog.runs.iter().filter(|run| all || run.ended_at.is_none()).map(|run| run.milestone).collect();
-    milestones.into_iter().find_map(|milestone| {
-        let state = handle.aggregate(milestone).ok()??;
+    // A milestone with a live attempt is not at rest, whatever became of its run.
+    handle.live().into_iter().find_map(|(milestone, state)| {
         let found = state.live_attempts().find(|attempt| match &attempt.phase {
             Phase::Running { pid, start_ticks, nonce, .. } => {
                 marks.contains(nonce) || line.contains(&(i64::from(*pid), *start_ticks))
@@ -81,7 +77,7 @@ fn gated_attempt(handle: &Handle, line: &[(i64, u64)], own: i64) -> Option<(Mile
     Path::new(&dir).components().rev().find_map(|part| {
         let Component::Normal(name) = part else { return None };
         let attempt = AttemptId(uuid::Uuid::parse_str(name.to_str()?).ok()?);
-        Some((*catalog.attempts.get(&attempt)?, attempt))
+        Some((catalog.attempt(attempt).ok()??, attempt))
     })
 }
 

@@ -179,7 +179,7 @@ pub(crate) struct ForkDoc {
     pub(crate) base: String,
     /// The run it comes from.
     pub(crate) from: RunId,
-    /// The last event that was taken over.
+    /// The last event that was taken over: the end of the command that the wished one belongs to.
     pub(crate) at: u64,
     /// Whether somebody carries it out now.
     pub(crate) at_work: bool,
@@ -193,7 +193,7 @@ pub(crate) async fn fork(
 ) -> Answer<ForkDoc> {
     let catalog = app.handle.catalog();
     let row = match catalog.find_record(&name)? {
-        Recorded::Here(row) => row.clone(),
+        Recorded::Here(row) => row,
         Recorded::Imported(imported) => {
             let why = format!("run {} was imported: its repository is not here", imported.run.run);
             return Err(Failure(Problem::new(Kind::Refused, why).hint("fork it where it ran")));
@@ -205,9 +205,9 @@ pub(crate) async fn fork(
         return Err(Failure(Problem::new(Kind::Usage, why).hint("see them with `p0 audit log --run RUN`")));
     }
     let one_at_a_time = app.starting.lock().await;
-    let key = catalog.milestones.get(&row.milestone).map(|m| m.key.clone()).unwrap_or_default();
+    let key = catalog.milestone(row.milestone)?.map(|m| m.key).unwrap_or_default();
     let milestone = fresh_milestone();
-    let key = app.handle.catalog().free_key(&key);
+    let key = catalog.free_key(&key)?;
     let (handle, of) = (app.handle.clone(), row.id);
     let fork = blocking(move || {
         let fork = handle.fork_of(of, wish.at, milestone, key)?;
@@ -221,7 +221,7 @@ pub(crate) async fn fork(
         Ok(fork)
     });
     let fork = fork.await?;
-    let (key, base) = (fork.key.clone(), fork.base.0.clone());
+    let (key, base, at) = (fork.key.clone(), fork.base.0.clone(), fork.origin.seq);
     let accepted = app.handle.submit(milestone, app.person(), Action::ForkRun(Box::new(fork))).await?;
     drop(one_at_a_time);
     let Reply::RunStarted { run } = accepted.reply else {
@@ -230,5 +230,5 @@ pub(crate) async fn fork(
     app.hand(run);
     let branch = format!("p0/{run}/main");
     let at_work = app.works();
-    Ok(Json(ForkDoc { run, milestone: key, branch, base, from: row.id, at: wish.at, at_work }))
+    Ok(Json(ForkDoc { run, milestone: key, branch, base, from: row.id, at, at_work }))
 }

@@ -2,7 +2,7 @@
 use crate::{
     engine::handle::{ReadError, SubmitError},
     surface::error::{Kind, Problem},
-    views::catalog::NotOne,
+    views::catalog::{Lookup, NotOne, RowError},
 };
 use axum::{
     Json,
@@ -38,7 +38,7 @@ macro_rules! from_problem {
     };
 }
 
-from_problem!(Problem, SubmitError, ReadError, NotOne);
+from_problem!(Problem, SubmitError, ReadError, NotOne, RowError, Lookup);
 
 /// A JSON body of a form.
 pub(crate) struct Input<T>(pub(crate) T);

@@ -15,7 +15,7 @@ use crate::{
     },
     surface::error::{Kind, Problem},
     views::{
-        catalog::RunRow,
+        catalog::{RowError, RunRow},
         graph::{self, Language},
         status::{RunStatus, Waiting},
     },
@@ -55,25 +55,27 @@ pub(crate) struct Row {
 }
 
 /// Every run, the oldest first.
-pub(crate) async fn list(State(app): State<App>) -> Json<Vec<Row>> {
+pub(crate) async fn list(State(app): State<App>) -> Answer<Vec<Row>> {
     let catalog = app.handle.catalog();
-    let rows = catalog.runs.iter().map(|run| {
-        let milestone = catalog.milestones.get(&run.milestone);
-        Row {
+    let row = |run: Result<RunRow, RowError>| {
+        let run = run?;
+        let of = catalog.milestone(run.milestone)?;
+        let (milestone, title, project) = of.map(|m| (m.key, m.title, m.project)).unwrap_or_default();
+        Ok(Row {
             run: run.id,
-            milestone: milestone.map(|m| m.key.clone()).unwrap_or_default(),
-            title: milestone.map(|m| m.title.clone()).unwrap_or_default(),
-            project: milestone.map(|m| m.project.clone()).unwrap_or_default(),
-            workflow: run.workflow.clone(),
-            state: run.state.to_owned(),
-            reason: run.reason.clone(),
-            branch: run.branch.clone(),
-            commit: run.head.clone(),
+            milestone,
+            title,
+            project,
+            workflow: run.workflow,
+            state: run.state,
+            reason: run.reason,
+            branch: run.branch,
+            commit: run.head,
             started_at: run.started_at,
             ended_at: run.ended_at,
-        }
-    });
-    Json(rows.collect())
+        })
+    };
+    Ok(Json(catalog.runs().map(row).collect::<Result<_, RowError>>()?))
 }
 
 /// The status of a run.

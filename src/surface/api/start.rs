@@ -129,12 +129,12 @@ pub(crate) async fn start(State(app): State<App>, Input(wanted): Input<Wanted>) 
         blocking(move || resolve(&app, &wanted)).await?
     };
     let one_at_a_time = app.starting.lock().await;
-    let begin = command(&app, resolved, explicit);
+    let begin = command(&app, resolved, explicit)?;
     let milestone = begin.milestone;
     let budget = begin.settings.budget.clone();
     let action = Action::StartRun(Box::new(begin));
-    let unfinished =
-        app.handle.catalog().runs.iter().rfind(|r| r.milestone == milestone && r.ended_at.is_none()).map(|r| r.id);
+    let newest = app.handle.catalog().runs_of(milestone).next_back().transpose()?;
+    let unfinished = newest.filter(|run| run.ended_at.is_none()).map(|run| run.id);
     let accepted = app.handle.submit(milestone, app.person(), action).await?;
     drop(one_at_a_time);
     let (run, how) = match accepted.reply {
@@ -152,9 +152,9 @@ pub(crate) async fn start(State(app): State<App>, Input(wanted): Input<Wanted>) 
     };
     app.hand(run);
     let catalog = app.handle.catalog();
-    let first = catalog.run(run).map_or(accepted.seq, |row| row.seq);
-    let superseded =
-        unfinished.filter(|old| *old != run && catalog.run(*old).is_some_and(|row| row.state == "cancelled"));
+    let first = catalog.run(run)?.map_or(accepted.seq, |row| row.seq);
+    let old = unfinished.filter(|old| *old != run).map(|old| catalog.run(old)).transpose()?.flatten();
+    let superseded = old.filter(|row| row.state == "cancelled").map(|row| row.id);
     let state = app.handle.aggregate(milestone).ok().flatten();
     let keeps_budget = state.and_then(|s| Some(s.runs.get(&run)?.settings.budget != budget)).unwrap_or(false);
     let holder = app.holder.to_owned();
@@ -173,20 +173,20 @@ fn resolve(app: &App, wanted: &Wanted) -> Result<Resolved, Problem> {
     Ok(Resolved { spec, blob, project, workflow, settings })
 }
 
-fn command(app: &App, resolved: Resolved, base_is_explicit: bool) -> StartRun {
+fn command(app: &App, resolved: Resolved, base_is_explicit: bool) -> Result<StartRun, Problem> {
     let Resolved { spec, blob, project, workflow, settings } = resolved;
     let root = project.root.display().to_string();
     let catalog = app.handle.catalog();
-    let known = catalog.find_spec(&root, &blob.hash, spec.key.as_deref(), &spec.title);
-    let key_of = |id: MilestoneId| catalog.milestones.get(&id).map(|row| row.key.clone());
-    let (milestone, key) = match known.and_then(|id| Some((id, key_of(id)?))) {
+    let known = catalog.find_spec(&root, &blob.hash, spec.key.as_deref(), &spec.title)?;
+    let known = known.map(|id| catalog.milestone(id).map(|row| row.map(|row| (id, row.key)))).transpose()?;
+    let (milestone, key) = match known.flatten() {
         Some(known) => known,
         None => {
             let wanted = spec.key.clone().unwrap_or_else(|| spec.suggested_key());
-            (fresh_milestone(), catalog.free_key(&wanted))
+            (fresh_milestone(), catalog.free_key(&wanted)?)
         }
     };
-    StartRun {
+    Ok(StartRun {
         milestone,
         key,
         title: spec.title,
@@ -199,14 +199,14 @@ fn command(app: &App, resolved: Resolved, base_is_explicit: bool) -> StartRun {
         rules: RULES,
         p0: env!("CARGO_PKG_VERSION").to_owned(),
         backlog: backlog(app, milestone, &root),
-    }
+    })
 }
 
 /// Unfinished items of the project's other milestones, the newest milestones first.
 fn backlog(app: &App, own: MilestoneId, project: &str) -> Vec<BacklogItem> {
     let catalog = app.handle.catalog();
-    let others = catalog.milestones.iter().rev().filter(|(id, row)| **id != own && row.project == project);
-    let states = others.take(BACKLOG_MILESTONES).filter_map(|(id, _)| app.handle.aggregate(*id).ok().flatten());
+    let others = catalog.of_project(project).rev().filter_map(Result::ok).filter(|id| *id != own);
+    let states = others.take(BACKLOG_MILESTONES).filter_map(|id| app.handle.aggregate(id).ok().flatten());
     let items = states.flat_map(|state| {
         let open = state.tickets.values().filter(|t| t.status != Status::Done);
         open.map(|t| BacklogItem {

@@ -2,7 +2,7 @@
 use super::{
     app::App,
     names,
-    reply::{Answer, Asked},
+    reply::{Answer, Asked, Failure},
 };
 use crate::{
     engine::handle::Handle,
@@ -27,10 +27,10 @@ pub(crate) struct Which {
 /// The items of the newest run's milestone; of every milestone when there is no run yet, or when asked.
 pub(crate) async fn list(State(app): State<App>, Asked(which): Asked<Which>) -> Answer<Vec<TicketDoc>> {
     let catalog = app.handle.catalog();
-    if which.all.is_some() || (which.run.is_none() && catalog.runs.is_empty()) {
+    if which.all.is_some() || (which.run.is_none() && catalog.runs().next().is_none()) {
         let mut rows = Vec::new();
-        for milestone in catalog.milestones.keys() {
-            rows.extend(tickets::all(&*names::state(&app.handle, *milestone)?));
+        for row in catalog.milestones() {
+            rows.extend(tickets::all(&*names::state(&app.handle, row?.0)?));
         }
         return Ok(Json(rows));
     }
@@ -49,6 +49,11 @@ pub(crate) fn of_milestone(handle: &Handle, milestone: MilestoneId) -> Answer<Ve
     Ok(Json(tickets::all(&*names::state(handle, milestone)?)))
 }
 
+/// The milestones that have, or lately had, unfinished items: what has none is not looked at again until it gets one.
+pub(crate) fn open(handle: &Handle) -> Result<Vec<MilestoneId>, Failure> {
+    Ok(handle.catalog().open().collect::<Result<_, _>>()?)
+}
+
 /// One item, with everything about it.
 pub(crate) async fn show(State(app): State<App>, Path(name): Path<String>) -> Answer<TicketFull> {
     let found = names::ticket(&app.handle, &name)?;
@@ -64,8 +69,8 @@ pub(crate) fn full(handle: &Handle, found: &names::Found) -> TicketFull {
 /// The items that a worker could claim now, of every milestone.
 pub(crate) async fn ready(State(app): State<App>) -> Answer<Vec<TicketDoc>> {
     let mut rows = Vec::new();
-    for milestone in app.handle.catalog().milestones.keys() {
-        rows.extend(tickets::ready(&*names::state(&app.handle, *milestone)?));
+    for milestone in open(&app.handle)? {
+        rows.extend(tickets::ready(&*names::state(&app.handle, milestone)?));
     }
     rows.sort_by_key(|ticket| ticket.priority);
     Ok(Json(rows))

@@ -14,7 +14,7 @@ use crate::surface::{
 pub(super) struct Args {
     /// The run, or the beginning of its id
     run: String,
-    /// The last event that is taken over; `p0 audit log --run RUN` and `p0 replay RUN --step` show them
+    /// The last event that is taken over, with the rest of its command; `p0 replay RUN --step` shows commands and events
     #[arg(long, value_name = "SEQ")]
     at: u64,
     /// One JSON document

@@ -1,0 +1,294 @@
+//! The bytes of a frame's payload: the command and the events it was decided into.
+//!
+//! Two forms are read; the second is written.
+//!
+//! | first byte | form |
+//! | --- | --- |
+//! | `{` | 1: the JSON text of [`FramePayload`] |
+//! | `0x02` | 2: MessagePack, below |
+//!
+//! Form 2 is an array of the moment of the command, the run, the events and the command. Whatever an event shares with
+//! its frame is left out (the moment, the run, its number), and the event itself and the command are byte strings in it:
+//! so that folding skips the command, and showing decodes only what is shown. Inside them stands what the JSON form has,
+//! field names included, so that forms can grow as they do in JSON. Measured against JSON in `benches/encoding.rs`.
+
+use crate::{
+    journal::Frame,
+    model::{
+        Time,
+        actor::Actor,
+        event::Event,
+        id::{AttemptId, RunId, TicketId},
+        record::{Draft, FramePayload, Record, Unreadable},
+    },
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::Value;
+use std::fmt;
+use uuid::Uuid;
+
+/// The version of the JSON form.
+const JSON: u32 = 1;
+/// The first byte of the MessagePack form.
+const PACKED: u8 = 2;
+
+/// A frame that this version cannot read.
+#[derive(Debug, thiserror::Error)]
+#[error("frame {seq} cannot be read: {why}")]
+pub(super) struct BadFrame {
+    pub(super) seq: u64,
+    pub(super) why: String,
+}
+
+/// Bytes in their own form: MessagePack has one for them, which serde uses for no other type.
+struct Bytes<'a>(&'a [u8]);
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Bytes<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = &'de [u8];
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<&'de [u8], E> {
+                Ok(bytes)
+            }
+        }
+        deserializer.deserialize_bytes(Visitor).map(Bytes)
+    }
+}
+
+/// An id as its sixteen bytes.
+struct Id(Uuid);
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0.as_bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Bytes(bytes) = Bytes::deserialize(deserializer)?;
+        Uuid::from_slice(bytes).map(Id).map_err(de::Error::custom)
+    }
+}
+
+/// The whole payload, in this order.
+#[derive(Serialize, Deserialize)]
+struct Packed<'a>(
+    /// The moment of the command.
+    Time,
+    /// The run of most events.
+    Option<Id>,
+    #[serde(borrow)] Vec<PackedEvent<'a>>,
+    /// The command.
+    #[serde(borrow)]
+    Bytes<'a>,
+);
+
+/// One event, in this order.
+#[derive(Serialize, Deserialize)]
+struct PackedEvent<'a>(
+    /// Its moment, where it is not the command's.
+    Option<Time>,
+    OfRun,
+    Option<TicketId>,
+    Option<Id>,
+    Actor,
+    /// The version of its kind.
+    u32,
+    /// The event with its kind.
+    #[serde(borrow)]
+    Bytes<'a>,
+);
+
+/// The run of an event.
+#[derive(Serialize, Deserialize)]
+enum OfRun {
+    #[serde(rename = "n")]
+    None,
+    #[serde(rename = "f")]
+    OfFrame,
+    #[serde(rename = "o")]
+    Other(Id),
+}
+
+/// MessagePack with field names, and ids and moments in it as in JSON.
+pub(super) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
+    let mut out = Vec::with_capacity(256);
+    let mut serializer = rmp_serde::Serializer::new(&mut out).with_struct_map().with_human_readable();
+    value.serialize(&mut serializer).map_err(|e| e.to_string())?;
+    Ok(out)
+}
+
+pub(super) fn unpack<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, rmp_serde::decode::Error> {
+    T::deserialize(&mut rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable())
+}
+
+/// The bytes of a payload.
+///
+/// # Errors
+/// A value that has no form; none of ours.
+pub(super) fn encode(
+    command: &crate::model::command::Command,
+    run: Option<RunId>,
+    drafts: &[(u64, Draft)],
+) -> Result<Vec<u8>, String> {
+    let events: Vec<Vec<u8>> = drafts.iter().map(|(_, draft)| pack(&draft.event)).collect::<Result<_, _>>()?;
+    let packed = drafts.iter().zip(&events).map(|((_, draft), event)| {
+        let of_run = match draft.run {
+            None => OfRun::None,
+            Some(id) if Some(id) == run => OfRun::OfFrame,
+            Some(id) => OfRun::Other(Id(id.0)),
+        };
+        PackedEvent(
+            (draft.at != command.at).then_some(draft.at),
+            of_run,
+            draft.ticket.clone(),
+            draft.attempt.map(|id| Id(id.0)),
+            draft.actor.clone(),
+            draft.event.version(),
+            Bytes(event),
+        )
+    });
+    let command_bytes = pack(command)?;
+    let whole = Packed(command.at, run.map(|id| Id(id.0)), packed.collect(), Bytes(&command_bytes));
+    let mut out = vec![PACKED];
+    let mut serializer = rmp_serde::Serializer::new(&mut out).with_human_readable();
+    whole.serialize(&mut serializer).map_err(|e| e.to_string())?;
+    Ok(out)
+}
+
+/// An event of a frame, read as far as its envelope.
+pub(super) enum Stored<'a> {
+    /// From the JSON form.
+    Record(Box<Record>),
+    /// From the packed form: the envelope, and the event's version and bytes.
+    Packed(Envelope, u32, &'a [u8]),
+}
+
+/// What an event belongs to.
+pub(super) struct Envelope {
+    seq: u64,
+    at: Time,
+    run: Option<RunId>,
+    ticket: Option<TicketId>,
+    attempt: Option<AttemptId>,
+    actor: Actor,
+}
+
+impl Stored<'_> {
+    /// Its number.
+    pub(super) fn seq(&self) -> u64 {
+        match self {
+            Stored::Record(record) => record.seq,
+            Stored::Packed(envelope, ..) => envelope.seq,
+        }
+    }
+
+    /// The event itself.
+    pub(super) fn into_draft(self) -> Result<Draft, Unreadable> {
+        let (envelope, v, bytes) = match self {
+            Stored::Record(record) => return record.to_draft(),
+            Stored::Packed(envelope, v, bytes) => (envelope, v, bytes),
+        };
+        let event = (v == 1).then(|| unpack::<Event>(bytes).ok()).flatten();
+        let Some(event) = event else {
+            // The long way round says what is wrong with it, or reads it after all.
+            return record(envelope, v, bytes)?.to_draft();
+        };
+        let Envelope { at, run, ticket, attempt, actor, .. } = envelope;
+        Ok(Draft { at, run, ticket, attempt, actor, event })
+    }
+
+    /// The event in its envelope, as shown.
+    pub(super) fn into_record(self) -> Result<Record, Unreadable> {
+        match self {
+            Stored::Record(record) => Ok(*record),
+            Stored::Packed(envelope, v, bytes) => record(envelope, v, bytes),
+        }
+    }
+}
+
+fn record(envelope: Envelope, v: u32, bytes: &[u8]) -> Result<Record, Unreadable> {
+    /// Any event, also one that this version does not know.
+    #[derive(Deserialize)]
+    struct Any {
+        kind: String,
+        #[serde(default)]
+        data: Value,
+    }
+    let seq = envelope.seq;
+    let any: Any = unpack(bytes).map_err(|e| Unreadable::Form {
+        seq,
+        kind: "unknown".to_owned(),
+        source: de::Error::custom(e),
+    })?;
+    let Envelope { at, run, ticket, attempt, actor, .. } = envelope;
+    Ok(Record { seq, at, run, ticket, attempt, actor, kind: any.kind, v, data: any.data })
+}
+
+/// The events of a frame, without reading its command: what showing and folding need.
+pub(super) fn events(frame: &Frame) -> Result<Vec<Stored<'_>>, BadFrame> {
+    let bad = |why: String| BadFrame { seq: frame.first_seq, why };
+    if frame.payload.first() != Some(&PACKED) {
+        return json_events(&frame.payload).map_err(bad);
+    }
+    let Packed(at, frame_run, packed, _) = unpack(&frame.payload[1..]).map_err(|e| bad(e.to_string()))?;
+    if packed.len() as u64 != u64::from(frame.events) {
+        return Err(bad(format!("it holds {} events and says {}", packed.len(), frame.events)));
+    }
+    let frame_run = frame_run.map(|id| RunId(id.0));
+    let stored = (frame.first_seq..).zip(packed).map(|(seq, event)| {
+        let PackedEvent(own_at, of_run, ticket, attempt, actor, v, Bytes(bytes)) = event;
+        let run = match of_run {
+            OfRun::None => None,
+            OfRun::OfFrame => frame_run,
+            OfRun::Other(id) => Some(RunId(id.0)),
+        };
+        let attempt = attempt.map(|id| AttemptId(id.0));
+        Stored::Packed(Envelope { seq, at: own_at.unwrap_or(at), run, ticket, attempt, actor }, v, bytes)
+    });
+    Ok(stored.collect())
+}
+
+fn json_events<'a>(payload: &[u8]) -> Result<Vec<Stored<'a>>, String> {
+    #[derive(Deserialize)]
+    struct OnlyEvents {
+        v: u32,
+        events: Vec<Record>,
+    }
+    let payload: OnlyEvents = serde_json::from_slice(payload).map_err(|e| e.to_string())?;
+    check_version(payload.v)?;
+    Ok(payload.events.into_iter().map(|record| Stored::Record(Box::new(record))).collect())
+}
+
+fn check_version(v: u32) -> Result<(), String> {
+    if v == JSON {
+        return Ok(());
+    }
+    Err(format!("its form is of version {v}, this p0 knows {JSON} and {PACKED}; use a newer p0"))
+}
+
+/// The command and events of a frame.
+pub(super) fn decode(frame: &Frame) -> Result<FramePayload, BadFrame> {
+    let bad = |why: String| BadFrame { seq: frame.first_seq, why };
+    if frame.payload.first() != Some(&PACKED) {
+        let payload: FramePayload = serde_json::from_slice(&frame.payload).map_err(|e| bad(e.to_string()))?;
+        check_version(payload.v).map_err(bad)?;
+        return Ok(payload);
+    }
+    let Packed(_, _, _, Bytes(command)) = unpack(&frame.payload[1..]).map_err(|e| bad(e.to_string()))?;
+    let command = unpack(command).map_err(|e| bad(e.to_string()))?;
+    let records = events(frame)?.into_iter().map(Stored::into_record);
+    let events = records.collect::<Result<_, _>>().map_err(|e| bad(e.to_string()))?;
+    Ok(FramePayload { v: JSON, command, events })
+}

@@ -62,6 +62,7 @@ fn run() -> Run {
         id: run_id(),
         workflow: builtin::ralph().into(),
         settings: Settings {
+            secret_patterns: Vec::new(),
             agents: [].into(),
             roles: [].into(),
             gates: vec![],

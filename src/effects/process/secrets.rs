@@ -13,7 +13,10 @@ use crate::effects::sandbox::Redactor;
 
 /// Knows the secrets of the attempt in `dir`; none where there is no specification.
 pub fn redactor(dir: &Path) -> Redactor {
-    AttemptDir::new(dir).read_spec().map_or_else(|_| Redactor::default(), |spec| Redactor::of(&spec.env, &spec.secrets))
+    match AttemptDir::new(dir).read_spec() {
+        Ok(spec) => Redactor::of(&spec.env, &spec.secrets).and(Redactor::patterns(&spec.secret_patterns)),
+        Err(_) => Redactor::default(),
+    }
 }
 
 /// Copies the output of the attempt in `dir` without its secrets; answers where the copy is.

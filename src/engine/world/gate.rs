@@ -5,10 +5,11 @@ use crate::{
     model::{
         command::{Action, GateReport},
         id::{AttemptId, CommitId, MilestoneId, RunId},
-        settings::Limits,
+        settings::Settings,
     },
 };
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError},
 };
@@ -32,7 +33,7 @@ impl World {
         let mut gates = Vec::new();
         for (n, command) in run.settings.gates.iter().enumerate() {
             let dir = self.attempt_dir(id).join(format!("gate-{}", n + 1));
-            let Some(report) = self.one_gate(id, &dir, &path, command, &run.settings.limits).await else {
+            let Some(report) = self.one_gate(id, &dir, &path, command, &run.settings).await else {
                 return;
             };
             let passed = report.passed;
@@ -51,8 +52,9 @@ impl World {
         dir: &Path,
         cwd: &Path,
         command: &[String],
-        limits: &Limits,
+        settings: &Settings,
     ) -> Option<GateReport> {
+        let limits = &settings.limits;
         // What an earlier engine left running is ended first; its outcome was never reported.
         if let Err(e) = process::stop(dir).await {
             tracing::debug!("no earlier gate to end: {e}");
@@ -76,6 +78,7 @@ impl World {
             // Gates are the person's own commands, and run in the person's environment.
             confine: None,
             secrets: Vec::new(),
+            secret_patterns: settings.secret_patterns.clone(),
         };
         let ended = process::run_to_end(&self.options.supervisor, dir, &spec, b"").await;
         self.note_gate(id, None);
@@ -89,6 +92,7 @@ impl World {
         let files = AttemptDir::new(dir);
         let mut text = std::fs::read(files.stdout()).unwrap_or_default();
         text.extend(std::fs::read(files.stderr()).unwrap_or_default());
+        text = process::redactor(dir).redact(&text, &mut BTreeMap::new());
         let (passed, how, wall_ms) = match &ended {
             Ok(record) => {
                 let passed = matches!(record.ending, Ending::Exited { code: 0 });

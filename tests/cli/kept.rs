@@ -250,3 +250,65 @@ fn a_fork_goes_on_from_where_the_run_was() {
     // The spec still belongs to the original.
     assert_eq!(t.run_json(0)["run"], run.as_str());
 }
+
+#[test]
+fn only_old_blobs_that_no_event_names_go() {
+    let (t, run) = finished();
+    let orphan = |name: &str| {
+        let hash = blake3_of(name);
+        let path = t.data.join("blobs").join(&hash[..2]).join(&hash);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, zstd::encode_all(name.as_bytes(), 1).unwrap()).unwrap();
+        path
+    };
+    let (old, fresh) = (orphan("old"), orphan("fresh"));
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    for folder in fs::read_dir(t.data.join("blobs")).unwrap().map(|e| e.unwrap().path()) {
+        for path in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).filter(|path| *path != fresh) {
+            fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+        }
+    }
+    let named = t.p0(&["audit", "verify", "--json"]).expect(0).json()["blobs"].as_u64().unwrap();
+    let dry = t.p0(&["gc", "--dry-run", "--json"]).expect(0).json();
+    assert_eq!((&dry["blobs"], &dry["kept"]), (&1.into(), &(named + 1).into()));
+    assert!(old.exists());
+    let daemon = t.daemon();
+    let done = t.p0(&["gc", "--json"]).expect(0).json();
+    daemon.signal("TERM");
+    daemon.wait();
+    assert_eq!(done, dry);
+    assert!(!old.exists() && fresh.exists());
+    assert_eq!(t.p0(&["audit", "verify", "--json"]).expect(0).json()["blobs"], named);
+    t.p0(&["audit", "export", &run, text(&t.dir.join("x.p0run"))]).expect(0);
+    assert_eq!(t.p0(&["gc", "--json"]).expect(0).json()["blobs"], 0);
+}
+
+fn blake3_of(text: &str) -> String {
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
+#[test]
+fn patterns_of_secrets_are_kept_of_nothing() {
+    let t = TestEnvironment::with(
+        "def executor():\n    print('it is tok-12345 here'); say('comment', text='tok-67890')\n    put('a.txt', 'x = tok-24680\\n')",
+    );
+    t.config("[gates]\ncommands = [['sh', '-c', 'echo gate tok-13579']]\n[secrets]\npatterns = ['tok-[0-9]{5}']\n");
+    let done = t.run_json(0);
+    assert_eq!(done["state"], "done");
+    let run = done["run"].as_str().unwrap();
+    assert!(
+        t.show(&format!("p0/{run}/main"), "a.txt").unwrap().contains("tok-24680"),
+        "the work itself is the agent's"
+    );
+    let file = t.dir.join("run.p0run");
+    t.p0(&["audit", "export", run, text(&file)]).expect(0);
+    let everything = String::from_utf8(zstd::decode_all(fs::File::open(&file).unwrap()).unwrap()).unwrap();
+    assert!(everything.contains("[redacted pattern 1]"));
+    for secret in ["tok-12345", "tok-67890", "tok-13579", "tok-24680"] {
+        assert!(!everything.contains(secret), "{secret}");
+    }
+    assert!(!t.events("secret.redacted").is_empty());
+    t.config("[secrets]\npatterns = ['(']\n");
+    t.spec("# Another\n\nMake it.\n");
+    assert!(t.run(&[]).expect(3).err.contains("[secrets] patterns: the 1. pattern"));
+}

@@ -148,7 +148,10 @@ fn note<T: serde::de::DeserializeOwned>(input: &mut Input<impl Read>, size: u64)
     }
     let mut text = vec![0; usize::try_from(size).map_err(|e| e.to_string())? + tar::padding(size)];
     input.exact(&mut text).map_err(|e| told(&e))?;
-    text.truncate(usize::try_from(size).map_err(|e| e.to_string())?);
+    let padding = text.split_off(usize::try_from(size).map_err(|e| e.to_string())?);
+    if padding.iter().any(|byte| *byte != 0) {
+        return Err("its first or last entry is damaged".to_owned());
+    }
     serde_json::from_slice(&text).map_err(|e| format!("its first or last entry cannot be read: {e}"))
 }
 

@@ -108,6 +108,7 @@ pub(crate) fn routes(app: App) -> Router {
         .route("/runs/{run}/fork", post(records::fork))
         .route("/imports", post(records::import))
         .route("/head", get(records::head))
+        .route("/gc", post(records::gc))
         .route("/runs/{run}/graph", get(runs::graph))
         .route("/tickets", get(tickets::list).post(edit::create))
         .route("/tickets/{ticket}", get(tickets::show))

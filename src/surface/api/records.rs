@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     effects::git::PersonRepo,
-    engine::run_files::{ImportError, ImportOutcome},
+    engine::{
+        gc::Swept,
+        run_files::{ImportError, ImportOutcome},
+    },
     model::{command::Action, id::RunId, kept::Imported, reply::Reply},
     surface::{
         api::start::fresh_milestone,
@@ -88,6 +91,19 @@ pub(crate) struct HeadDoc {
 pub(crate) async fn head(State(app): State<App>) -> Json<HeadDoc> {
     let (seq, hash) = app.handle.anchor();
     Json(HeadDoc { seq, hash })
+}
+
+/// How to clean up.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct GcWish {
+    /// Only say what would go.
+    #[serde(default)]
+    pub(crate) dry_run: bool,
+}
+
+/// Removes what nothing needs any more.
+pub(crate) async fn gc(State(app): State<App>, Input(wish): Input<GcWish>) -> Answer<Swept> {
+    Ok(Json(blocking(move || Ok(app.handle.sweep(wish.dry_run)?)).await?))
 }
 
 /// A run as a file.

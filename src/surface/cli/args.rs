@@ -1,6 +1,6 @@
 //! The words of the command line, and which command they lead to.
 use super::{
-    approvals, audit, backup, completions, context::Context, demo, doctor, fixture, fork, graph, init, logs, mcp,
+    approvals, audit, backup, completions, context::Context, demo, doctor, fixture, fork, gc, graph, init, logs, mcp,
     ready, replay, run, runs, schemas, status, steer, ticket, tickets, ui,
 };
 use crate::surface::error::Problem;
@@ -59,6 +59,7 @@ enum Command {
     #[command(subcommand)]
     Audit(audit::Command),
     Graph(graph::Args),
+    Gc(gc::Args),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
     Doctor(doctor::Args),
@@ -116,6 +117,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Fork(args) => fork::run(&args, context).await,
         Command::Audit(command) => audit::run(command, context).await,
         Command::Graph(args) => graph::run(&args, context).await,
+        Command::Gc(args) => gc::run(&args, context).await,
         Command::Backup(args) => backup::backup(&args, context).await,
         Command::Restore(args) => backup::restore(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
@@ -163,6 +165,7 @@ mod tests {
             "p0 audit anchor --file F",
             "p0 audit anchor --git-ref REPO refs/p0/anchors",
             "p0 audit verify --anchors F --no-blobs",
+            "p0 gc --dry-run --json",
             "p0 backup FILE --force",
             "p0 restore FILE",
             "p0 audit log --run @last --kind run. --since 3 --follow --json",

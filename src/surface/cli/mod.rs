@@ -14,6 +14,7 @@ mod doctor;
 mod fixture;
 mod follow;
 mod fork;
+mod gc;
 mod graph;
 mod init;
 mod logs;

@@ -81,6 +81,40 @@ impl Allocated {
     }
 }
 
+/// The same work in a database that is known for its care: WAL, a sync for every transaction, the same columns to find
+/// things by.
+struct Sqlite {
+    connection: rusqlite::Connection,
+    next: i64,
+}
+
+impl Sqlite {
+    fn new(path: &Path) -> Sqlite {
+        let connection = rusqlite::Connection::open(path).unwrap();
+        connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+        connection.pragma_update(None, "synchronous", "FULL").unwrap();
+        let tables = "CREATE TABLE frames (seq INTEGER PRIMARY KEY, stream BLOB, run BLOB, ticket TEXT, payload BLOB);
+             CREATE INDEX by_stream ON frames (stream, seq);
+             CREATE INDEX by_run ON frames (run, seq);
+             CREATE INDEX by_ticket ON frames (ticket, seq);";
+        connection.execute_batch(tables).unwrap();
+        Sqlite { connection, next: 1 }
+    }
+
+    fn append(&mut self, count: usize) {
+        let work = self.connection.transaction().unwrap();
+        let mut insert = work.prepare_cached("INSERT INTO frames VALUES (?1, ?2, ?3, ?4, ?5)").unwrap();
+        for _ in 0..count {
+            let (stream, run) = (Uuid::from_u128(1), Uuid::from_u128(2));
+            let row = (self.next, stream.as_bytes(), run.as_bytes(), "BEN-1", vec![b'x'; EVENT]);
+            insert.execute(row).unwrap();
+            self.next += 1;
+        }
+        drop(insert);
+        work.commit().unwrap();
+    }
+}
+
 /// A journal with no store beside it knows no earlier frame of a stream.
 struct NoTips;
 
@@ -144,7 +178,9 @@ fn append_to_journal(journal: &mut LocalJournal, group: Vec<NewFrame>) {
 
 const GROWING: &str = "raw: append + fdatasync";
 const ALLOCATED: &str = "raw: preallocated + fdatasync";
+const SQLITE: &str = "SQLite: WAL, synchronous=FULL";
 const BOTH: &[&str] = &[GROWING, ALLOCATED];
+const ALL: &[&str] = &[GROWING, ALLOCATED, SQLITE];
 
 /// The cases below, each with its own files, in groups of `size`.
 fn storage(dir: &Path, count: usize, size: usize) -> Vec<Case<'static>> {
@@ -156,6 +192,7 @@ fn storage(dir: &Path, count: usize, size: usize) -> Vec<Case<'static>> {
     let mut growing = Growing::new(&at("growing").join("file"));
     let mut allocated = Allocated::new(&at("allocated").join("file"));
     let mut zeroed = Allocated::zeroed(&at("zeroed").join("file"));
+    let mut sqlite = Sqlite::new(&at("sqlite").join("file"));
     let (mut for_journal, mut for_log) = (numbered(), numbered());
     let mut journal = journal(&at("journal"));
     let mut log = log(&at("log"));
@@ -163,10 +200,11 @@ fn storage(dir: &Path, count: usize, size: usize) -> Vec<Case<'static>> {
         Case::new(GROWING, &[], move || groups(count, size, bytes, |b| growing.append(&b))),
         Case::new(ALLOCATED, &[GROWING], move || groups(count, size, bytes, |b| allocated.append(&b))),
         Case::new("raw: zeros written before", &[GROWING], move || groups(count, size, bytes, |b| zeroed.append(&b))),
+        Case::new(SQLITE, &[GROWING], move || groups(count, size, |n| n, |n| sqlite.append(n))),
         Case::new("LocalJournal", BOTH, move || {
             groups(count, size, &mut for_journal, |g| append_to_journal(&mut journal, g))
         }),
-        Case::new("Log (journal and store)", BOTH, move || {
+        Case::new("Log (journal and store)", ALL, move || {
             groups(count, size, &mut for_log, |g| log.append(g).unwrap())
         }),
     ]
@@ -179,8 +217,11 @@ fn main() {
     let dir = folder();
     let tracker = Tracker::new(&dir.path().join("engine"), CALLERS);
     let mut cases = storage(dir.path(), 40, 1);
-    cases.push(Case::new("engine: 1 caller", &[GROWING], || each(40, || tracker.comment_all(1, 1))));
+    cases.push(Case::new("engine: 1 caller", &[GROWING], || each(40, || tracker.renew_all(1, 1))));
     Group { title: "Durable append, one writer", unit: "event", rounds: 25, cases }.measure();
+
+    let cases = storage(dir.path(), 20, 16);
+    Group { title: "Durable append, 16 writers in one sync", unit: "event", rounds: 25, cases }.measure();
 
     let cases = storage(dir.path(), 8, WRITERS);
     Group { title: "Durable append, 256 writers in one sync", unit: "event", rounds: 25, cases }.measure();
@@ -193,7 +234,7 @@ fn main() {
         Case::new(ALONE, &[], || groups(64, 1, bytes, |b| alone.append(&b))),
         Case::new(TOGETHER, &[ALONE], || groups(8, CALLERS, bytes, |b| together.append(&b))),
         Case::new("engine: 64 callers at once", &[ALONE, TOGETHER], || {
-            vec![seconds(|| tracker.comment_all(CALLERS, 8)) / (8 * CALLERS) as f64]
+            vec![seconds(|| tracker.renew_all(CALLERS, 8)) / (8 * CALLERS) as f64]
         }),
     ];
     Group { title: "Durable commands through the engine, 64 callers", unit: "event", rounds: 25, cases }.measure();

@@ -19,20 +19,18 @@ mod harness;
 use harness::{
     Case, Group, engine, folder,
     repo::{self, Repo},
+    swarm::{self, Word, listen},
 };
 use p0::{
     engine::{handle::Handle, start::Stop},
     model::{id::MilestoneId, record::Record},
 };
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::{
     collections::BTreeMap,
-    fs::OpenOptions,
-    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::Command,
-    sync::mpsc::{self, Receiver},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    sync::mpsc::Receiver,
+    time::Instant,
 };
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -40,25 +38,6 @@ use uuid::Uuid;
 /// Tickets of a chain.
 const CHAIN: usize = 10;
 const ROUNDS: usize = 7;
-
-/// A word that an agent said into the pipe, and when it was read.
-type Word = (String, Instant, SystemTime);
-
-/// Makes the pipe and reads it for as long as the bench lasts.
-fn listen(path: &Path) -> Receiver<Word> {
-    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    // Open for writing too: so it does not end between two agents.
-    let pipe = OpenOptions::new().read(true).write(true).open(path).unwrap();
-    let (said, heard) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            if said.send((line, Instant::now(), SystemTime::now())).is_err() {
-                return;
-            }
-        }
-    });
-    heard
-}
 
 /// What the engine's chains are made of.
 struct Chains<'a> {
@@ -78,13 +57,11 @@ impl Chains<'_> {
         let key = format!("C{}", self.done);
         let agent = repo::agent(self.dir, &key, CHAIN, true, &self.pipe.display().to_string());
         let milestone = MilestoneId(Uuid::from_u128(u128::from(self.done)));
-        let start = engine::start_run(&self.handle, milestone, &key, &self.repo.root, &self.repo.head, &agent, 4);
+        let says_in = self.pipe.parent().unwrap();
+        let start =
+            engine::start_run(&self.handle, milestone, &key, &self.repo.root, &self.repo.head, (&agent, says_in), 4);
         let records = self.runtime.block_on(engine::run_to_done(&self.handle, milestone, start));
-        let words: BTreeMap<String, f64> = self
-            .heard
-            .try_iter()
-            .map(|(ticket, _, at)| (ticket, at.duration_since(UNIX_EPOCH).unwrap().as_secs_f64()))
-            .collect();
+        let words: BTreeMap<String, f64> = self.heard.try_iter().map(|word| (word.text, word.second)).collect();
         let landed = |ticket: &str| {
             let is_it = |r: &&Record| r.ticket.as_ref().is_some_and(|t| t.to_string() == ticket);
             repo::second_of(records.iter().filter(is_it), "integration.landed")
@@ -96,7 +73,7 @@ impl Chains<'_> {
 /// Starts the shell that says a word, in `cwd`; waits for the word.
 fn shell(pipe: &Path, cwd: &Path, heard: &Receiver<Word>) -> Instant {
     let mut child = Command::new("sh").args(["-c", "echo word >\"$0\""]).arg(pipe).current_dir(cwd).spawn().unwrap();
-    let (_, at, _) = heard.recv().unwrap();
+    let at = heard.recv().unwrap().at;
     child.wait().unwrap();
     at
 }
@@ -117,32 +94,35 @@ fn main() {
     }
     let dir = folder();
     let repo = Repo::new(&dir.path().join("repo"));
-    let pipe: PathBuf = dir.path().join("pipe");
+    std::fs::create_dir(dir.path().join("pipes")).unwrap();
+    let pipe: PathBuf = dir.path().join("pipes/word");
     let heard = listen(&pipe);
+    if harness::is_wanted("one") {
+        one_by_one(dir.path(), &repo, &pipe, &heard);
+    }
+    if harness::is_wanted("burst") || harness::is_wanted("steady") {
+        swarm::measure(dir.path(), &repo, &pipe, &heard);
+    }
+}
+
+/// Chains of tickets, each of which waits for the one before.
+fn one_by_one(dir: &Path, repo: &Repo, pipe: &Path, heard: &Receiver<Word>) {
     let runtime = engine::runtime();
-    let engine = runtime.block_on(engine::start(&dir.path().join("data"), true));
-    let mut chains = Chains {
-        runtime: &runtime,
-        handle: engine.handle(),
-        repo: &repo,
-        dir: dir.path(),
-        pipe: &pipe,
-        heard: &heard,
-        done: 0,
-    };
+    let engine = runtime.block_on(engine::start(&dir.join("data"), true));
+    let mut chains = Chains { runtime: &runtime, handle: engine.handle(), repo, dir, pipe, heard, done: 0 };
 
     const SHELL: &str = "sh alone";
     const BY_HAND: &str = "git worktree add + sh";
-    let tree = dir.path().join("tree");
+    let tree = dir.join("tree");
     let cases = vec![
         Case::new(SHELL, &[], || {
             let one = |_| {
                 let start = Instant::now();
-                (shell(&pipe, &repo.root, &heard) - start).as_secs_f64()
+                (shell(pipe, &repo.root, heard) - start).as_secs_f64()
             };
             (1..CHAIN).map(one).collect()
         }),
-        Case::new(BY_HAND, &[SHELL], || (1..CHAIN).map(|_| worktree_and_shell(&repo, &tree, &pipe, &heard)).collect()),
+        Case::new(BY_HAND, &[SHELL], || (1..CHAIN).map(|_| worktree_and_shell(repo, &tree, pipe, heard)).collect()),
         Case::new("p0: landed → next agent runs", &[BY_HAND, SHELL], || chains.run()),
     ];
     Group { title: "Dispatch, on a repository of 100 files", unit: "dispatch", rounds: ROUNDS, cases }.measure();

@@ -64,7 +64,15 @@ impl Bench<'_> {
         let agent = repo::agent(self.dir, &key, TICKETS, false, "/dev/null");
         let milestone = MilestoneId(Uuid::from_u128(u128::from(n)));
         let project = &self.repo.root;
-        let start = engine::start_run(&self.handle, milestone, &key, project, &self.repo.head, &agent, max_parallel);
+        let start = engine::start_run(
+            &self.handle,
+            milestone,
+            &key,
+            project,
+            &self.repo.head,
+            (&agent, self.dir),
+            max_parallel,
+        );
         let mut records = Vec::new();
         let whole = seconds(|| {
             records = self.runtime.block_on(engine::run_to_done(&self.handle, milestone, start));

@@ -58,7 +58,7 @@ async fn live(handle: &Handle, milestone: MilestoneId) {
         work.await.unwrap();
     }
     let agent = ["true".to_owned()];
-    let start = engine::start_run(handle, milestone, "BEN", Path::new("/"), "0", &agent, 1);
+    let start = engine::start_run(handle, milestone, "BEN", Path::new("/"), "0", (&agent, Path::new("/")), 1);
     let Reply::RunStarted { run } = engine::submit(handle, milestone, start).await else { panic!("a new run") };
     engine::submit(handle, milestone, Action::CancelRun { run, why: "it was only a bench".into() }).await;
 }

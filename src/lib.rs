@@ -12,6 +12,8 @@
 pub mod demo;
 pub mod effects;
 pub mod engine;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod journal;
 pub mod kernel;
 pub mod model;

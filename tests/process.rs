@@ -64,6 +64,8 @@ impl Bench {
             confine: None,
             secrets: Vec::new(),
             secret_patterns: Vec::new(),
+            hidden: BTreeMap::new(),
+            logins: BTreeMap::new(),
         }
     }
 
@@ -231,6 +233,26 @@ async fn silence_is_ended_at_the_idle_limit_and_output_puts_it_off() {
     let (record, _, err) = bench.run(&spec).await;
     assert_eq!(record.ending, Ending::Idle { limit_ms: 700 });
     assert_eq!(err, "1\n2\n3\n4\n");
+}
+
+/// A question that nobody takes back lasts until its time is over, not for ever.
+#[tokio::test]
+async fn waiting_for_a_person_is_not_silence() {
+    let bench = Bench::new();
+    let mut spec = bench.sh("sleep 2; echo answered");
+    spec.idle_limit_ms = Some(400);
+    let place = AttemptDir::new(&bench.dir(&spec.nonce));
+    place.note_asking("A-1", i64::MAX).unwrap();
+    place.note_asking("A-2", 0).unwrap();
+    let (record, out, _) = bench.run(&spec).await;
+    assert_eq!((record.ending, out.as_str()), (Ending::Exited { code: 0 }, "answered\n"));
+    let mut spec = bench.sh("sleep 1000");
+    spec.idle_limit_ms = Some(400);
+    let place = AttemptDir::new(&bench.dir(&spec.nonce));
+    place.note_asking("A-1", i64::MAX).unwrap();
+    place.forget_asking("A-1");
+    let (record, _, _) = bench.run(&spec).await;
+    assert_eq!(record.ending, Ending::Idle { limit_ms: 400 });
 }
 
 #[tokio::test]

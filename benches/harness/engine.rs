@@ -48,18 +48,20 @@ pub(crate) fn person() -> Actor {
     Actor::Person("bench".into())
 }
 
-/// What starts a run of `ralph` with one agent for all roles.
+/// What starts a run of `ralph` with one agent for all roles, in the sandbox that every agent has by default; it may say
+/// things into pipes that are in `says_in`.
 pub(crate) fn start_run(
     handle: &Handle,
     milestone: MilestoneId,
     key: &str,
     project: &Path,
     base: &str,
-    agent: &[String],
+    (agent, says_in): (&[String], &Path),
     max_parallel: u32,
 ) -> Action {
     let command = serde_json::to_string(agent).unwrap();
-    let text = format!("[agents.bench]\nkind = 'command'\ncommand = {command}\n");
+    let write = format!("sandbox = {{ write = ['{}'] }}", says_in.display());
+    let text = format!("[agents.bench]\nkind = 'command'\ncommand = {command}\n{write}\n");
     let config = Config::parse(&text, Path::new("config.toml")).unwrap();
     let workflow = builtin::ralph();
     let mut settings = config.resolve(&workflow, project, &Overrides::default()).unwrap();
@@ -109,6 +111,9 @@ pub(crate) async fn run_to_done(handle: &Handle, milestone: MilestoneId, action:
     }
 }
 
+/// The hash of the token of every claim.
+const TOKEN: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
 /// An engine that carries nothing out, with one milestone that only serves as a tracker.
 pub(crate) struct Tracker {
     runtime: Runtime,
@@ -118,28 +123,31 @@ pub(crate) struct Tracker {
 }
 
 impl Tracker {
-    /// Makes it in `data_dir`, with so many tickets.
+    /// Makes it in `data_dir`, with so many tickets, all of them claimed.
     pub(crate) fn new(data_dir: &Path, tickets: usize) -> Tracker {
         let runtime = runtime();
         let engine = runtime.block_on(start(data_dir, false));
         let milestone = MilestoneId(uuid::Uuid::from_u128(1));
         let handle = engine.handle();
         let tickets = runtime.block_on(open_tracker(&handle, milestone, tickets));
+        for ticket in &tickets {
+            let (ticket, worker) = (Some(ticket.clone()), "bench".to_owned());
+            let claim = Action::Claim { ticket, worker, token_hash: TOKEN.into(), lease_s: 3600 };
+            runtime.block_on(submit(&handle, milestone, claim));
+        }
         Tracker { runtime, engine, milestone, tickets }
     }
 
-    /// Comments on tickets: `callers` at the same time, each `times` times, each comment durable before the next.
-    pub(crate) fn comment_all(&self, callers: usize, times: usize) {
-        let text = "x".repeat(100);
+    /// Renews the leases of tickets: `callers` at the same time, each `times` times, each renewal durable before the next.
+    pub(crate) fn renew_all(&self, callers: usize, times: usize) {
         self.runtime.block_on(async {
             let tasks: Vec<_> = (0..callers)
                 .map(|n| {
                     let (handle, milestone) = (self.engine.handle(), self.milestone);
                     let ticket = self.tickets[n % self.tickets.len()].clone();
-                    let text = text.clone();
                     tokio::spawn(async move {
                         for _ in 0..times {
-                            let action = Action::Comment { ticket: ticket.clone(), text: text.clone() };
+                            let action = Action::Heartbeat { ticket: ticket.clone(), token_hash: TOKEN.into() };
                             submit(&handle, milestone, action).await;
                         }
                     })

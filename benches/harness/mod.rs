@@ -7,8 +7,10 @@
 
 pub(crate) mod engine;
 pub(crate) mod repo;
+pub(crate) mod swarm;
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     time::{Duration, Instant},
 };
@@ -47,8 +49,8 @@ pub(crate) struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// Runs all cases in turns and prints the table.
-    pub(crate) fn measure(mut self) {
+    /// Runs all cases in turns and prints the table. The answer is the median of each.
+    pub(crate) fn measure(mut self) -> BTreeMap<&'static str, f64> {
         let count = self.cases.len();
         for round in 0..=self.rounds {
             for turn in 0..count {
@@ -61,6 +63,7 @@ impl Group<'_> {
             }
         }
         self.print();
+        self.cases.iter().map(|case| (case.name, quantile(&sorted(&case.all), 0.5))).collect()
     }
 
     fn print(&self) {
@@ -104,6 +107,12 @@ impl Group<'_> {
 /// Whether this process was started by `cargo bench`. Under `cargo test --benches` there is nothing to do.
 pub(crate) fn is_bench() -> bool {
     std::env::args().any(|a| a == "--bench")
+}
+
+/// Whether a part of a bench is to be measured: all are, unless some are named (`cargo bench --bench X -- PART`).
+pub(crate) fn is_wanted(part: &str) -> bool {
+    let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    named.is_empty() || named.iter().any(|name| name == part)
 }
 
 /// A temporary folder on the disk of the build, not in a memory file system, where syncing costs nothing.

@@ -184,6 +184,11 @@ impl Handle {
         kernel::schedule::ready(state)
     }
 
+    /// Whether any ticket can be claimed now.
+    pub fn has_ready(&self, state: &Aggregate) -> bool {
+        kernel::schedule::next_ready(state).is_some()
+    }
+
     /// The digest of a milestone's state: what `p0 replay` prints for the same log.
     pub fn digest(&self, state: &Aggregate) -> String {
         kernel::digest(state)

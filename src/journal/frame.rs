@@ -84,6 +84,24 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// A frame of which only the payload matters.
+    #[cfg(fuzzing)]
+    pub(crate) fn with_payload(payload: Vec<u8>) -> Frame {
+        Frame {
+            first_seq: 1,
+            events: 1,
+            at_ms: 0,
+            keys: FrameKeys::default(),
+            payload,
+            prev_hash: Hash::ZERO,
+            hash: Hash::ZERO,
+            durable_upto: 0,
+            prev_in_log: 0,
+            prev_in_stream: 0,
+            prev_in_run: 0,
+        }
+    }
+
     /// The sequence number after its last event.
     #[must_use]
     pub fn end_seq(&self) -> u64 {

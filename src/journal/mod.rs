@@ -61,3 +61,19 @@ pub use store::Store;
 pub use store_read::{Frames, FramesByKey};
 pub use tail::Repair;
 pub use verify::{Anchor, Anchors, Bad, Verified, verify, verify_with};
+
+/// Reads `bytes` as a frame, as a value of the store, and as what stands in a segment file.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_frames(bytes: &[u8]) {
+    let _ = frame::decode(bytes);
+    let _ = block::unpack(bytes);
+    let mut at = 0;
+    while let Some(range) = block::record_at(bytes, at) {
+        at = range.end;
+        if let Ok(frame) = frame::decode(&bytes[range.clone()]) {
+            let mut again = Vec::new();
+            frame::encode(&mut frame.clone(), &mut again);
+            assert_eq!(again, &bytes[range], "a frame that is read is written the same way");
+        }
+    }
+}

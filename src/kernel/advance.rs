@@ -1,5 +1,6 @@
 //! What follows by itself: stages entered and left, attempts started, runs ended. Interprets the run's workflow value.
 use super::{
+    budget,
     decide::cx::{Cx, Scope},
     schedule::{self, NotReady},
 };
@@ -15,6 +16,7 @@ use crate::model::{
 
 /// Goes on until nothing more follows.
 pub(crate) fn advance(cx: &mut Cx<'_>) {
+    budget::enforce(cx);
     while let Some(run) = cx.state.live_run().filter(|r| r.state == RunState::Running && r.head.is_some()) {
         let id = run.id;
         if !step(cx, id) {
@@ -96,7 +98,7 @@ fn solo(cx: &mut Cx<'_>, run: &Run, stage: &Stage, at: &AtStage, role: &RoleName
     if let Some(why) = schedule::no_place(&cx.state, run, role) {
         return wait_for_person(cx, run, &why);
     }
-    if !afford(cx, run) {
+    if !budget::afford(cx, run) {
         return false;
     }
     let round = at.rounds.get(role).copied().unwrap_or_default() + 1;
@@ -110,22 +112,13 @@ fn start_ready(cx: &mut Cx<'_>, run: &Run, stage: &Stage, role: &RoleName) -> bo
         return schedule::next_ready(&cx.state).is_some() && wait_for_person(cx, run, &why);
     }
     let Some(ticket) = schedule::next_ready(&cx.state) else { return false };
-    if !afford(cx, run) {
+    if !budget::afford(cx, run) {
         return false;
     }
     let Some((round, feedback)) = cx.state.tickets.get(&ticket).map(|t| (t.rounds + 1, t.feedback.clone())) else {
         return false;
     };
     start(cx, run, stage, role, Some(&ticket), round, feedback)
-}
-
-/// Budgets are checked before every attempt; a used-up one pauses the run.
-fn afford(cx: &mut Cx<'_>, run: &Run) -> bool {
-    let Some(what) = schedule::exhausted(run) else { return true };
-    cx.emit_engine(Scope::run(run.id), Event::BudgetExhausted { what: what.clone() });
-    let why = format!("the budget is used up: {what}");
-    cx.emit_engine(Scope::run(run.id), Event::RunPaused { why, until: None });
-    false
 }
 
 /// When nobody can play a role before a person does something, and nothing else is at work, the run waits for that.

@@ -17,6 +17,7 @@ pub mod rights;
 pub mod schedule;
 
 mod advance;
+mod budget;
 mod digest;
 mod effects;
 mod fork;

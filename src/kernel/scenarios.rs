@@ -1,13 +1,16 @@
 //! What becomes of attempts whose provider refuses, of questions to people, of conversations that go on: given a run at
 //! work, when this is reported, then these events. Every step is folded again and held against the invariants.
+mod budget;
+
 use super::{decide, evolve, invariants, outstanding};
 use crate::model::{
     actor::Actor,
     aggregate::Aggregate,
     attempt::{Attempt, ChangeKind, Ending, ExitReport, Harvest, PathChange, Said, Usage},
-    command::{Action, Command, StartRun},
+    command::{Action, Command, GateReport, MergeReport, StartRun},
     config::{Config, Overrides},
     effect::{Effect, Timer},
+    event::RULES,
     id::{AgentName, ApprovalId, AttemptId, BlobId, CommitId, MilestoneId, TicketId},
     reply::Reply,
     run::RunState,
@@ -30,6 +33,10 @@ struct Scenario {
 impl Scenario {
     /// A run whose planner has made the one ticket of `BLOG`, with its executor about to start.
     fn at_work(config: &str) -> Scenario {
+        Scenario::at_work_under(config, RULES)
+    }
+
+    fn at_work_under(config: &str, rules: u32) -> Scenario {
         let mut it = Scenario { state: Aggregate::default(), clock: 0, kinds: Vec::new() };
         let workflow = builtin::ralph();
         let config = Config::parse(config, Path::new("c")).unwrap();
@@ -44,7 +51,7 @@ impl Scenario {
             base_is_explicit: false,
             workflow,
             settings,
-            rules: 1,
+            rules,
             p0: "test".into(),
             backlog: Vec::new(),
         };
@@ -158,7 +165,7 @@ fn a_refused_key_without_a_fallback_pauses_the_run_until_somebody_resumes_it() {
     let RunState::Paused { why, until: None } = &run.state else { panic!("{:?}", run.state) };
     assert!(why.contains("401 Unauthorized") && why.contains("codex login"), "{why}");
     assert_eq!(it.timers(), []);
-    it.submit(Action::ResumeRun { run: it.state.live_run().unwrap().id });
+    it.submit(Action::ResumeRun { run: it.state.live_run().unwrap().id, budget: None });
     assert_eq!(it.attempt().agent.0, "a", "it is tried again");
 }
 
@@ -349,4 +356,33 @@ fn a_question_of_a_ticket_is_answered_and_the_ticket_goes_on() {
     assert!(it.try_as(person.clone(), answer(" ")).is_err());
     it.try_as(person, answer("blue")).unwrap();
     assert_eq!(it.state.tickets[&ticket].comments.last().unwrap().text, "blue");
+}
+
+#[test]
+fn a_question_with_endless_patience_is_not_denied_at_once() {
+    let mut it = Scenario::at_work(&format!("{ONE}\n[limits]\napproval_s={}", i64::MAX));
+    it.spawned();
+    it.say(json!({"type":"ask","tool":"shell"}));
+    let [Timer::Approval { until, .. }] = &it.timers()[..] else { panic!("{:?}", it.timers()) };
+    assert!((*until - it.state.at.unwrap()).num_days() >= 36_500);
+}
+
+#[test]
+fn a_gate_whose_output_is_absent_is_no_evidence() {
+    let with_gate = format!("{ONE}\n[gates]\ncommands=[['true']]");
+    for (rules, output, lands) in
+        [(2, None, false), (2, Some(BlobId { hash: "0".into(), size: 0 }), true), (1, None, true)]
+    {
+        let mut it = Scenario::at_work_under(&with_gate, rules);
+        it.spawned();
+        it.exit(0, &[]);
+        let attempt = it.harvest(Some("c"));
+        let merge = MergeReport::Clean { candidate: "m".into() };
+        it.submit(Action::Merged { attempt, onto: "base".into(), merge });
+        let (gate, how, tail) = (vec!["true".into()], "exited with code 0".into(), String::new());
+        let gates = vec![GateReport { gate, passed: true, how, tail, output, wall_ms: 1 }];
+        it.submit(Action::Gated { attempt, candidate: "m".into(), gates });
+        assert_eq!(it.kinds.contains(&"gate.passed"), lands, "rules {rules}");
+        assert_eq!(it.kinds.contains(&"effect.intended"), lands, "rules {rules}");
+    }
 }

@@ -231,7 +231,7 @@ pub fn ready(state: &Aggregate) -> Vec<TicketId> {
 }
 
 /// The first of [`ready`], without looking at the rest where the most important can be had.
-pub(crate) fn next_ready(state: &Aggregate) -> Option<TicketId> {
+pub fn next_ready(state: &Aggregate) -> Option<TicketId> {
     let claimed = claimed(state);
     [Priority::High, Priority::Medium, Priority::Low].into_iter().find_map(|priority| {
         let mut of_priority = state.tickets.iter().filter(|(_, t)| t.seed.priority == priority);
@@ -328,19 +328,29 @@ pub fn why_waiting(state: &Aggregate, id: &TicketId) -> Option<NotReady> {
     }
 }
 
-/// The budget that is used up, in words, if one is.
-pub(crate) fn exhausted(run: &Run) -> Option<String> {
+/// A budget that is used up.
+pub(crate) struct Exhausted {
+    /// In words.
+    pub(crate) what: String,
+    /// The option of the command line that raises it.
+    pub(crate) option: &'static str,
+}
+
+/// The budget that is used up, if one is.
+pub(crate) fn exhausted(run: &Run) -> Option<Exhausted> {
     let budget = &run.settings.budget;
     let tokens = run.usage.input_tokens.saturating_add(run.usage.output_tokens);
     if let Some(limit) = budget.tokens
         && tokens >= limit
     {
-        return Some(format!("{tokens} of {limit} tokens are used"));
+        let what = format!("{tokens} of {limit} tokens are used");
+        return Some(Exhausted { what, option: "--budget-tokens" });
     }
     if let Some(limit) = budget.usd
         && run.usage.cost_usd >= limit
     {
-        return Some(format!("{:.2} of {limit:.2} USD are spent", run.usage.cost_usd));
+        let what = format!("{:.2} of {limit:.2} USD are spent", run.usage.cost_usd);
+        return Some(Exhausted { what, option: "--budget-usd" });
     }
     None
 }

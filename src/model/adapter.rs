@@ -80,6 +80,12 @@ pub struct Adapter {
     /// Settings of the dialect `acp`.
     #[serde(default)]
     pub acp: AcpSettings,
+    /// What follows every prompt: how this program comes to p0's tools, where they are not simply offered to its model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools_note: Option<String>,
+    /// Where the program itself writes down what a conversation used, when its lines do not tell, or only at their end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_log: Option<UsageLog>,
     /// From TERM to KILL, in milliseconds; keep it below the run's `grace_ms` (5000).
     #[serde(default = "usual_grace")]
     pub grace_ms: u64,
@@ -217,7 +223,7 @@ pub struct AcpSettings {
     pub start_s: u64,
     /// How the numbers in the answer to `session/prompt` count: absent = they are not to be trusted.
     pub usage: Option<UsageAt>,
-    /// Where the program itself writes down what a conversation used, when the protocol does not tell.
+    /// Where `usage_log` was in earlier tables; see [`Adapter::usage_log`].
     pub usage_log: Option<UsageLog>,
     /// How the cost of `usage_update` counts.
     pub cost_scope: Scope,
@@ -229,7 +235,8 @@ pub struct AcpSettings {
 pub struct UsageLog {
     /// The folder below the home; the file is the one in it, at any depth, whose name holds the conversation's id.
     pub folder: String,
-    /// How the numbers in its JSON lines count; the last line that has them is taken.
+    /// How the numbers in its JSON lines count: with scope `session` the last line that has them, with `message` each
+    /// that was written since the attempt began.
     pub usage: UsageAt,
 }
 
@@ -372,6 +379,11 @@ impl Adapter {
     /// Whether a request for permission reaches p0 at all.
     pub fn can_ask(&self) -> bool {
         self.asks || self.dialect == Dialect::Acp
+    }
+
+    /// The program's own record of what was used, wherever the table names it.
+    pub fn own_usage_log(&self) -> Option<&UsageLog> {
+        self.usage_log.as_ref().or(self.acp.usage_log.as_ref())
     }
 }
 

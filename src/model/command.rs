@@ -7,7 +7,7 @@ use super::{
     id::{ApprovalId, AttemptId, BlobId, CommitId, MilestoneId, RunId, TicketId},
     kept::{Fork, Imported},
     protocol::{Message, Proposal},
-    settings::Settings,
+    settings::{Budget, Settings},
     ticket::BacklogItem,
     workflow::Workflow,
 };
@@ -45,6 +45,9 @@ pub enum Action {
     ResumeRun {
         /// The run.
         run: RunId,
+        /// What may be spent from now on; what it leaves open stays as it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        budget: Option<Budget>,
     },
     /// End it; unlanded work is parked.
     CancelRun {
@@ -90,6 +93,15 @@ pub enum Action {
         reason: String,
         /// BLAKE3 of the claim's token.
         token_hash: Option<String>,
+    },
+    /// Set the status of several items, all or none.
+    SetStatuses {
+        /// Which.
+        tickets: Vec<TicketId>,
+        /// To what.
+        status: WantedStatus,
+        /// Why.
+        reason: String,
     },
     /// Say something about an item.
     Comment {

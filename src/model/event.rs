@@ -23,8 +23,9 @@ use super::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The version of the rules in `kernel`. Recorded by each run; raised when the same command may decide otherwise.
-pub const RULES: u32 = 1;
+/// The version of the rules in `kernel`. Recorded by each run; raised when the same command may decide otherwise. Since 2
+/// a budget that is used up ends attempts at work, and a gate whose output is absent has not passed.
+pub const RULES: u32 = 2;
 
 events! {
     /// A new spec.

@@ -219,6 +219,10 @@ pub enum Message {
         /// Whether the numbers replace what was said before, instead of adding to it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         total: bool,
+        /// Whether nothing more will be used: its program is about to end by itself. A budget that this line uses up does
+        /// not end it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        last: bool,
     },
     /// The conversation that its program keeps, and what the whole of it used, as the program counts.
     Session {

@@ -171,6 +171,9 @@ pub struct Run {
     pub workflow: Arc<Workflow>,
     /// What decided it beside the spec, pinned at its start.
     pub settings: Arc<Settings>,
+    /// The version of the rules it began under; see [`super::event::RULES`].
+    #[serde(default = "first_rules", skip_serializing_if = "is_first_rules")]
+    pub rules: u32,
     /// BLAKE3 of the spec it runs on.
     pub spec_hash: String,
     /// The branch it lands on.
@@ -219,4 +222,19 @@ pub struct Run {
     pub started_at: Time,
     /// When it was over.
     pub ended_at: Option<Time>,
+}
+
+impl Run {
+    /// Whether its budget is looked at while attempts are at work, and not before each alone: since rules 2.
+    pub fn budget_ends_attempts(&self) -> bool {
+        self.rules >= 2
+    }
+}
+
+fn first_rules() -> u32 {
+    1
+}
+
+fn is_first_rules(rules: &u32) -> bool {
+    *rules == first_rules()
 }

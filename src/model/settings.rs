@@ -143,6 +143,14 @@ pub struct Budget {
     pub tokens: Option<u64>,
 }
 
+impl Budget {
+    /// Why nobody can mean it, a sentence.
+    pub fn nonsense(&self) -> Option<String> {
+        let usd = self.usd.filter(|usd| !usd.is_finite() || *usd < 0.0)?;
+        Some(format!("{usd} USD is no budget; give a number from 0 on"))
+    }
+}
+
 /// The resolved configuration of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {

@@ -208,10 +208,10 @@ impl Catalog {
                 self.put_milestone(stream, &row)?;
             }
             Event::TicketCreated { .. } | Event::FeedbackFiled { .. } => {
-                self.rows.put("open", stream.to_string().as_bytes(), b"")?;
+                self.set_open(stream, true)?;
             }
             Event::RunStarted { id, workflow, base, branch, .. } => {
-                self.rows.put("open", stream.to_string().as_bytes(), b"")?;
+                self.set_open(stream, true)?;
                 let name = id.to_string();
                 self.rows.put("runs", &seq.to_be_bytes(), name.as_bytes())?;
                 let of = [begins(&[&stream.to_string()]), seq.to_be_bytes().to_vec()].concat();
@@ -335,6 +335,15 @@ impl Catalog {
     /// The milestones that may have unfinished tickets, the oldest first.
     pub fn open(&self) -> impl DoubleEndedIterator<Item = Found<MilestoneId>> + use<> {
         self.rows.scan("open", b"").map(|row| Ok(MilestoneId(id_at_end(&row?.0)?)))
+    }
+
+    /// Notes whether a milestone may have unfinished tickets. New tickets, and new runs, say so by themselves.
+    ///
+    /// # Errors
+    /// The row cannot be written.
+    pub fn set_open(&self, milestone: MilestoneId, open: bool) -> Found<()> {
+        let key = milestone.to_string();
+        if open { self.rows.put("open", key.as_bytes(), b"") } else { self.rows.remove("open", key.as_bytes()) }
     }
 
     /// The milestones whose keys begin so, the oldest of each key first.

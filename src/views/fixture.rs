@@ -61,6 +61,7 @@ fn run() -> Run {
     Run {
         id: run_id(),
         workflow: builtin::ralph().into(),
+        rules: 1,
         settings: Settings {
             secret_patterns: Vec::new(),
             agents: [].into(),

@@ -8,7 +8,6 @@ use crate::model::{
     ticket::{Comment, Contract, Holder, Kind, Priority, Status, Ticket},
 };
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// An attempt, in a ticket's document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,26 +165,9 @@ pub fn all(state: &Aggregate) -> Vec<TicketDoc> {
     state.tickets.values().map(|ticket| TicketDoc::of(state, ticket)).collect()
 }
 
-/// The items that a worker could claim now, the most urgent first. What counts is what the rules say when it is
-/// claimed; this is for looking.
-pub fn ready(state: &Aggregate) -> Vec<TicketDoc> {
-    let mut found: Vec<&Ticket> =
-        state.tickets.values().map(Arc::as_ref).filter(|ticket| is_ready(state, ticket)).collect();
-    found.sort_by_key(|ticket| ticket.seed.priority);
-    found.into_iter().map(|ticket| TicketDoc::of(state, ticket)).collect()
-}
-
-fn is_ready(state: &Aggregate, ticket: &Ticket) -> bool {
-    let done = |id: &TicketId| state.tickets.get(id).is_none_or(|t| t.status == Status::Done);
-    let has_open_parts = state
-        .tickets
-        .values()
-        .any(|part| part.seed.parent.as_ref() == Some(&ticket.seed.id) && part.status != Status::Done);
-    ticket.status == Status::Open
-        && ticket.is_live_work()
-        && ticket.claim.is_none()
-        && ticket.seed.depends_on.iter().all(done)
-        && !has_open_parts
+/// These items of a milestone, in this order.
+pub fn of(state: &Aggregate, ids: &[TicketId]) -> Vec<TicketDoc> {
+    ids.iter().filter_map(|id| state.tickets.get(id)).map(|ticket| TicketDoc::of(state, ticket)).collect()
 }
 
 fn phase_word(phase: &Phase) -> &'static str {
@@ -248,14 +230,11 @@ mod tests {
     }
 
     #[test]
-    fn ready_is_open_unclaimed_and_after_what_it_depends_on() {
+    fn items_are_shown_in_the_order_they_are_asked_for() {
         let mut state = aggregate();
-        assert!(ready(&state).is_empty());
         state.tickets.insert(TicketId::new("BLOG", 4), ticket(4, Status::Open, &[1]).into());
-        let mut urgent = ticket(5, Status::Open, &[]);
-        urgent.seed.priority = Priority::High;
-        state.tickets.insert(TicketId::new("BLOG", 5), urgent.into());
-        let ids: Vec<String> = ready(&state).iter().map(|t| t.id.to_string()).collect();
-        assert_eq!(ids, ["BLOG-5", "BLOG-4"]);
+        let wanted = [TicketId::new("BLOG", 4), TicketId::new("BLOG", 99), TicketId::new("BLOG", 2)];
+        let ids: Vec<String> = of(&state, &wanted).iter().map(|t| t.id.to_string()).collect();
+        assert_eq!(ids, ["BLOG-4", "BLOG-2"], "and what is not there is left out");
     }
 }

@@ -1,7 +1,7 @@
 //! Events in words: one line each, for people who follow a run.
 use crate::model::{
     actor::Actor,
-    attempt::Outcome,
+    attempt::{ExitReport, Outcome},
     event::{Event, OpenStatus},
     kept::Origin,
     protocol::Message,
@@ -159,8 +159,12 @@ fn of_attempt(event: &Event) -> Option<(Weight, String)> {
         Event::AttemptSpawned { pid, .. } => (Detail, format!("supervisor {pid} waits")),
         Event::AttemptReported { message, .. } => (Detail, said(message)),
         Event::AttemptExited { report } => {
-            let weight = if report.ending.is_clean() { Detail } else { Bad };
-            (weight, format!("its program {}", report.ending))
+            let weight = match report.ending.is_clean() {
+                true if report.truncated => Normal,
+                true => Detail,
+                false => Bad,
+            };
+            (weight, format!("its program {}{}", report.ending, left_out(report)))
         }
         Event::AttemptTimedOut { limit } => (Bad, format!("ended at its limit: {limit}")),
         Event::AttemptLost { why, .. } => (Bad, with_reason("lost", why)),
@@ -177,6 +181,18 @@ fn of_attempt(event: &Event) -> Option<(Weight, String)> {
         Event::AttemptReleased { parked: None } => (Detail, "worktree given back".to_owned()),
         _ => return None,
     })
+}
+
+/// What of a program's output is not kept.
+fn left_out(report: &ExitReport) -> String {
+    let (printed, kept) = (report.stdout_bytes, report.transcript.as_ref().map_or(0, |blob| blob.size));
+    match report.truncated {
+        true if kept < printed => {
+            format!("; of its output {kept} of {printed} bytes are kept, the rest was over limits.output_bytes")
+        }
+        true => "; of its standard error only the first part is kept, the rest was over the limit".to_owned(),
+        false => String::new(),
+    }
 }
 
 fn of_landing(event: &Event) -> Option<(Weight, String)> {

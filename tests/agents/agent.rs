@@ -70,14 +70,14 @@ pub const CODEX_ACP: Agent =
 pub const ALL: &[Agent] = &[
     CODEX_EXEC,
     CODEX_ACP,
-    agent("claude", "claude", "scripted-1", &[], CLAUDE_ENV),
+    Agent { asks: true, ..agent("claude", "claude", "scripted-1", &[], CLAUDE_ENV) },
     Agent { asks: true, ..agent("claude-acp", "claude-agent-acp", "scripted-1", &[], CLAUDE_ENV) },
     agent("opencode", "opencode", "scripted/scripted-1", OPENCODE_FILES, &[]),
-    agent("opencode-acp", "opencode", "scripted/scripted-1", OPENCODE_FILES, &[]),
+    Agent { asks: true, ..agent("opencode-acp", "opencode", "scripted/scripted-1", OPENCODE_FILES, &[]) },
     agent("gemini", "gemini", "gemini-2.5-pro", GEMINI_FILES, GEMINI_ENV),
-    agent("gemini-acp", "gemini", "gemini-2.5-pro", GEMINI_FILES, GEMINI_ENV),
+    Agent { asks: true, ..agent("gemini-acp", "gemini", "gemini-2.5-pro", GEMINI_FILES, GEMINI_ENV) },
     agent("qwen", "qwen", "scripted-1", QWEN_FILES, QWEN_ENV),
-    agent("qwen-acp", "qwen", "scripted-1", QWEN_FILES, QWEN_ENV),
+    Agent { asks: true, ..agent("qwen-acp", "qwen", "scripted-1", QWEN_FILES, QWEN_ENV) },
 ];
 
 /// The folder of the agents' programs.

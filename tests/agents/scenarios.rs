@@ -21,6 +21,7 @@ pub const ALL: &[Scenario] = &[
     ("killed daemon", killed_daemon),
     ("resumed", resumed),
     ("every role", every_role),
+    ("budget", budget),
 ];
 
 /// A ticket implemented, its status set through MCP, and the tokens are those that the server counted.
@@ -48,11 +49,16 @@ pub fn outside(agent: Agent) -> String {
     assert!(!target.exists(), "it wrote outside of its worktree");
     agent.home_is_as_it_was(&world.env.dir.join("home"), world.model.port);
     assert_eq!(world.landed(&status).unwrap().trim(), "inside");
-    let exited = world.env.events("sandbox.denied");
-    let told = Value::Array(exited).to_string();
-    assert!(told.contains("outside.txt"), "what was tried is not on record: {told}");
+    let told = Value::Array(world.env.events("sandbox.denied")).to_string();
+    let reported = world.env.events("attempt.reported");
+    let refused = |e: &&Value| e["data"]["message"]["type"] == "permission" && e["data"]["message"]["allowed"] == false;
+    let refused: Vec<&Value> = reported.iter().filter(refused).collect();
+    if agent.asks && refused.iter().any(|e| e.to_string().contains("outside.txt")) {
+        return "it asked for the write outside of the worktree, which was refused and is on record; the rest landed"
+            .into();
+    }
+    assert!(told.contains("outside.txt"), "what was tried is not on record: {told} {refused:?}");
     if !agent.asks {
-        let reported = world.env.events("attempt.reported");
         assert!(!reported.iter().any(|e| e["data"]["message"]["type"] == "permission"), "it does ask: {reported:?}");
     }
     "a write outside of the worktree failed with EACCES and is on record; the rest landed".into()
@@ -182,7 +188,8 @@ fn agents_alive(world: &World) -> Vec<i32> {
 pub fn resumed(agent: Agent) -> String {
     let world = World::new(agent);
     world.config("", "", "[gates]\ncommands = [[\"grep\", \"-q\", \"turn 1\", \"a.txt\"]]");
-    world.does(&[json!({ "do": "write", "path": "a.txt", "content": "turn {{turn}}\n" })]);
+    // With the shell: the writing tools of some want to have read the file in this process.
+    world.does(&[json!({ "do": "write", "path": "a.txt", "content": "turn {{turn}}\n", "prefer": "shell" })]);
     let status = world.run(0);
     assert_eq!(world.landed(&status).unwrap().trim(), "turn 1", "the conversation was not gone on with");
     assert_eq!(world.outcomes().len(), 2);
@@ -214,4 +221,30 @@ pub fn every_role(agent: Agent) -> String {
     let status = world.run(0);
     assert_eq!(world.landed(&status).unwrap().trim(), "planned and judged");
     format!("plan, work and verdict through MCP in {}; {}", world.seconds(), world.usage_agrees())
+}
+
+/// A budget that a third of the work uses up: the run pauses, and a larger one goes on to the end.
+pub fn budget(agent: Agent) -> String {
+    let world = World::new(agent);
+    let look = |n: u32| json!({ "do": "shell", "command": format!("sleep 3; echo look {n}; cat a.txt") });
+    world.does(&[write("within means\n"), look(1), look(2), look(3)]);
+    let status = world.run_with(13, &["--budget-tokens", "2000"]);
+    let reason = status["reason"].as_str().unwrap();
+    assert!(status["state"] == "paused" && reason.contains("the budget is used up"), "{status}");
+    let (first, calls) = (world.outcomes(), world.model.counted().requests);
+    world.nothing_of_it_is_alive();
+    world.env.p0(&["resume", status["run"].as_str().unwrap(), "--budget-tokens", "1000000"]).expect(0);
+    let status = world.run(0);
+    assert_eq!(world.landed(&status).unwrap().trim(), "within means");
+    assert!(!world.outcomes().iter().any(|o| o == "failed" || o == "refused"), "it used up a round");
+    let all = world.model.counted().requests;
+    if first == ["lost"] {
+        assert!(calls < 6, "all of its {calls} calls were made");
+        let resumed = world.env.events("attempt.started").iter().any(|e| !e["data"]["resumes"].is_null());
+        let how = if resumed { "its conversation went on" } else { "a new conversation went on with its work" };
+        format!("ended after {calls} calls; with more, {how}, {all} calls in all, no round used up")
+    } else {
+        assert_eq!(first, ["accepted"]);
+        format!("told of its use at its end only: the attempt came to its end ({calls} calls), then the run paused")
+    }
 }

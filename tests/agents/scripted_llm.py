@@ -271,7 +271,9 @@ def decide(script, req, n):
                 m = js and re.search(r'\b(mcp__\w*%s\w*)' % s['match'], js['desc'])
                 if m: t, a = js, 'const r = await tools.%s(%s);\ntext(JSON.stringify(r));' % (m[1], json.dumps(s.get('args', {})))
             if not t and s['do'] == 'mcp':   # deferred tools (claude, qwen): search first, then call it, through tool_call if there is one
-                m = re.search(r'\b(mcp__\w*%s\w*)' % s['match'], req['system'] + '\n' + alltext)
+                m = re.search(r'\b(mcp__\w*%s\w*)' % s['match'].replace('$', r'\b'), req['system'] + '\n' + alltext)
+                if not m and 'mcp__p0__NAME' in alltext:   # told how tools that are listed nowhere are found
+                    m = re.search(r'(.*)', 'mcp__p0__' + re.search(r'(\w+)\$?$', s['match'])[1])
                 via = next((x for x in req['tools'] if x['name'] == 'tool_call'), None)
                 find = next((x for x in req['tools'] if x['name'].lower() in ('toolsearch', 'tool_search')), None)
                 if m and find and (turn, at) not in searched:

@@ -60,6 +60,13 @@ impl World {
         self.env.start_run(&["--json"])
     }
 
+    /// As [`World::run`], with more on the command line.
+    #[track_caller]
+    pub fn run_with(&self, code: i32, more: &[&str]) -> Value {
+        let all: Vec<&str> = ["--json"].iter().chain(more).copied().collect();
+        self.env.start_run(&all).wait_within(LIMIT).expect(code).json()
+    }
+
     /// Runs to an end, and gives the status.
     #[track_caller]
     pub fn run(&self, code: i32) -> Value {

@@ -11,6 +11,7 @@
 mod agents;
 mod approvals;
 mod backup;
+mod bubblewrap;
 mod doctor;
 mod env;
 mod input;

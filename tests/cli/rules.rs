@@ -196,6 +196,41 @@ fn a_budget_that_is_used_up_pauses_and_more_goes_on() {
     assert_eq!(t.events("budget.exhausted").len(), 1);
 }
 
+/// The budget is used up in the middle of an attempt: its program is ended, its work is kept, and goes on.
+#[test]
+fn a_budget_ends_an_attempt_at_work_and_a_larger_one_goes_on() {
+    let t = TestEnvironment::with(
+        "def executor():\n  put('a.txt', f'round {rnd}\\n')\n  note('worked')\n\
+         \x20 say('usage', model='m', input_tokens=600, output_tokens=500, total=True)\n\
+         \x20 if not os.path.exists(DIR + '/notes/go'): time.sleep(80)",
+    );
+    let status = t.run(&["--json", "--budget-tokens", "1000"]).expect(13).json();
+    let run = status["run"].as_str().unwrap().to_owned();
+    let reason = status["reason"].as_str().unwrap();
+    assert_eq!(
+        reason,
+        format!(
+            "the budget is used up: 1100 of 1000 tokens are used; `p0 resume {run} --budget-tokens N` goes on with a larger one"
+        )
+    );
+    assert_eq!((t.events("budget.exhausted").len(), t.events("attempt.stopping").len()), (1, 1));
+    let attempts = t.tickets()[0]["attempts"].clone();
+    assert_eq!((attempts.as_array().unwrap().len(), &attempts[0]["outcome"]), (1, &"lost".into()));
+    let parked = format!("refs/p0/parked/{}:a.txt", attempts[0]["id"].as_str().unwrap());
+    assert_eq!(t.git(&["show", &parked]), "round 1");
+    let again = t.p0(&["resume", &run]).expect(0);
+    assert!(again.err.contains("it is paused again: the budget is used up"), "{}", again.err);
+    let refused = t.p0(&["resume", &run, "--budget-usd=-1"]).expect(2);
+    assert!(refused.err.contains("-1 USD is no budget"), "{}", refused.err);
+    t.p0(&["resume", &run, "--budget-tokens", "100000"]).expect(0);
+    t.go("go");
+    let status = t.run(&["--json"]).expect(0).json();
+    assert_eq!((&status["state"], &status["run"]), (&"done".into(), &run.into()));
+    assert_eq!(status["usage"]["input_tokens"], 1200, "what was spent before counts");
+    assert_eq!(t.show(status["branch"].as_str().unwrap(), "a.txt").unwrap(), "round 1\n", "no round was used up");
+    t.log_is_whole();
+}
+
 #[test]
 fn more_budget_on_the_same_command_goes_on() {
     let t = TestEnvironment::with(

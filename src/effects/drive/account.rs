@@ -57,6 +57,8 @@ pub(super) struct Account {
     tool_calls: u64,
     turns: u64,
     last_usage: Option<Value>,
+    /// Whatever was used is told at once.
+    tells_all: bool,
 }
 
 impl Account {
@@ -77,7 +79,13 @@ impl Account {
             tool_calls: 0,
             turns: 0,
             last_usage: None,
+            tells_all: false,
         }
+    }
+
+    /// There is a budget: the least that was used is told at once.
+    pub(super) fn tell_all(&mut self) {
+        self.tells_all = true;
     }
 
     /// The conversation could not be resumed: what comes is a new one. What was used so far still counts.
@@ -186,15 +194,18 @@ impl Account {
     /// The `usage` line in the middle of a turn: when a quarter more was used than was told. So a budget sees a long
     /// turn grow, and what a killed attempt used is known within a quarter, in few lines.
     pub(super) fn grown_usage_line(&mut self) -> Option<Value> {
+        if self.tells_all {
+            return self.usage_line(false);
+        }
         let told = |key: &str| self.last_usage.as_ref().and_then(|line| line.get(key)?.as_u64()).unwrap_or_default();
         let used = self.used();
         let grown = |now: u64, before: u64| now > before.saturating_add(before / 4);
         let enough = grown(used.input, told("input_tokens")) || grown(used.output, told("output_tokens"));
-        if enough { self.usage_line() } else { None }
+        if enough { self.usage_line(false) } else { None }
     }
 
-    /// The `usage` line, when it says something that the last one did not.
-    pub(super) fn usage_line(&mut self) -> Option<Value> {
+    /// The `usage` line, when it says something that the last one did not. `last`: nothing more will be used.
+    pub(super) fn usage_line(&mut self, last: bool) -> Option<Value> {
         let used = self.used();
         if used == Tokens::default() && self.spent() == 0.0 {
             return None;
@@ -214,6 +225,9 @@ impl Account {
             return None;
         }
         self.last_usage = Some(line.clone());
+        if last {
+            line["last"] = json!(true);
+        }
         Some(line)
     }
 
@@ -266,10 +280,10 @@ mod tests {
         let mut account = resumed();
         account.add_tokens(Scope::Session, tokens(250, 30, 15), None);
         account.add_cost(Scope::Session, 0.05);
-        let line = account.usage_line().unwrap();
+        let line = account.usage_line(false).unwrap();
         assert_eq!((&line["input_tokens"], &line["output_tokens"]), (&json!(150), &json!(20)));
         assert_eq!((&line["cached_tokens"], &line["cost_usd"]), (&json!(10), &json!(0.03)));
-        assert_eq!(account.usage_line(), None);
+        assert_eq!(account.usage_line(false), None);
         account.set_session("s");
         let line = account.session_line(true).unwrap();
         assert_eq!((&line["input_tokens"], &line["cost_usd"]), (&json!(250), &json!(0.05)));
@@ -307,7 +321,23 @@ mod tests {
             told += u64::from(account.grown_usage_line().is_some());
         }
         assert!((20..40).contains(&told), "{told}");
-        assert_eq!(account.usage_line().unwrap()["input_tokens"], json!(1_000_000));
+        assert_eq!(account.usage_line(false).unwrap()["input_tokens"], json!(1_000_000));
+    }
+
+    #[test]
+    fn with_a_budget_everything_is_told_at_once() {
+        let mut account = Account::new(None, None);
+        account.tell_all();
+        for n in 1..20 {
+            account.add_tokens(Scope::Message, tokens(1000, 10, 0), None);
+            let told = account.grown_usage_line().unwrap();
+            assert_eq!((&told["input_tokens"], told.get("last")), (&json!(n * 1000), None));
+        }
+        account.add_cost(Scope::Run, 0.5);
+        assert_eq!(account.grown_usage_line().unwrap()["cost_usd"], json!(0.5));
+        account.add_cost(Scope::Run, 0.6);
+        assert_eq!(account.usage_line(true).unwrap()["last"], json!(true));
+        assert_eq!(account.usage_line(true), None, "nothing new");
     }
 
     #[test]
@@ -325,8 +355,8 @@ mod tests {
     #[test]
     fn nothing_known_is_nothing_said() {
         let mut account = Account::new(None, None);
-        assert_eq!((account.usage_line(), account.session_line(true)), (None, None));
+        assert_eq!((account.usage_line(false), account.session_line(true)), (None, None));
         account.add_cost(Scope::Run, f64::NAN);
-        assert_eq!(account.usage_line(), None);
+        assert_eq!(account.usage_line(false), None);
     }
 }

@@ -9,6 +9,15 @@ use serde_json::{Value, json};
 
 /// Bytes of an error's words that are told on.
 const TOLD: usize = 2_000;
+/// Where a number is an HTTP status: after "status", "HTTP" or, written as a field, "code"; before "status code"; after
+/// "error", when what follows is no count of something.
+const STATUS: &str = concat!(
+    r#"(?i:\b|_)(?i:status)(?i:[ _-]?code)?["']?\s*(?i:was|is|of)?[:=(]*\s*["']?([45]\d\d)\b"#,
+    r#"|\b(?i:https?)(?:/\d(?:\.\d)?)?[:=(]*\s+([45]\d\d)\b"#,
+    r#"|\b(?i:code)["']?\s*[:=]\s*["']?([45]\d\d)\b"#,
+    r#"|\b([45]\d\d) (?i:status code)\b"#,
+    r#"|\b(?i:error)["']?[:=(]*\s*([45]\d\d)(?:$|\s*$|\s*[^\w\s]|\s+[A-Z])"#,
+);
 /// A wait beyond this (in seconds) is a misread number.
 const LONGEST_WAIT: u64 = 40 * 24 * 3600;
 
@@ -65,10 +74,7 @@ impl Classes {
     /// Of these rules. What is no regular expression was refused when the table was read.
     pub(super) fn new(rules: &[ErrorRule]) -> Self {
         let compiled = |rule: &ErrorRule| (rule.clone(), rule.text.as_deref().and_then(|text| Regex::new(text).ok()));
-        Self {
-            rules: rules.iter().map(compiled).collect(),
-            status: Regex::new(r"(?i)(?:status|http|error|code|api)[a-z_ ]{0,12}[^0-9a-z]{0,6}\b([45]\d\d)\b").ok(),
-        }
+        Self { rules: rules.iter().map(compiled).collect(), status: Regex::new(STATUS).ok() }
     }
 
     /// What `complaint` means.
@@ -92,7 +98,8 @@ impl Classes {
     }
 
     fn status_in(&self, text: &str) -> Option<u16> {
-        self.status.as_ref()?.captures(text)?.get(1)?.as_str().parse().ok()
+        let found = self.status.as_ref()?.captures(text)?;
+        found.iter().skip(1).flatten().next()?.as_str().parse().ok()
     }
 
     /// The rule with a consequence (`fatal`, `give_up_after`) that a line of log fits, its place, and the words of the
@@ -219,6 +226,42 @@ mod tests {
         ];
         for (table, text, status, class, wait) in cases {
             assert_eq!(understood(table, text, status), (class, wait), "{table}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_a_status_only_where_one_stands() {
+        let classes = Classes::new(&[]);
+        let statuses = [
+            ("unexpected status 401 Unauthorized", 401),
+            ("exceeded retry limit, last status: 429 Too Many Requests", 429),
+            ("HTTP 500", 500),
+            ("HTTP/1.1 503 x", 503),
+            ("API Error: 401 {\"type\":\"error\"}", 401),
+            ("Error: 401 Incorrect key", 401),
+            ("Error: 401 ", 401),
+            ("{\"error\":{\"code\":429,\"message\":\"x\"}}", 429),
+            ("{\"error_status\": \"529\"}", 529),
+            ("statusCode=402", 402),
+            ("failed with status code of 500", 500),
+            ("500 status code (no body)", 500),
+        ];
+        for (text, status) in statuses {
+            assert_eq!(classes.status_in(text), Some(status), "{text}");
+        }
+        for text in [
+            "error at line 500",
+            "src/main.rs:401:5",
+            "error: 500 warnings emitted",
+            "code 429 lines long",
+            "took 503 ms",
+            "process 401 ended",
+            "exit code 4290",
+            "https://x/500",
+            "error TS2500: 401 is no name",
+        ] {
+            assert_eq!(classes.status_in(text), None, "{text}");
+            assert_eq!(understood("codex", text, None).0, ErrorClass::Other, "{text}");
         }
     }
 

@@ -39,6 +39,9 @@ pub struct Drive {
     /// Bytes of the program's own output that go into the log; no limit when absent.
     #[serde(default)]
     pub log_bytes: Option<u64>,
+    /// Whether there is a budget: what was used is told at once then.
+    #[serde(default)]
+    pub budgeted: bool,
     /// The person's own arguments.
     #[serde(default)]
     pub extra_args: Vec<String>,

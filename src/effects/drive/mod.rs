@@ -53,6 +53,7 @@ mod plan;
 mod rules;
 mod run;
 mod stream;
+mod usage_log;
 
 pub use file::{Drive, Resume, write_private};
 pub use run::drive_main;

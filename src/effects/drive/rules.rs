@@ -33,6 +33,8 @@ pub(super) struct Effect {
     pub(super) lines: Vec<Value>,
     /// Whether the program got on with its work.
     pub(super) progress: bool,
+    /// Whether the turn is over.
+    pub(super) turn: bool,
     /// What it complained of without giving up.
     pub(super) notice: Option<String>,
 }
@@ -52,10 +54,12 @@ impl Heard {
         }
     }
 
-    /// A tool was called: what was said before it was not the last word.
-    pub(super) fn tool_called(&mut self) {
+    /// A tool was called: what was said before it was not the last word. The first call is told at once: the agent
+    /// works.
+    pub(super) fn tool_called(&mut self) -> Option<Value> {
         self.account.tool_called();
         self.words.clear();
+        (self.account.tool_calls() == 1).then(|| self.account.activity_line())
     }
 
     /// The lines of the agent's last message that are whole protocol objects. What the driver alone may say (usage,
@@ -80,13 +84,15 @@ const OWN_WORDS: &[&str] = &["usage", "session", "failed", "rate_limited", "acti
 #[derive(Debug)]
 pub(super) struct Rules {
     rules: Vec<(Rule, Option<Regex>)>,
+    /// Whether the program ends with its turn.
+    one_turn: bool,
 }
 
 impl Rules {
     /// Of this table. What is no regular expression was refused when the table was read.
     pub(super) fn new(adapter: &Adapter) -> Self {
         let compiled = |rule: &Rule| (rule.clone(), rule.regex.as_deref().and_then(|text| Regex::new(text).ok()));
-        Self { rules: adapter.rules.iter().map(compiled).collect() }
+        Self { rules: adapter.rules.iter().map(compiled).collect(), one_turn: adapter.needs_end }
     }
 
     /// Takes one event in.
@@ -115,6 +121,10 @@ impl Rules {
         if let Some(line) = heard.account.session_line(false) {
             effect.lines.push(line);
         }
+        // After every rule: the last line of a turn must say so.
+        let account = &mut heard.account;
+        let told = if effect.turn { account.usage_line(self.one_turn) } else { account.grown_usage_line() };
+        effect.lines.extend(told);
         effect
     }
 }
@@ -152,7 +162,6 @@ fn apply(rule: &Rule, event: &Value, heard: &mut Heard, effect: &mut Effect, now
     }
     if let Some(usage) = &rule.usage {
         count(usage, event, &mut heard.account);
-        effect.lines.extend(heard.account.grown_usage_line());
         effect.progress = true;
     }
     if let Some(place) = &rule.notice {
@@ -166,7 +175,7 @@ fn apply(rule: &Rule, event: &Value, heard: &mut Heard, effect: &mut Effect, now
     if rule.turn {
         heard.account.turn_ended();
         effect.progress = true;
-        effect.lines.extend(heard.account.usage_line());
+        effect.turn = true;
     }
 }
 
@@ -175,7 +184,7 @@ fn apply_parts(rule: &Rule, event: &Value, heard: &mut Heard, effect: &mut Effec
     if let Some(path) = &rule.tool
         && at(event, path).is_some()
     {
-        heard.tool_called();
+        effect.lines.extend(heard.tool_called());
         effect.progress = true;
     }
     if let Some(text) = text_at(event, rule.text.as_deref()) {

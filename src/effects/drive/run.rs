@@ -10,6 +10,7 @@ use super::{
     plan::{Plan, own_variables},
     rules::{Heard, Rules},
     stream::{End, Stream},
+    usage_log::UsageLogReader,
 };
 use crate::{
     effects::clock,
@@ -87,6 +88,10 @@ fn read(file: &Path) -> Result<(Drive, AgentInput), String> {
         input.prompt =
             format!("Your worktree is a new one: {here}. The one of before is not there.\n\n{}", input.prompt);
     }
+    if let Some(note) = &drive.adapter.tools_note {
+        input.prompt.push_str("\n\n");
+        input.prompt.push_str(note);
+    }
     Ok((drive, input))
 }
 
@@ -132,6 +137,10 @@ pub(super) enum Verdict {
 
 impl<'a> Attempt<'a> {
     fn new(drive: &'a Drive, input: &'a AgentInput, stop: watch::Receiver<bool>, out: Out) -> Self {
+        let mut account = Account::new(drive.model.clone(), drive.session.as_ref());
+        if drive.budgeted {
+            account.tell_all();
+        }
         Self {
             drive,
             input,
@@ -140,7 +149,7 @@ impl<'a> Attempt<'a> {
             own: own_variables(),
             rules: Rules::new(&drive.adapter),
             classes: Classes::new(&drive.adapter.errors),
-            heard: Heard::new(Account::new(drive.model.clone(), drive.session.as_ref())),
+            heard: Heard::new(account),
         }
     }
 
@@ -204,6 +213,7 @@ impl<'a> Attempt<'a> {
             out: &mut self.out,
             heard: &mut self.heard,
             stop: self.stop.clone(),
+            usage_log: UsageLogReader::of(self.drive),
         };
         stream.run(plan, &self.drive.worktree).await
     }
@@ -245,7 +255,7 @@ impl<'a> Attempt<'a> {
         if matches!(verdict, Verdict::Done) && self.drive.adapter.says_in_text {
             self.heard.said_in_text().iter().for_each(|line| self.out.say(line));
         }
-        if let Some(line) = self.heard.account.usage_line() {
+        if let Some(line) = self.heard.account.usage_line(true) {
             self.out.say(&line);
         }
         if let Some(session) = self.heard.account.session() {

@@ -6,6 +6,7 @@ use super::{
     out::{Out, note},
     plan::Plan,
     rules::{Heard, Rules},
+    usage_log::UsageLogReader,
 };
 use crate::{
     effects::clock,
@@ -47,6 +48,8 @@ pub(super) struct Stream<'a> {
     pub(super) heard: &'a mut Heard,
     /// Becomes true when somebody ends the driver.
     pub(super) stop: watch::Receiver<bool>,
+    /// What the program itself writes down.
+    pub(super) usage_log: UsageLogReader,
 }
 
 impl Stream<'_> {
@@ -108,6 +111,8 @@ impl Stream<'_> {
         }
         // Whoever is left of its group has nobody to work for.
         program.signal(if ending { Signal::KILL } else { Signal::TERM });
+        // What it used for a turn that failed stands nowhere else.
+        self.usage_log.read(&mut self.heard.account);
         let tail = log.tail();
         Ok(End { status: status.flatten(), stopped, complaint: log.complaint, tail })
     }
@@ -146,6 +151,11 @@ impl Stream<'_> {
     fn event(&mut self, event: &Value, log: &mut Log) {
         let effect = self.rules.take(event, self.heard, clock::now());
         effect.lines.iter().for_each(|line| self.out.say(line));
+        if self.usage_log.read(&mut self.heard.account)
+            && let Some(line) = self.heard.account.grown_usage_line()
+        {
+            self.out.say(&line);
+        }
         if let Some(notice) = &effect.notice {
             log.line(notice, self.classes);
         }

@@ -113,19 +113,20 @@ impl Workshop {
             }
         }
         slot.clear()?;
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(holder);
         self.tidy_agent_refs()
     }
 
     /// Removes free worktrees until at most `max` worktrees are left. Held ones always stay.
     pub fn prune_pool(&self, max: usize) -> Result<(), Error> {
-        let _choosing = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
+        let choosing = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
         let slots = Slot::all(&self.project)?;
         let mut excess = slots.len().saturating_sub(max);
         for slot in slots.iter().rev() {
             if excess == 0 {
                 break;
             }
-            if slot.record()?.is_none() {
+            if slot.record()?.is_none() && !choosing.contains(&slot.own) {
                 slot.remove()?;
                 excess -= 1;
             }
@@ -136,9 +137,21 @@ impl Workshop {
     /// The slot a holder has.
     pub(super) fn find(&self, holder: &str) -> Result<Option<(Slot, Record)>, Error> {
         handle::check_name("holder", holder)?;
+        let known =
+            |slot: Slot| Ok(slot.record()?.filter(|record| record.holder == holder).map(|record| (slot, record)));
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = found.remove(holder)
+            && let Some(known) = known(slot)?
+        {
+            found.insert(holder.to_owned(), known.0.clone());
+            return Ok(Some(known));
+        }
+        drop(found);
         for slot in Slot::all(&self.project)? {
-            if let Some(record) = slot.record()?.filter(|record| record.holder == holder) {
-                return Ok(Some((slot, record)));
+            if let Some(known) = known(slot)? {
+                let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+                found.insert(holder.to_owned(), known.0.clone());
+                return Ok(Some(known));
             }
         }
         Ok(None)
@@ -187,28 +200,39 @@ impl Workshop {
         slot.attach(commit, &self.for_agents()?)?;
         record.ready = true;
         slot.write(&record)?;
-        Ok(slot.tree)
+        let tree = slot.tree.clone();
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(record.holder, slot);
+        Ok(tree)
     }
 
     /// The holder's slot, else a free one (that of `before` first), else a new one; its record is written.
     fn choose(&self, record: &Record, before: Option<&str>) -> Result<Slot, Error> {
-        let _choosing = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = None;
-        for slot in Slot::all(&self.project)? {
+        let slot = self.reserve(&record.holder, before)?;
+        // Beside the lock: many that begin at once wait for the disk together, not one after the other.
+        let written = disk::sync_parent(&slot.own).and_then(|()| slot.write(record));
+        self.choosing.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot.own);
+        written.map(|()| slot)
+    }
+
+    /// Chooses a slot and keeps it from others until its record is written.
+    fn reserve(&self, holder: &str, before: Option<&str>) -> Result<Slot, Error> {
+        let mut choosing = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut own, mut free) = (None, None);
+        for slot in Slot::all(&self.project)?.into_iter().filter(|slot| !choosing.contains(&slot.own)) {
             match slot.record()? {
-                Some(found) if found.holder == record.holder => {
-                    slot.write(record)?;
-                    return Ok(slot);
+                Some(found) if found.holder == holder => {
+                    own = Some(slot);
+                    break;
                 }
                 None if before.is_some_and(|before| slot.was_held_by(before)) || free.is_none() => free = Some(slot),
                 _ => {}
             }
         }
-        let slot = match free {
+        let slot = match own.or(free) {
             Some(slot) => slot,
             None => self.new_slot()?,
         };
-        slot.write(record)?;
+        choosing.insert(slot.own.clone());
         Ok(slot)
     }
 
@@ -216,7 +240,6 @@ impl Workshop {
         let slots = (1..).map(|number| Slot::new(&self.project, &format!("w{number}")));
         let slot = slots.into_iter().find(|slot| !slot.own.exists()).expect("numbers do not run out");
         disk::make_dir(&slot.own)?;
-        disk::sync_parent(&slot.own)?;
         Ok(slot)
     }
 

@@ -6,7 +6,7 @@ use super::land;
 use super::person::PersonRepo;
 use super::slot::Slot;
 use git2::{ErrorCode, Repository, RepositoryInitOptions};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -24,8 +24,10 @@ use std::sync::{Mutex, PoisonError};
 pub struct Workshop {
     pub(super) project: PathBuf,
     pub(super) person: PersonRepo,
-    /// Held while a slot is chosen and its record written.
-    pub(super) choosing: Mutex<()>,
+    /// Held while a slot is chosen: the names of slots that are, and whose record is not written yet.
+    pub(super) choosing: Mutex<BTreeSet<PathBuf>>,
+    /// Where a holder was found last, so that not all slots are looked at each time; its record has the last word.
+    pub(super) found: Mutex<HashMap<String, Slot>>,
     /// The files of `repo.git` that say how it works, as they should be. Agents can write there.
     settings: Mutex<Settings>,
 }
@@ -43,8 +45,13 @@ impl Workshop {
         for part in ["trees", "slots", "gits", "hooks", "rules.git/objects", "rules.git/refs", "rules.git/info"] {
             disk::make_dir(&project.join(part))?;
         }
-        let workshop =
-            Workshop { project, person: person.clone(), choosing: Mutex::default(), settings: Mutex::default() };
+        let workshop = Workshop {
+            project,
+            person: person.clone(),
+            choosing: Mutex::default(),
+            found: Mutex::default(),
+            settings: Mutex::default(),
+        };
         disk::write_if_changed(&workshop.project.join("rules.git/config"), handle::ENGINE_CONFIG.as_bytes())?;
         disk::write_if_changed(&workshop.project.join("rules.git/HEAD"), b"ref: refs/heads/none\n")?;
         workshop.make_bare()?;
@@ -227,9 +234,14 @@ impl Workshop {
     /// Forgets the branches and tags agents made, when no worktree is held: the next agent should not trip over them.
     /// The commits stay; results are kept by `refs/p0/attempts`.
     pub(super) fn tidy_agent_refs(&self) -> Result<(), Error> {
-        let _choosing = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.holders()?.is_empty() {
+        let choosing = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !choosing.is_empty() {
             return Ok(());
+        }
+        for slot in Slot::all(&self.project)? {
+            if slot.record()?.is_some() {
+                return Ok(());
+            }
         }
         for lock in ["packed-refs.lock", "config.lock", "shallow.lock"] {
             disk::remove_any(&self.repo_dir().join(lock))?;

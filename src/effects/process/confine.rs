@@ -1,5 +1,7 @@
-//! `p0 __confine DIR`: started by the supervisor in the program's place, with a socket to it as stdin. It confines
-//! itself as the specification says, tells the supervisor what came of it, and becomes the program.
+//! A new process confines itself as the specification says, tells the supervisor what came of it, and becomes the program.
+//!
+//! It does so between its fork and its exec. Inside bubblewrap, which is a program of its own, p0 is started once more for
+//! it: `p0 __confine DIR`, in the program's place, with a socket to the supervisor as stdin.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -20,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::files::AttemptDir;
 use super::spec::{AgentSpec, MARK};
 use super::supervisor::explain;
-use crate::effects::sandbox::{self, Applied, Entered};
+use crate::effects::sandbox::{self, Applied, Confine, Entered};
 
 /// How long a program may take from its start to its confinement.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -48,15 +50,47 @@ pub fn confine_main(dir: &Path) -> i32 {
     FAILED
 }
 
+/// Has the process that `command` starts confine itself between its fork and its exec, and tell the supervisor what came
+/// of it: without a second start of p0, which would cost more than all the rest.
+#[expect(unsafe_code, reason = "std lets code run between fork and exec only so")]
+pub(super) fn before_exec(command: &mut Command, confine: &Confine, path: &str, wire: OwnedFd) {
+    let (confine, path) = (confine.clone(), path.to_owned());
+    let confined = move || {
+        confine_and_tell(&confine, &path, &wire).map_err(|why| {
+            // Where nobody hears, nothing runs all the same.
+            let _ = tell(&wire, &Word::Failed(why), None);
+            io::Error::from(io::ErrorKind::Other)
+        })
+    };
+    // SAFETY: the supervisor has one thread until its program runs, so no other one can hold a lock that the new process
+    // would wait for: it may do between fork and exec whatever the supervisor may.
+    unsafe {
+        command.pre_exec(confined);
+    }
+}
+
+/// Why a process that was to confine itself did not, once it has ended; `None` = it did, and something else went wrong.
+pub(super) fn refusal(wire: &OwnedFd) -> Option<String> {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let said = matches!(rustix::event::poll(&mut [PollFd::new(wire, PollFlags::IN)], Some(&now)), Ok(1));
+    match said.then(|| next_word(wire)) {
+        Some(Ok(Some((Word::Failed(why), _)))) => Some(why),
+        Some(_) | None => None,
+    }
+}
+
+fn confine_and_tell(confine: &Confine, path: &str, wire: &OwnedFd) -> Result<(), String> {
+    let Entered { applied, listener } = sandbox::enter(confine, path)?;
+    tell(wire, &Word::Entered(applied), listener.as_ref().map(AsFd::as_fd))
+        .map_err(|error| format!("the supervisor does not hear: {error}"))
+}
+
 fn become_program(place: &AttemptDir, wire: &OwnedFd) -> Result<std::convert::Infallible, String> {
     let spec = place.read_spec().map_err(|error| error.to_string())?;
     let confine = spec.confine.as_ref().ok_or("the specification confines nothing")?;
     let stdin = File::open(place.stdin()).map_err(|error| format!("the input file cannot be opened: {error}"))?;
     rustix::stdio::dup2_stdin(&stdin).map_err(|errno| format!("the input file cannot be taken: {errno}"))?;
-    let Entered { applied, listener } = sandbox::enter(confine, path_of(&spec))?;
-    tell(wire, &Word::Entered(applied), listener.as_ref().map(AsFd::as_fd))
-        .map_err(|error| format!("the supervisor does not hear: {error}"))?;
-    drop(listener);
+    confine_and_tell(confine, path_of(&spec), wire)?;
     let (program, arguments) = spec.argv.split_first().ok_or("the command is empty; name a program")?;
     #[expect(clippy::disallowed_methods, reason = "this process becomes the program of its attempt")]
     let mut command = Command::new(program);

@@ -61,6 +61,32 @@ impl AttemptDir {
         self.dir.join("denied.jsonl")
     }
 
+    /// A file for each question that its program waits for a person's answer to: until when, in milliseconds since 1970.
+    fn asking(&self) -> PathBuf {
+        self.dir.join("asking")
+    }
+
+    /// Notes that the program waits for the answer to question `id`; not being idle, it is not ended for that.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn note_asking(&self, id: &str, until_ms: i64) -> io::Result<()> {
+        fs::create_dir_all(self.asking())?;
+        fs::write(self.asking().join(id), until_ms.to_string())
+    }
+
+    /// The question is answered.
+    pub fn forget_asking(&self, id: &str) {
+        let _ = fs::remove_file(self.asking().join(id));
+    }
+
+    /// Whether the program waits for a person at this moment.
+    pub(super) fn is_asking(&self, now_ms: u64) -> bool {
+        let open = |path: PathBuf| fs::read_to_string(path).ok()?.parse::<u64>().ok();
+        let entries = fs::read_dir(self.asking()).into_iter().flatten().flatten();
+        entries.filter_map(|entry| open(entry.path())).any(|until| now_ms < until)
+    }
+
     pub(super) fn ready(&self) -> PathBuf {
         self.dir.join("ready.json")
     }

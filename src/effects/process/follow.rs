@@ -10,6 +10,7 @@ use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init};
 use tokio::io::unix::AsyncFd;
 
 use super::error::Error;
+use super::files::AttemptDir;
 use super::look::{Found, Running, glance, until_gone};
 use super::spool::{Cursor, SpoolLine, read_lines};
 use super::wake::when_readable;
@@ -27,6 +28,8 @@ pub struct Follow {
     cursor: Cursor,
     watch: Option<AsyncFd<OwnedFd>>,
     pause: Duration,
+    /// Who was seen alive, and of whose end nothing has been heard.
+    supervisor: Option<Running>,
     ended: bool,
 }
 
@@ -35,7 +38,7 @@ pub struct Follow {
 pub fn follow(path: &Path, from: Cursor) -> Follow {
     let dir = path.parent().unwrap_or(Path::new(".")).to_path_buf();
     let watch = watch(&dir);
-    Follow { dir, path: path.to_path_buf(), cursor: from, watch, pause: POLL.0, ended: false }
+    Follow { dir, path: path.to_path_buf(), cursor: from, watch, pause: POLL.0, supervisor: None, ended: false }
 }
 
 /// `None` = the kernel gives no watch (too many instances, or a file system without); we poll then.
@@ -62,8 +65,18 @@ impl Follow {
             if self.ended {
                 return Ok(None);
             }
+            // Most changes are output: only the record of the end, or the end itself, are worth a look at all of it.
+            if let Some(supervisor) = self.supervisor
+                && !AttemptDir::new(&self.dir).exit().exists()
+            {
+                self.change(supervisor).await;
+                continue;
+            }
             match glance(&self.dir)? {
-                Found::Waiting(supervisor) | Found::Running(supervisor) => self.change(supervisor).await,
+                Found::Waiting(supervisor) | Found::Running(supervisor) => {
+                    self.supervisor = Some(supervisor);
+                    self.change(supervisor).await;
+                }
                 // What came between the read and the end is read in one last round.
                 Found::NeverRan | Found::Ended(_) | Found::Lost { .. } => self.ended = true,
             }
@@ -80,6 +93,7 @@ impl Follow {
         let Some(watch) = &self.watch else {
             tokio::time::sleep(self.pause).await;
             self.pause = (self.pause * 2).min(POLL.1);
+            self.supervisor = None;
             return;
         };
         tokio::select! {
@@ -89,7 +103,7 @@ impl Follow {
                     ready.clear_ready();
                 }
             }
-            () = until_gone(supervisor.member()) => {}
+            () = until_gone(supervisor.member()) => self.supervisor = None,
         }
     }
 }

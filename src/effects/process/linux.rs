@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,9 @@ use super::spec::{MARK, Ready};
 
 /// Clock ticks per second in `/proc`: fixed at 100 for user space on every architecture Linux runs p0 on.
 const TICKS_PER_SECOND: u64 = 100;
+
+/// More than a `/proc/<pid>/stat` has: a name of 15 bytes and fifty numbers.
+const STAT_BYTES: usize = 2048;
 
 /// The monotonic clock of this room. The supervisor is a process of its own, where the engine's clock is not.
 #[expect(clippy::disallowed_methods, reason = "limits are enforced by the supervisor, which runs without the engine")]
@@ -31,7 +35,10 @@ pub(super) struct Stat {
 impl Stat {
     /// Reads the fields of one process; `None` when there is no such process.
     pub(super) fn of(pid: i32) -> Option<Self> {
-        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+        // The kernel gives all of it at once; one read is enough, and a walk through `/proc` makes many.
+        let mut text = [0; STAT_BYTES];
+        let read = fs::File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut text).ok()?;
+        Self::parse(&String::from_utf8_lossy(text.get(..read)?))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -121,7 +128,11 @@ impl Tree {
         stats
             .iter()
             .filter(|(pid, stat)| stat.is_alive() && **pid != own && root.is_none_or(|it| it.pid != **pid))
-            .filter(|(pid, _)| root.is_some_and(|it| descends(&stats, **pid, it.pid)) || self.is_marked(**pid))
+            .filter(|(pid, stat)| {
+                // Whoever was there before the supervisor has its mark from nobody.
+                let may_be_marked = self.supervisor.is_none_or(|it| stat.start_ticks >= it.start_ticks);
+                root.is_some_and(|it| descends(&stats, **pid, it.pid)) || (may_be_marked && self.is_marked(**pid))
+            })
             .map(|(pid, stat)| Member { pid: *pid, start_ticks: stat.start_ticks })
             .collect()
     }

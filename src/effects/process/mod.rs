@@ -27,7 +27,7 @@
 //! | `supervisor`, `watch`, `pump` | the supervisor: before the program, beside it, its output |
 //! | `ask` | a short question to an installed program, without a supervisor |
 //! | `cgroup` | a control group of the program's own |
-//! | `confine` | the program before it is the program: `p0 __confine` |
+//! | `confine` | the program before it is the program |
 //! | `launch`, `look`, `stop` | the engine's side: start, find again and wait, end |
 //! | `spool`, `follow` | reading the output of a running or ended program |
 //! | `secrets` | values that an attempt must not show |

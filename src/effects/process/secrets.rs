@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Error, io_error};
 use super::files::{AttemptDir, create_private};
-use crate::effects::sandbox::Redactor;
+use crate::effects::sandbox::{Redactor, secrets_in_file};
 
-/// Knows the secrets of the attempt in `dir`; none where there is no specification.
+/// Knows the secrets of the attempt in `dir`, and those that its program put into its logins since; none where there is
+/// no specification.
 pub fn redactor(dir: &Path) -> Redactor {
-    match AttemptDir::new(dir).read_spec() {
-        Ok(spec) => Redactor::of(&spec.env, &spec.secrets).and(Redactor::patterns(&spec.secret_patterns)),
-        Err(_) => Redactor::default(),
-    }
+    let Ok(spec) = AttemptDir::new(dir).read_spec() else { return Redactor::default() };
+    let renewed = spec.logins.iter().flat_map(|(name, path)| secrets_in_file(name, path));
+    Redactor::of(&spec.env, &spec.secrets).and(spec.hidden.clone()).and(renewed).with_patterns(&spec.secret_patterns)
 }
 
 /// Copies the output of the attempt in `dir` without its secrets; answers where the copy is.

@@ -41,6 +41,12 @@ pub struct AgentSpec {
     /// Variables whose values are secret beside those whose names say so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
+    /// Further values that are secret, each under a name: those in the logins that were handed over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hidden: BTreeMap<String, String>,
+    /// The files that hold them, as the program sees them: it may renew them. Each under its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub logins: BTreeMap<String, PathBuf>,
 }
 
 /// How a program ended.

@@ -19,7 +19,7 @@ use super::confine::{self, path_of};
 use super::error::{Error, io_error};
 use super::files::{AttemptDir, create_private};
 use super::linux::{Member, Stat, Tree, boot_id, now, own_pid};
-use super::pump::Pump;
+use super::pump::{Buffer, Pump};
 use super::signals::Bell;
 use super::spec::{AgentSpec, ExitRecord, MARK, Ready};
 use super::watch::{Confined, Running, Watch};
@@ -68,7 +68,7 @@ fn supervise(dir: &Path) -> Result<(), Error> {
     let record = match start(&place, &spec) {
         Ok(running) => {
             let listener = running.confined.as_ref().and_then(|it| it.listener.clone());
-            let record = Watch::new(&spec, &bell, running).run();
+            let record = Watch::new(&place, &spec, &bell, running).run();
             if let Some(listener) = listener {
                 keep_tries(&place, &listener);
             }
@@ -164,68 +164,92 @@ fn start(place: &AttemptDir, spec: &AgentSpec) -> Result<Running, String> {
     let out_file = create_private(&place.stdout()).map_err(|error| error.to_string())?;
     let err_file = create_private(&place.stderr()).map_err(|error| error.to_string())?;
     let out = Pump::new(out_reader, out_file, spec.stdout_limit).map_err(said("the pipe of stdout"))?;
-    let err = Pump::new(err_reader, err_file, spec.stderr_limit).map_err(said("the pipe of stderr"))?;
+    let mut err = Pump::new(err_reader, err_file, spec.stderr_limit).map_err(said("the pipe of stderr"))?;
 
-    let (stdin, wire) = match spec.confine {
-        None => (Stdio::from(File::open(place.stdin()).map_err(said("the input file cannot be opened"))?), None),
-        Some(_) => {
-            let (ours, theirs) =
-                rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-                    .map_err(|errno| format!("no socket to the program: {errno}"))?;
-            (Stdio::from(theirs), Some(ours))
-        }
-    };
-    let argv = match &spec.confine {
-        None => spec.argv.clone(),
-        Some(confine) => confined(place, spec, confine)?,
-    };
-    let (program, arguments) = argv.split_first().ok_or("the command is empty; name a program")?;
-    #[expect(clippy::disallowed_methods, reason = "the supervisor is where programs of an attempt are started")]
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .env_clear()
-        .envs(&spec.env)
-        .env(MARK, &spec.nonce)
-        .current_dir(&spec.cwd)
-        .process_group(0)
-        .stdin(stdin)
-        .stdout(Stdio::from(out_writer))
-        .stderr(Stdio::from(err_writer));
+    let (mut command, wire) = command(place, spec)?;
+    command.stdout(Stdio::from(out_writer)).stderr(Stdio::from(err_writer));
     let cgroup = Cgroup::enter(place, &spec.nonce);
     let spawned = command.spawn();
     let cgroup = cgroup.filter(Cgroup::leave);
     let child = spawned.map_err(|error| {
         cgroup.iter().for_each(Cgroup::remove);
-        explain(program, &error)
+        let refused = wire.as_ref().and_then(confine::refusal);
+        refused.unwrap_or_else(|| explain(&command.get_program().to_string_lossy(), &error))
     })?;
     let pid = i32::try_from(child.id()).expect("a Linux pid fits 22 bits");
     // `command` holds our copies of the write ends; dropping it leaves only the program's.
     drop(command);
     let (started, started_at_ms) = (now(), wall_clock_ms());
     let confined = match (wire, &spec.confine) {
-        (Some(wire), Some(confine)) => Some(hear_confined(&wire, confine, spec)?),
+        (Some(wire), Some(confine)) => {
+            let heard = hear_confined(&wire, confine, spec);
+            if heard.is_err() {
+                // Nobody is in it any more, and nobody else knows its name.
+                cgroup.iter().for_each(Cgroup::kill);
+                cgroup.iter().for_each(Cgroup::remove);
+            }
+            Some(heard.map_err(|why| if confine.bubblewrap { wrapped_in(&why, &mut err, place) } else { why })?)
+        }
         _ => None,
     };
     Ok(Running { pid, out, err, started, started_at_ms, confined, cgroup })
 }
 
-/// The command that confines itself and becomes the program.
-fn confined(place: &AttemptDir, spec: &AgentSpec, confine: &Confine) -> Result<Vec<String>, String> {
+/// The command that becomes the program, and the wire on which a confined one says what came of it.
+fn command(place: &AttemptDir, spec: &AgentSpec) -> Result<(Command, Option<OwnedFd>), String> {
+    let wrapped = match &spec.confine {
+        Some(confine) if confine.bubblewrap => wrapped(place, spec, confine)?,
+        Some(_) | None => None,
+    };
+    let argv = wrapped.as_ref().unwrap_or(&spec.argv);
+    let (program, arguments) = argv.split_first().ok_or("the command is empty; name a program")?;
+    #[expect(clippy::disallowed_methods, reason = "the supervisor is where programs of an attempt are started")]
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().envs(&spec.env).env(MARK, &spec.nonce);
+    command.current_dir(&spec.cwd).process_group(0);
+    let wire = match &spec.confine {
+        None => None,
+        Some(confine) => {
+            let (ours, theirs) =
+                rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                    .map_err(|errno| format!("no socket to the program: {errno}"))?;
+            if wrapped.is_some() {
+                command.stdin(Stdio::from(theirs));
+                return Ok((command, Some(ours)));
+            }
+            confine::before_exec(&mut command, confine, path_of(spec), theirs);
+            Some(ours)
+        }
+    };
+    let input = File::open(place.stdin()).map_err(|error| format!("the input file cannot be opened: {error}"))?;
+    command.stdin(Stdio::from(input));
+    Ok((command, wire))
+}
+
+/// The command that makes namespaces, in which p0 confines itself and becomes the program. `None` = bubblewrap is not
+/// there, and need not be.
+fn wrapped(place: &AttemptDir, spec: &AgentSpec, confine: &Confine) -> Result<Option<Vec<String>>, String> {
     // In namespaces of its own there is another `/proc`: the binary is named by where it lies.
     let own = std::fs::read_link("/proc/self/exe").map_err(|error| format!("p0 does not find itself: {error}"))?;
-    let exe = if confine.bubblewrap { own.as_path() } else { Path::new("/proc/self/exe") };
     let text = |path: &Path| path.display().to_string();
-    let inner = vec![text(exe), "__confine".to_owned(), text(place.path())];
-    if !confine.bubblewrap {
-        return Ok(inner);
-    }
+    let inner = vec![text(&own), "__confine".to_owned(), text(place.path())];
     match sandbox::wrap(confine, path_of(spec), &inner) {
-        Some(wrapped) => Ok(wrapped),
         None if confine.required => {
             Err("the sandbox cannot be enforced: bubblewrap is asked for and `bwrap` is not on PATH".to_owned())
         }
-        None => Ok(inner),
+        found => Ok(found),
+    }
+}
+
+/// Why nothing runs, with the last words of bubblewrap: it ends with a line on its standard error where it may not make
+/// namespaces.
+fn wrapped_in(why: &str, err: &mut Pump, place: &AttemptDir) -> String {
+    // What cannot be read is not said; the reason itself is.
+    let _ = err.pump(&mut Buffer::new());
+    let said = std::fs::read_to_string(place.stderr()).unwrap_or_default();
+    match said.lines().last() {
+        Some(line) => format!("{why}; bubblewrap said: {line}"),
+        None => format!("{why}; it was started by bubblewrap"),
     }
 }
 
@@ -277,7 +301,7 @@ pub(super) fn own_member() -> Option<Member> {
     clippy::disallowed_methods,
     reason = "the supervisor runs without the engine and its clock; the record says when"
 )]
-fn wall_clock_ms() -> u64 {
+pub(super) fn wall_clock_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 

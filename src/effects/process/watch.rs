@@ -10,11 +10,12 @@ use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions, WaitStatus};
 
 use super::cgroup::Cgroup;
+use super::files::AttemptDir;
 use super::linux::{Member, Tree, children_cpu_ms, now};
 use super::pump::{Buffer, Pump};
 use super::signals::Bell;
 use super::spec::{AgentSpec, Ending, ExitRecord};
-use super::supervisor::own_member;
+use super::supervisor::{own_member, wall_clock_ms};
 use crate::effects::sandbox::{Applied, Listener};
 
 /// How often a tree that has been told to end is looked at.
@@ -66,6 +67,7 @@ enum Phase {
 /// The loop's state.
 #[derive(Debug)]
 pub(super) struct Watch<'a> {
+    place: &'a AttemptDir,
     spec: &'a AgentSpec,
     bell: &'a Bell,
     program: Running,
@@ -88,8 +90,9 @@ pub(super) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// Watches over `program` from now on.
-    pub(super) fn new(spec: &'a AgentSpec, bell: &'a Bell, program: Running) -> Self {
+    pub(super) fn new(place: &'a AttemptDir, spec: &'a AgentSpec, bell: &'a Bell, program: Running) -> Self {
         Self {
+            place,
             spec,
             bell,
             tree: Tree::new(own_member(), &spec.nonce),
@@ -154,7 +157,7 @@ impl<'a> Watch<'a> {
 
     /// The program ended by itself: whoever it left behind is told to end as well.
     fn after_the_end(&mut self) {
-        self.orphans = self.tree.members().len();
+        self.orphans = if self.is_deserted() { 0 } else { self.tree.members().len() };
         if self.orphans == 0 && self.childless {
             self.phase = Phase::Over { survivors: 0 };
         } else {
@@ -162,7 +165,14 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn reason_to_end(&self) -> Option<Ending> {
+    /// Whether it is certain, without a walk through all processes, that nobody is left: none of ours is alive, and no
+    /// process carries the filter that whoever comes from the program inherited.
+    fn is_deserted(&self) -> bool {
+        let listener = self.program.confined.as_ref().and_then(|it| it.listener.as_ref());
+        self.childless && listener.is_some_and(Listener::is_deserted)
+    }
+
+    fn reason_to_end(&mut self) -> Option<Ending> {
         if let Some(why) = &self.write_failure {
             return Some(Ending::Unrecordable { why: why.clone() });
         }
@@ -173,7 +183,15 @@ impl<'a> Watch<'a> {
             return Some(Ending::TimedOut { limit_ms: self.spec.wall_limit_ms });
         }
         let limit_ms = self.spec.idle_limit_ms?;
-        is_past(self.idle_deadline()).then_some(Ending::Idle { limit_ms })
+        if !is_past(self.idle_deadline()) {
+            return None;
+        }
+        if self.place.is_asking(wall_clock_ms()) {
+            // Whoever waits for a person is not idle.
+            self.last_output = now();
+            return None;
+        }
+        Some(Ending::Idle { limit_ms })
     }
 
     /// `None` = so far in the future that the clock cannot say it.

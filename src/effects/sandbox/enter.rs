@@ -34,7 +34,7 @@ pub(crate) struct Entered {
 
 /// Confines this process. An answer in words when what is required cannot be had; nothing may be run then.
 pub(crate) fn enter(confine: &Confine, path: &str) -> Result<Entered, String> {
-    let kernel = Kernel::probe(path);
+    let kernel = Kernel::for_program(confine.bubblewrap.then_some(path));
     let mut missing = kernel.lacks(&confine.network, confine.bubblewrap);
     if confine.required && !missing.is_empty() {
         return Err(refusal(&missing));

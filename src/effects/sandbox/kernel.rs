@@ -22,6 +22,8 @@ pub struct Kernel {
     pub landlock: u32,
     /// Whether a filter of system calls can report to a listener, and let calls go on.
     pub listener: bool,
+    /// Whether a listener may look into the programs it listens to, which is how it knows what a call is about.
+    pub tracing: bool,
     /// Whether the user may make namespaces.
     pub namespaces: bool,
     /// Whether bubblewrap is installed.
@@ -31,11 +33,17 @@ pub struct Kernel {
 impl Kernel {
     /// Asks the kernel. `path` is the list of folders in which programs are looked for.
     pub fn probe(path: &str) -> Kernel {
+        Kernel { namespaces: namespaces(), bubblewrap: bubblewrap(path).is_some(), ..Kernel::for_program(None) }
+    }
+
+    /// What matters to one program that is about to be confined: `path` only where it wants bubblewrap.
+    pub(super) fn for_program(path: Option<&str>) -> Kernel {
         Kernel {
             landlock: system::landlock_abi(),
             listener: system::has_listener(),
-            namespaces: namespaces(),
-            bubblewrap: bubblewrap(path).is_some(),
+            tracing: may_trace(number(YAMA), has_trace_capability()),
+            namespaces: false,
+            bubblewrap: path.is_some_and(|path| bubblewrap(path).is_some()),
         }
     }
 
@@ -64,6 +72,9 @@ impl Kernel {
         } else if !filter::is_written() {
             let text = "sockets, rights and signals cannot be held back: p0 has no filter for this machine";
             missing.push(format!("{text} (there is one for x86_64 and for aarch64)"));
+        } else if !self.tracing {
+            let text = "sockets and rights cannot be held back: this machine lets p0 look into no other process";
+            missing.push(format!("{text} ({YAMA} is {}; 0 or 1 lets it)", number(YAMA).unwrap_or_default()));
         }
         match network {
             Network::Allow => {}
@@ -96,6 +107,29 @@ impl Kernel {
     }
 }
 
+/// Who may look into the processes of the same user: 0 = all, 1 = those they come from, 2 = who has `CAP_SYS_PTRACE`,
+/// 3 = nobody. Absent without the security module Yama, which is like 0.
+const YAMA: &str = "/proc/sys/kernel/yama/ptrace_scope";
+
+/// Whether a supervisor may look into the program that it started.
+fn may_trace(scope: Option<u64>, capable: bool) -> bool {
+    match scope {
+        None | Some(0 | 1) => true,
+        Some(2) => capable,
+        Some(_) => false,
+    }
+}
+
+fn has_trace_capability() -> bool {
+    let sets = rustix::thread::capabilities(None);
+    sets.is_ok_and(|sets| sets.effective.contains(rustix::thread::CapabilitySet::SYS_PTRACE))
+}
+
+/// The number that a file of the kernel's holds; `None` = there is no such file.
+fn number(path: &str) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
 /// Where bubblewrap is.
 pub(crate) fn bubblewrap(path: &str) -> Option<std::path::PathBuf> {
     std::env::split_paths(path).map(|dir| dir.join("bwrap")).find(|file| file.is_file())
@@ -104,7 +138,6 @@ pub(crate) fn bubblewrap(path: &str) -> Option<std::path::PathBuf> {
 /// Whether the kernel lets this user make user namespaces: a limit of none, or the switch of some distributions, is
 /// how it is turned off.
 fn namespaces() -> bool {
-    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let made = Path::new("/proc/self/ns/user").exists();
     let most = number("/proc/sys/user/max_user_namespaces").is_none_or(|most| most > 0);
     let unprivileged = number("/proc/sys/kernel/unprivileged_userns_clone").is_none_or(|on| on > 0);
@@ -120,7 +153,8 @@ mod tests {
     #[test]
     fn what_an_older_kernel_lacks_is_said() {
         let sandbox = |text: &str| toml::from_str::<SandboxConfig>(text).unwrap().resolve();
-        let kernel = |landlock, listener| Kernel { landlock, listener, namespaces: true, bubblewrap: false };
+        let kernel =
+            |landlock, listener| Kernel { landlock, listener, tracing: true, namespaces: true, bubblewrap: false };
         assert!(kernel(7, true).missing(&sandbox("")).is_empty());
         assert!(kernel(4, true).missing(&sandbox("")).is_empty(), "the listener holds signals back");
         assert!(kernel(7, false).missing(&sandbox(""))[0].contains("sockets"), "whatever Landlock there is");
@@ -130,5 +164,14 @@ mod tests {
         assert!(kernel(7, false).missing(&sandbox("network='none'"))[1].contains("network"));
         assert!(kernel(7, true).missing(&sandbox("bubblewrap=true"))[0].contains("bwrap"));
         assert!(kernel(0, false).missing(&sandbox("mode='off'")).is_empty());
+        let blind = Kernel { tracing: false, ..kernel(7, true) };
+        assert!(blind.missing(&sandbox(""))[0].contains("ptrace_scope"), "{:?}", blind.missing(&sandbox("")));
+    }
+
+    #[test]
+    fn a_hardened_machine_lets_only_the_capable_look_into_processes() {
+        let may = |scope| (may_trace(scope, false), may_trace(scope, true));
+        assert_eq!([None, Some(0), Some(1)].map(may), [(true, true); 3]);
+        assert_eq!([Some(2), Some(3)].map(may), [(false, true), (false, false)]);
     }
 }

@@ -5,7 +5,8 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use libc::c_int;
 use rustix::fs::{AtFlags, Gid, Mode, Uid};
@@ -29,18 +30,34 @@ const PRIVATE: &[&str] = &["environ", "mem", "maps", "smaps", "auxv", "pagemap",
 #[derive(Clone, Debug)]
 pub(crate) struct Listener {
     tries: Arc<Mutex<Tries>>,
+    /// The thread's descriptor, which is to close when the thread ends, however it does.
+    fd: Weak<OwnedFd>,
+    /// Whether the thread ended because nobody was left.
+    over: Arc<AtomicBool>,
 }
 
 impl Listener {
     /// Begins to listen, in a thread of its own. `abi` is the interface of Landlock that the program is under.
     pub(crate) fn start(fd: OwnedFd, confine: Confine, abi: u32) -> io::Result<Listener> {
-        let listener = Listener { tries: Arc::default() };
-        let ear = Ear { confine, abi, tries: listener.tries.clone(), waiting: Arc::default() };
         system::make_fast(fd.as_fd());
         let fd = Arc::new(fd);
+        let listener = Listener { tries: Arc::default(), fd: Arc::downgrade(&fd), over: Arc::default() };
+        let ear = Ear { confine, abi, tries: listener.tries.clone(), waiting: Arc::default() };
+        let over = listener.over.clone();
         // Should it panic, its descriptor closes, and what waits is told that the call does not exist.
-        std::thread::Builder::new().name("p0-listener".into()).spawn(move || ear.listen(&fd))?;
+        std::thread::Builder::new().name("p0-listener".into()).spawn(move || {
+            ear.listen(&fd);
+            over.store(system::is_deserted(fd.as_fd()), Ordering::Release);
+        })?;
         Ok(listener)
+    }
+
+    /// Whether nobody is left who could call.
+    pub(crate) fn is_deserted(&self) -> bool {
+        match self.fd.upgrade() {
+            Some(fd) => system::is_deserted(fd.as_fd()),
+            None => self.over.load(Ordering::Acquire),
+        }
     }
 
     /// What was tried so far.

@@ -18,7 +18,7 @@
 //! | `enter` | putting limits in force in the own process |
 //! | `listener`, `caller`, `tries` | the supervisor's side: hearing of calls, reading them, remembering tries |
 //! | `connect` | sockets, connected in the caller's place |
-//! | `redact` | values that must not be shown |
+//! | `redact`, `logins` | values that must not be shown; those that stand in logins |
 
 mod caller;
 mod connect;
@@ -26,6 +26,7 @@ mod enter;
 mod filter;
 mod kernel;
 mod listener;
+mod logins;
 mod policy;
 mod redact;
 mod rules;
@@ -37,6 +38,7 @@ pub use crate::model::sandbox::Applied;
 pub(crate) use enter::{Entered, enter, wrap};
 pub use kernel::Kernel;
 pub(crate) use listener::Listener;
+pub use logins::secrets_in_file;
 pub use policy::{Places, confine, hermetic};
 pub use redact::{Redacting, Redactor, looks_secret};
 pub use rules::everything_but;

@@ -43,6 +43,18 @@ impl Redactor {
             let forms = [value.as_str(), json.trim_matches('"')].into_iter().chain(value.lines().map(str::trim));
             wanted.extend(forms.filter(|it| it.len() >= SHORTEST).map(|it| (it.as_bytes().to_vec(), name.clone())));
         }
+        Redactor::looking_for(wanted)
+    }
+
+    /// With further values, each under its name.
+    #[must_use]
+    pub fn and(self, values: impl IntoIterator<Item = (String, String)>) -> Redactor {
+        let mut wanted = self.wanted;
+        wanted.extend(values.into_iter().map(|(name, value)| (value.into_bytes(), name)));
+        Redactor { patterns: self.patterns, ..Redactor::looking_for(wanted) }
+    }
+
+    fn looking_for(mut wanted: Vec<(Vec<u8>, String)>) -> Redactor {
         wanted.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
         wanted.dedup_by(|a, b| a.0 == b.0);
         let mut first = vec![false; 256];
@@ -54,17 +66,12 @@ impl Redactor {
         Redactor { wanted, first, patterns: Vec::new() }
     }
 
-    /// What matches regular expressions within a line. The configuration was checked when it was read; what cannot be
-    /// understood all the same is passed over.
-    pub fn patterns(patterns: &[String]) -> Redactor {
-        let named = |(i, pattern): (usize, &String)| Some((Regex::new(pattern).ok()?, format!("pattern {}", i + 1)));
-        Redactor { patterns: patterns.iter().enumerate().filter_map(named).collect(), ..Redactor::default() }
-    }
-
-    /// Both: these values, and the patterns of the other.
+    /// With what matches regular expressions within a line. The configuration was checked when it was read; what cannot
+    /// be understood all the same is passed over.
     #[must_use]
-    pub fn and(mut self, other: Redactor) -> Redactor {
-        self.patterns.extend(other.patterns);
+    pub fn with_patterns(mut self, patterns: &[String]) -> Redactor {
+        let named = |(i, pattern): (usize, &String)| Some((Regex::new(pattern).ok()?, format!("pattern {}", i + 1)));
+        self.patterns.extend(patterns.iter().enumerate().filter_map(named));
         self
     }
 
@@ -254,7 +261,7 @@ mod tests {
     #[test]
     fn patterns_match_within_whole_lines_however_they_come() {
         let patterns = ["tok-[0-9]+".to_owned(), "^pin: .*$".to_owned()];
-        let redactor = redactor().and(Redactor::patterns(&patterns));
+        let redactor = redactor().with_patterns(&patterns);
         let text = b"a tok-123456 b\npin: 1\n\xff tok-7\n0123456789abcdef tok-8";
         let expected = "a [redacted pattern 1] b\n[redacted pattern 2]\n\u{fffd} [redacted pattern 1]\n[redacted P0_TOKEN] [redacted pattern 1]";
         let mut counts = BTreeMap::new();
@@ -266,7 +273,7 @@ mod tests {
             assert_eq!(String::from_utf8(out).unwrap(), expected, "in pieces of {size}");
             assert_eq!(counts["pattern 1"], 3);
         }
-        assert!(!redactor.is_idle() && Redactor::patterns(&[]).is_idle());
+        assert!(!redactor.is_idle() && Redactor::default().with_patterns(&[]).is_idle());
     }
 
     /// Gives so many bytes at a time.

@@ -10,6 +10,8 @@ use landlock::{
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 
+use rustix::fs::FileType;
+
 use crate::model::sandbox::Network;
 
 use super::spec::Confine;
@@ -115,8 +117,9 @@ fn add(
     count: &mut u32,
 ) -> Result<RulesetCreated, String> {
     let Ok(opened) = PathFd::new(path) else { return Ok(ruleset) };
-    let Ok(meta) = fs::metadata(path) else { return Ok(ruleset) };
-    let access = if meta.is_dir() { access } else { access & AccessFs::from_file(abi) };
+    let Ok(stat) = rustix::fs::fstat(&opened) else { return Ok(ruleset) };
+    let is_dir = FileType::from_raw_mode(stat.st_mode).is_dir();
+    let access = if is_dir { access } else { access & AccessFs::from_file(abi) };
     *count += 1;
     ruleset
         .add_rule(PathBeneath::new(opened, access))

@@ -1,5 +1,5 @@
 //! What a program is confined to, with every path resolved: written by the engine into the attempt's specification,
-//! applied by `p0 __confine`, and looked up by the supervisor for its record of tries.
+//! applied by the process that becomes the program, and looked up by the supervisor for its record of tries.
 
 use std::path::{Path, PathBuf};
 

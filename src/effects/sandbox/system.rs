@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use libc::{c_int, c_long, c_ulong, c_void, sock_filter};
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 /// A system call that waits for an answer, in the kernel's form.
 pub(super) type Call = libc::seccomp_notif;
@@ -67,7 +68,7 @@ pub(super) fn make_fast(listener: BorrowedFd<'_>) {
     }
 }
 
-/// Waits for the next call. `None` = its process died meanwhile.
+/// Waits for the next call. `None` = its process died meanwhile. An error too when nobody is left who could call.
 #[expect(unsafe_code, reason = "an ioctl that rustix does not have")]
 pub(super) fn receive(listener: BorrowedFd<'_>) -> io::Result<Option<Call>> {
     // SAFETY: the structure holds numbers only, for which zero is a value; the kernel demands zeroes.
@@ -79,9 +80,19 @@ pub(super) fn receive(listener: BorrowedFd<'_>) -> io::Result<Option<Call>> {
     }
     let error = io::Error::last_os_error();
     match error.raw_os_error() {
+        // Since Linux 6.11 this is also said, again and again, once the last process under the filter is gone.
+        Some(libc::ENOENT) if is_deserted(listener) => Err(error),
         Some(libc::ENOENT | libc::EINTR) => Ok(None),
         _ => Err(error),
     }
+}
+
+/// Whether no process is left under the filter. It is inherited and cannot be dropped: nobody then lives who came from
+/// the process that took it.
+pub(super) fn is_deserted(listener: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(listener, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1)) && fds[0].revents().contains(PollFlags::HUP)
 }
 
 /// What is answered to a call.

@@ -25,13 +25,13 @@ impl Tries {
     /// Remembers one.
     pub fn note(&mut self, operation: &str, path: &str) {
         let end = (0..=PATH_BYTES.min(path.len())).rev().find(|at| path.is_char_boundary(*at)).unwrap_or(0);
-        let path = path.get(..end).unwrap_or_default();
-        let key = (operation.to_owned(), path.to_owned());
+        let path = one_of_all(path.get(..end).unwrap_or_default());
+        let key = (operation.to_owned(), path.clone());
         if let Some(known) = self.index.get(&key).and_then(|at| self.list.get_mut(*at)) {
             known.times += 1;
         } else if self.list.len() < MOST {
             self.index.insert(key, self.list.len());
-            self.list.push(Denied { operation: operation.to_owned(), path: path.to_owned(), times: 1 });
+            self.list.push(Denied { operation: operation.to_owned(), path, times: 1 });
         } else {
             self.others += 1;
         }
@@ -57,6 +57,15 @@ impl Tries {
     }
 }
 
+/// Programs walk through all processes of a machine: what they look for there is one try, whatever the numbers.
+fn one_of_all(path: &str) -> String {
+    let Some((number, rest)) = path.strip_prefix("/proc/").and_then(|rest| rest.split_once('/')) else {
+        return path.to_owned();
+    };
+    let is_process = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    if is_process { format!("/proc/PID/{rest}") } else { path.to_owned() }
+}
+
 /// Reads what a supervisor wrote down. What is not there or not readable is no try.
 pub fn read_tries(path: &Path) -> Vec<Denied> {
     let Ok(file) = std::fs::File::open(path) else { return Vec::new() };
@@ -66,6 +75,19 @@ pub fn read_tries(path: &Path) -> Vec<Denied> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_walk_through_all_processes_is_one_try() {
+        let mut tries = Tries::default();
+        for n in 1..300 {
+            tries.note("read", &format!("/proc/{n}/environ"));
+        }
+        tries.note("read", "/proc/self/x");
+        tries.note("write", "/home/me/outside.txt");
+        let all: Vec<(String, u64)> = tries.all().into_iter().map(|it| (it.path, it.times)).collect();
+        let expected = [("/proc/PID/environ", 299), ("/proc/self/x", 1), ("/home/me/outside.txt", 1)];
+        assert_eq!(all, expected.map(|(path, times)| (path.to_owned(), times)));
+    }
 
     #[test]
     fn the_same_try_is_counted_and_a_flood_is_bounded() {

@@ -7,7 +7,7 @@ use crate::{
         permission::Permissions,
         run::Run,
         sandbox::{self, Mode, SandboxConfig},
-        settings::AgentSettings,
+        settings::{AgentSettings, Budget},
     },
 };
 use serde_json::Value;
@@ -77,6 +77,7 @@ impl World {
             permissions,
             // What the attempt says comes after what its program printed, and must be kept too.
             log_bytes: Some(run.settings.limits.output_bytes / 4 * 3),
+            budgeted: run.settings.budget != Budget::default(),
             extra_args: agent.extra_args.clone(),
         };
         let file = own.temp.join("drive.json");

@@ -79,6 +79,8 @@ impl World {
             confine: None,
             secrets: Vec::new(),
             secret_patterns: settings.secret_patterns.clone(),
+            hidden: BTreeMap::new(),
+            logins: BTreeMap::new(),
         };
         let ended = process::run_to_end(&self.options.supervisor, dir, &spec, b"").await;
         self.note_gate(id, None);
@@ -90,9 +92,10 @@ impl World {
 
     fn report_of(&self, dir: &Path, command: &[String], ended: Result<ExitRecord, process::Error>) -> GateReport {
         let files = AttemptDir::new(dir);
-        let mut text = std::fs::read(files.stdout()).unwrap_or_default();
-        text.extend(std::fs::read(files.stderr()).unwrap_or_default());
-        text = process::redactor(dir).redact(&text, &mut BTreeMap::new());
+        let read = |path: PathBuf| std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()));
+        let printed = read(files.stdout()).and_then(|out| Ok([out, read(files.stderr())?].concat()));
+        let printed = printed.map(|text| process::redactor(dir).redact(&text, &mut BTreeMap::new()));
+        let text = printed.as_deref().unwrap_or_default();
         let (passed, how, wall_ms) = match &ended {
             Ok(record) => {
                 let passed = matches!(record.ending, Ending::Exited { code: 0 });
@@ -100,8 +103,17 @@ impl World {
             }
             Err(e) => (false, format!("could not be run: {e}"), 0),
         };
-        let output = if text.is_empty() { None } else { self.handle.put_blob(&text).ok() };
-        GateReport { gate: command.to_vec(), passed, how, tail: tail(&text, TAIL), output, wall_ms }
+        // Also when it printed nothing: that its output is there, and empty, is known then.
+        let kept = printed
+            .as_ref()
+            .map_err(String::clone)
+            .and_then(|text| self.handle.put_blob(text).map_err(|e| e.to_string()));
+        if let Err(why) = &kept
+            && ended.is_ok()
+        {
+            tracing::warn!("the output of the gate `{}` is not kept: {why}", command.join(" "));
+        }
+        GateReport { gate: command.to_vec(), passed, how, tail: tail(text, TAIL), output: kept.ok(), wall_ms }
     }
 
     fn note_gate(&self, id: AttemptId, dir: Option<PathBuf>) {

@@ -20,7 +20,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a disk may be full before the engine stops.
 const ROOM_PATIENCE: Duration = Duration::from_secs(2);
-/// Free worktrees that are kept warm.
+/// Worktrees that are kept warm when no run needs more.
 const WARM: usize = 8;
 
 impl World {
@@ -219,7 +219,10 @@ impl World {
         let world = self.clone();
         let released = blocking(move || {
             let homes = world.homes_of(run);
-            remove_tree(&homes).map_err(|e| format!("{}: {e}", homes.display()))?;
+            if let Err(e) = remove_tree(&homes) {
+                // The rest is given back all the same.
+                tracing::warn!("removing the homes of run {run} in {}: {e}", homes.display());
+            }
             let workshop = world.workshop_of(&state)?;
             workshop.release(&gate_holder(run), Safe::NothingChanged).map_err(|e| e.to_string())?;
             workshop.close_run(&run.to_string()).map_err(|e| e.to_string())
@@ -252,7 +255,10 @@ impl World {
             Some(_) | None => Safe::NothingChanged,
         };
         workshop.release(&holder, safe).map_err(|e| e.to_string())?;
-        workshop.prune_pool(WARM).map_err(|e| e.to_string())?;
+        // While a run goes on, the next attempt takes the place and the worktree of the one that ended.
+        let going_on = state.runs.get(&attempt.run).filter(|run| !run.state.is_over());
+        let places = going_on.map_or(0, |run| usize::try_from(run.settings.limits.max_parallel).unwrap_or(WARM));
+        workshop.prune_pool(places.max(WARM)).map_err(|e| e.to_string())?;
         let dir = self.attempt_dir(attempt.id);
         remove_tree(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
         Ok(parked)

@@ -23,7 +23,7 @@ use crate::{
     effects::{
         clock,
         git::{PersonRepo, Workshop},
-        process::Go,
+        process::{AttemptDir, Go},
     },
     kernel::outstanding,
     model::{
@@ -41,13 +41,16 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     task::{self, AbortHandle, JoinError, JoinSet},
 };
 
 /// How long to wait before something that failed for an outside reason is tried again, at first and at the most.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MOST: Duration = Duration::from_secs(30);
+
+/// Starts that are prepared at once beside one for each processor: they wait for the disk and for new processes.
+const STARTS_WAITING: usize = 2;
 
 /// The engine's hands.
 pub(super) struct World {
@@ -60,6 +63,9 @@ pub(super) struct World {
     /// Effects at work, apart from timers, to be waited for at the end.
     at_work: Arc<tokio::sync::watch::Sender<usize>>,
     gates: Mutex<HashMap<AttemptId, PathBuf>>,
+    /// Places for attempts whose start is being prepared: of many that begin in the same moment the first ones then run
+    /// early, where all at once would make each other wait, and the last ones no later.
+    starts: Semaphore,
 }
 
 /// What an effect needs to know of the milestone it belongs to.
@@ -75,6 +81,7 @@ impl World {
             stopping: tokio::sync::watch::Sender::new(false),
             at_work: Arc::new(tokio::sync::watch::Sender::new(0)),
             gates: Mutex::default(),
+            starts: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from) + STARTS_WAITING),
         }
     }
 
@@ -101,6 +108,9 @@ impl World {
                         }
                     }
                     Some(Order::Drop(stream, effect)) => {
+                        if let Effect::Wait { timer } = &effect {
+                            self.asks(stream, timer, false);
+                        }
                         if let Some(timer) = timers.remove(&(stream, effect)) {
                             timer.abort();
                         }
@@ -163,12 +173,27 @@ impl World {
             }
             Effect::Land { attempt, onto, candidate } => self.land(stream, *attempt, onto, candidate).await,
             Effect::Wait { timer } => {
+                self.asks(stream, timer, true);
                 tokio::time::sleep(remaining(timer)).await;
                 self.report(stream, Action::TimerFired { timer: timer.clone() }).await;
             }
         }
         // The engine is gone when this cannot be delivered.
         let _ = self.handle.asks.send(Ask::EffectOver(stream, effect)).await;
+    }
+
+    /// Tells the supervisor of an attempt whether its program waits for a person: that is not idleness.
+    fn asks(&self, stream: MilestoneId, timer: &Timer, waits: bool) {
+        let Timer::Approval { approval, until } = timer else { return };
+        let Some(attempt) = self.state(stream).and_then(|s| Some(s.approvals.get(approval)?.attempt)) else { return };
+        let place = AttemptDir::new(&self.attempt_dir(attempt));
+        if !waits {
+            place.forget_asking(&approval.0);
+        } else if place.path().is_dir()
+            && let Err(e) = place.note_asking(&approval.0, until.timestamp_millis())
+        {
+            tracing::warn!("attempt {attempt} waits for {approval}, which its supervisor cannot be told: {e}");
+        }
     }
 
     /// Reports to the engine. While the log has no room the report waits: nothing that was seen is lost.

@@ -4,7 +4,7 @@ use crate::{
     effects::{
         git::{Merge, Workshop},
         process::{self, AgentSpec, Found},
-        sandbox::Redactor,
+        sandbox::{Redactor, secrets_in_file},
     },
     model::{
         aggregate::Aggregate,
@@ -12,7 +12,7 @@ use crate::{
         command::Action,
         id::{AttemptId, BlobId, MilestoneId},
         run::Run,
-        settings::AgentKind,
+        settings::{AgentKind, AgentSettings},
         workflow::Rights,
     },
 };
@@ -50,6 +50,12 @@ impl World {
         let Some(attempt) = state.attempts.get(&id).cloned() else { return Ok(None) };
         let dir = self.attempt_dir(id);
         self.await_worktree(stream, &state, &attempt).await;
+        // Held until the supervisor waits.
+        let Ok(_place) = self.starts.acquire().await else { return Ok(None) };
+        // Begun again at the next start of the engine.
+        if self.is_stopping() {
+            return Ok(None);
+        }
         self.clear_earlier(&dir).await?;
         let world = self.clone();
         let prepared = blocking(move || world.prepare(&state, &attempt)).await?;
@@ -111,7 +117,8 @@ impl World {
         let mut stdin = serde_json::to_vec(&input::input(&source)).map_err(|e| e.to_string())?;
         stdin.push(b'\n');
         // What is kept of it has no secrets either: files of the repository may hold some.
-        let kept = Redactor::patterns(&run.settings.secret_patterns).redact(&stdin, &mut BTreeMap::new());
+        let kept =
+            Redactor::default().with_patterns(&run.settings.secret_patterns).redact(&stdin, &mut BTreeMap::new());
         let input = self.handle.put_blob(&kept).map_err(|e| e.to_string())?;
         let token = uuid::Uuid::new_v4().simple().to_string();
         let token_hash = blake3::hash(token.as_bytes()).to_hex().to_string();
@@ -202,6 +209,8 @@ impl World {
             }
             None => None,
         };
+        let logins = own.as_ref().map(|own| handed_over(agent, &own.home)).unwrap_or_default();
+        let hidden = logins.iter().flat_map(|(name, path)| secrets_in_file(name, path)).collect();
         Ok(AgentSpec {
             argv,
             cwd: worktree.to_owned(),
@@ -215,8 +224,16 @@ impl World {
             confine,
             secrets: agent.env_names.clone(),
             secret_patterns: run.settings.secret_patterns.clone(),
+            hidden,
+            logins,
         })
     }
+}
+
+/// The logins and settings of the person that stand in an attempt's home, by their names.
+fn handed_over(agent: &AgentSettings, home: &Path) -> BTreeMap<String, PathBuf> {
+    let Some(login) = agent.adapter.as_ref().map(|adapter| &adapter.login) else { return BTreeMap::new() };
+    login.files.iter().chain(&login.config).map(|file| (file.clone(), home.join(file))).collect()
 }
 
 /// The attempt that was last in the conversation this one goes on with.

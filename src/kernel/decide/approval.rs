@@ -13,6 +13,8 @@ use chrono::TimeDelta;
 
 /// Questions that one attempt may have open at a time; a program that asks more does not wait for answers.
 const MOST_OPEN: usize = 16;
+/// What "for ever" is, where the calendar has no such day.
+const MOST_PATIENCE: TimeDelta = TimeDelta::days(36_500);
 /// Bytes of a question's texts that are kept.
 const MOST_TEXT: usize = 4_000;
 
@@ -36,7 +38,7 @@ pub(super) fn ask(cx: &mut Cx<'_>, id: AttemptId, tool: &str, target: &str, why:
         target: short(target),
         why: short(why),
         asked_at: cx.at(),
-        until: cx.at().checked_add_signed(patience).unwrap_or_else(|| cx.at()),
+        until: cx.at().checked_add_signed(patience).unwrap_or_else(|| cx.at() + MOST_PATIENCE),
         answer: None,
     };
     let asked = approval.id.clone();

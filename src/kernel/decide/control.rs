@@ -8,6 +8,7 @@ use crate::model::{
     rejection::Rejection,
     reply::Reply,
     run::RunState,
+    settings::Budget,
     ticket::Holder,
 };
 
@@ -25,6 +26,19 @@ pub(super) fn resume(cx: &mut Cx<'_>, run: RunId) -> Result<Reply, Rejection> {
         cx.emit(Scope::run(run), Event::RunResumed {});
     }
     Ok(Reply::Ok)
+}
+
+/// A person lets it go on, perhaps with another budget; a run at work may be given one as well.
+pub(super) fn go_on(cx: &mut Cx<'_>, run: RunId, budget: Option<&Budget>) -> Result<Reply, Rejection> {
+    not_over(cx, run)?;
+    if let Some(wanted) = budget {
+        let now = &cx.run(run)?.settings.budget;
+        let budget = Budget { usd: wanted.usd.or(now.usd), tokens: wanted.tokens.or(now.tokens) };
+        if budget != *now {
+            cx.emit(Scope::run(run), Event::RunBudgetChanged { budget });
+        }
+    }
+    resume(cx, run)
 }
 
 pub(super) fn cancel(cx: &mut Cx<'_>, run: RunId, why: &str) -> Result<Reply, Rejection> {

@@ -13,6 +13,7 @@ use crate::{
         id::{AttemptId, CommitId, RunId},
         rejection::Rejection,
         reply::Reply,
+        run::Run,
     },
 };
 
@@ -74,6 +75,7 @@ pub(super) fn gated(
             return Ok(Reply::Ignored);
         }
     };
+    let gates = &with_evidence(gates, cx.run(cx.attempt(id)?.run)?);
     for report in gates {
         let (gate, commit, wall_ms) = (report.gate.clone(), candidate.clone(), report.wall_ms);
         let output = report.output.clone();
@@ -102,6 +104,19 @@ pub(super) fn gated(
         judge::fail_round(cx, id, Outcome::Refused { reasons: vec![reason] })?;
     }
     Ok(Reply::Ok)
+}
+
+/// A gate that passed and whose output is absent has shown nothing: since rules 2 it counts as failed.
+fn with_evidence(gates: &[GateReport], run: &Run) -> Vec<GateReport> {
+    let looked_at = |report: &GateReport| {
+        let mut report = report.clone();
+        if run.rules >= 2 && report.passed && report.output.is_none() {
+            report.passed = false;
+            report.how = "ended without its output being kept, which is no evidence".to_owned();
+        }
+        report
+    };
+    gates.iter().map(looked_at).collect()
 }
 
 pub(super) fn landed(

@@ -109,7 +109,10 @@ fn bad_end(
     }
     Ok(match &report.ending {
         Ending::Exited { code: 0 } => None,
-        Ending::Stopped => Some(Outcome::Lost { why: "it was stopped together with the engine".into() }),
+        Ending::Stopped => {
+            let why = attempt.stopping.as_ref().map(|why| format!("it was stopped: {why}"));
+            Some(Outcome::Lost { why: why.unwrap_or_else(|| "it was stopped together with the engine".into()) })
+        }
         Ending::NeverRan => Some(Outcome::Lost { why: report.ending.to_string() }),
         Ending::Lost { why } | Ending::NotStarted { why } => Some(Outcome::Lost { why: why.clone() }),
         Ending::Exited { .. } | Ending::Signaled { .. } | Ending::TimedOut { .. } | Ending::Idle { .. } => {

@@ -60,7 +60,7 @@ fn apply(cx: &mut Cx<'_>, action: &Action) -> Result<Reply, Rejection> {
     match action {
         Action::StartRun(start) => start_run::start_run(cx, start),
         Action::PauseRun { run, why } => control::pause(cx, *run, why),
-        Action::ResumeRun { run } => control::resume(cx, *run),
+        Action::ResumeRun { run, budget } => control::go_on(cx, *run, budget.as_ref()),
         Action::CancelRun { run, why } => control::cancel(cx, *run, why),
         Action::RunOpened { run, head } => control::opened(cx, *run, head),
         Action::RunBroken { run, why } => control::broken(cx, *run, why),
@@ -84,6 +84,12 @@ fn apply(cx: &mut Cx<'_>, action: &Action) -> Result<Reply, Rejection> {
         Action::UpdateTicket { ticket, proposal } => tracker::update(cx, ticket, proposal),
         Action::SetStatus { ticket, status, reason, token_hash } => {
             tracker::set_status(cx, ticket, *status, reason, token_hash.as_deref())
+        }
+        Action::SetStatuses { tickets, status, reason } => {
+            for ticket in tickets {
+                tracker::set_status(cx, ticket, *status, reason, None)?;
+            }
+            Ok(Reply::Ok)
         }
         Action::Comment { ticket, text } => tracker::comment(cx, ticket, text),
         Action::Claim { ticket, worker, token_hash, lease_s } => {

@@ -182,7 +182,8 @@ fn report(state: &mut Aggregate, draft: &Draft, line: u64, message: &Message) {
     attempt.line = attempt.line.max(line);
     let run = state.runs.get_mut(&attempt.run).map(Arc::make_mut);
     match message {
-        Message::Usage { input_tokens, output_tokens, cached_tokens, cost_usd, total, .. } => {
+        Message::Usage { input_tokens, output_tokens, cached_tokens, cost_usd, total, last, .. } => {
+            attempt.talk.spent = *last;
             let (input_tokens, output_tokens, cached_tokens) = (*input_tokens, *output_tokens, *cached_tokens);
             let said = Usage { input_tokens, output_tokens, cached_tokens, cost_usd: *cost_usd };
             // A total that went back is a program's mistake: what was counted stays counted.

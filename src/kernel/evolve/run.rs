@@ -18,13 +18,14 @@ pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
 }
 
 fn start(state: &mut Aggregate, draft: &Draft) {
-    let Event::RunStarted { id, workflow, settings, spec, base, branch, backlog, .. } = &draft.event else {
+    let Event::RunStarted { id, workflow, settings, spec, base, branch, backlog, rules, .. } = &draft.event else {
         return;
     };
     let run = Run {
         id: *id,
         workflow: workflow.clone().into(),
         settings: settings.clone().into(),
+        rules: *rules,
         spec_hash: spec.hash.clone(),
         branch: branch.clone(),
         base: base.clone(),

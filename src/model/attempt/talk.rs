@@ -26,6 +26,9 @@ pub struct Conversation {
     /// Tools called, where its program counts them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<u64>,
+    /// Its program said that it uses nothing more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub spent: bool,
     /// Why its program gave up, in its words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<(FailureClass, String)>,

@@ -111,6 +111,7 @@ pub(crate) fn routes(app: App) -> Router {
         .route("/gc", post(records::gc))
         .route("/runs/{run}/graph", get(runs::graph))
         .route("/tickets", get(tickets::list).post(edit::create))
+        .route("/tickets/status", post(edit::statuses))
         .route("/tickets/{ticket}", get(tickets::show))
         .route("/tickets/{ticket}/status", post(edit::status))
         .route("/tickets/{ticket}/comment", post(edit::comment))

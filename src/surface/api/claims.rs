@@ -84,7 +84,7 @@ pub(crate) async fn claim_next(State(app): State<App>, Input(wish): Input<Wish>)
     let mut why = None;
     for milestone in super::tickets::open(&app.handle)?.into_iter().rev() {
         let state = names::state(&app.handle, milestone)?;
-        if tickets::ready(&state).is_empty() && !tickets::has_lapsed_lease(&state, clock::now()) {
+        if !app.handle.has_ready(&state) && !tickets::has_lapsed_lease(&state, clock::now()) {
             let waiting = state.tickets.values().filter(|t| t.is_unsettled());
             why = why.or_else(|| {
                 waiting.into_iter().find_map(|t| {

@@ -22,7 +22,7 @@ use crate::{
         error::{Kind, Problem},
         project, token,
     },
-    views::tickets::TicketFull,
+    views::tickets::{self, TicketDoc, TicketFull},
 };
 use axum::{
     Json,
@@ -138,6 +138,39 @@ pub(crate) async fn status(
     };
     app.handle.submit(found.milestone, actor, action).await?;
     shown(&app, found.milestone, found.id)
+}
+
+/// A status for several.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NewStatuses {
+    /// Which; all of one milestone.
+    pub(crate) tickets: Vec<String>,
+    /// To what.
+    pub(crate) status: WantedStatus,
+    /// Why.
+    #[serde(default)]
+    pub(crate) reason: String,
+}
+
+/// Sets the status of several items of one milestone, all or none.
+pub(crate) async fn statuses(State(app): State<App>, Input(new): Input<NewStatuses>) -> Answer<Vec<TicketDoc>> {
+    let mut milestone = None;
+    let mut ids = Vec::new();
+    for name in &new.tickets {
+        let found = names::ticket(&app.handle, name)?;
+        if *milestone.get_or_insert(found.milestone) != found.milestone {
+            let why = format!("{} is of another milestone than {}", found.id, new.tickets[0]);
+            return Err(Failure(Problem::new(Kind::Usage, why).hint("set the items of one milestone at a time")));
+        }
+        ids.push(found.id);
+    }
+    let Some(milestone) = milestone else {
+        return Err(Failure(Problem::new(Kind::Usage, "no ticket is named")));
+    };
+    let action = Action::SetStatuses { tickets: ids.clone(), status: new.status, reason: new.reason };
+    app.handle.submit(milestone, app.person(), action).await?;
+    let state = names::state(&app.handle, milestone)?;
+    Ok(Json(tickets::of(&state, &ids)))
 }
 
 /// Who writes: the worker whose token it is, else the person.

@@ -12,6 +12,7 @@ use crate::{
         aggregate::Aggregate,
         command::Action,
         id::{CommitId, RunId},
+        settings::Budget,
     },
     surface::error::{Kind, Problem},
     views::{
@@ -109,6 +110,12 @@ pub(crate) struct Steer {
     /// In words.
     #[serde(default)]
     pub(crate) why: Option<String>,
+    /// With `resume`: what may be spent from now on, in US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) budget_usd: Option<f64>,
+    /// With `resume`: what may be spent from now on, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) budget_tokens: Option<u64>,
 }
 
 /// Starts nothing new.
@@ -121,13 +128,18 @@ pub(crate) async fn pause(
     steer_run(&app, &name, |run| Action::PauseRun { run, why }).await
 }
 
-/// Goes on.
+/// Goes on, perhaps with another budget.
 pub(crate) async fn resume(
     State(app): State<App>,
     Path(name): Path<String>,
-    Input(_): Input<Steer>,
+    Input(steer): Input<Steer>,
 ) -> Answer<RunStatus> {
-    steer_run(&app, &name, |run| Action::ResumeRun { run }).await
+    let budget = Budget { usd: steer.budget_usd, tokens: steer.budget_tokens };
+    let budget = Some(budget).filter(|wanted| *wanted != Budget::default());
+    if let Some(why) = budget.as_ref().and_then(Budget::nonsense) {
+        return Err(Failure(Problem::new(Kind::Usage, why)));
+    }
+    steer_run(&app, &name, |run| Action::ResumeRun { run, budget }).await
 }
 
 /// Ends it.

@@ -45,7 +45,7 @@ enum Command {
     /// Start nothing new in a run; what is at work goes on
     Pause(steer::Args),
     /// Let a paused run go on
-    Resume(steer::Args),
+    Resume(steer::ResumeArgs),
     /// End a run; unlanded work is kept under refs/p0/parked/
     Cancel(steer::Args),
     Approvals(approvals::ListArgs),
@@ -107,7 +107,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Claim(args) => ready::claim(&args, context).await,
         Command::Logs(args) => logs::run(&args, context).await,
         Command::Pause(args) => steer::run(&args, context, "pause").await,
-        Command::Resume(args) => steer::run(&args, context, "resume").await,
+        Command::Resume(args) => steer::resume(&args, context).await,
         Command::Cancel(args) => steer::run(&args, context, "cancel").await,
         Command::Approvals(args) => approvals::list(&args, context).await,
         Command::Approve(args) => approvals::decide(&args, context, "approve").await,

@@ -245,7 +245,13 @@ fn sandbox(kernel: &Kernel) -> Vec<Check> {
             }
         }
     };
-    let listener = if kernel.listener {
+    let listener = if kernel.listener && !kernel.tracing {
+        Check::warn(
+            "seccomp",
+            "p0 may not look into the agents' processes: their sockets and rights cannot be held back",
+            "sysctl kernel.yama.ptrace_scope=1 lets a process look into those that it started",
+        )
+    } else if kernel.listener {
         Check::ok("seccomp", "tries of agents are recorded; changes of mode and owner stay inside")
     } else {
         Check::warn(

@@ -22,20 +22,51 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// The arguments of `p0 resume`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ResumeArgs {
+    #[command(flatten)]
+    steer: Args,
+    /// What the whole run may spend from now on, in US dollars
+    #[arg(long, value_name = "X")]
+    budget_usd: Option<f64>,
+    /// What the whole run may spend from now on, in tokens
+    #[arg(long, value_name = "N")]
+    budget_tokens: Option<u64>,
+}
+
+/// Lets a run go on.
+pub(super) async fn resume(args: &ResumeArgs, context: &Context) -> Outcome {
+    let ResumeArgs { steer: Args { run, reason, json }, budget_usd, budget_tokens } = args;
+    let (budget_usd, budget_tokens) = (*budget_usd, *budget_tokens);
+    let steer = Steer { why: reason.clone(), budget_usd, budget_tokens };
+    carry_out("resume", run, steer, *json, context).await
+}
+
 /// Steers a run.
 pub(super) async fn run(args: &Args, context: &Context, verb: &str) -> Outcome {
-    let path = format!("/api/v1/runs/{}/{verb}", quoted(&args.run));
-    let steer = Steer { why: args.reason.clone() };
+    let steer = Steer { why: args.reason.clone(), ..Steer::default() };
+    carry_out(verb, &args.run, steer, args.json, context).await
+}
+
+async fn carry_out(verb: &str, run: &str, steer: Steer, json: bool, context: &Context) -> Outcome {
+    let path = format!("/api/v1/runs/{}/{verb}", quoted(run));
     let (status, nobody) = context
         .ask(|client| async move {
             let nobody = matches!(client, Client::Local(_));
             Ok((client.post::<RunStatus>(&path, &steer).await?, nobody))
         })
         .await?;
-    if args.json {
+    if json {
         ui::json(&status)?;
     } else {
         ui::line(&format!("run {} is {}", status.run, status.state));
+    }
+    if verb == "resume"
+        && status.state == "paused"
+        && let Some(why) = &status.reason
+    {
+        ui::note(&format!("it is paused again: {why}"));
     }
     if verb == "resume" && nobody && !status.is_at_rest() {
         ui::note("nobody is at work on it: `p0 run SPEC` or `p0d` goes on");

@@ -7,9 +7,15 @@ use crate::{surface::client::query, views::tickets::TicketDoc};
 pub(super) struct Args {
     /// The run, or the beginning of its id [default: the newest; without any run, every item]
     run: Option<String>,
-    /// The items of every milestone
+    /// The items of every milestone, the newest milestones first
     #[arg(long, conflicts_with = "run")]
     all: bool,
+    /// Those with this status: open, in_progress, done, blocked
+    #[arg(long, value_name = "S", value_parser = ["open", "in_progress", "done", "blocked"])]
+    status: Option<String>,
+    /// So many at the most
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
     /// One JSON document
     #[arg(long)]
     json: bool,
@@ -17,7 +23,14 @@ pub(super) struct Args {
 
 /// Lists them.
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
-    let path = format!("/api/v1/tickets{}", query([("run", args.run.as_deref()), ("all", args.all.then_some("true"))]));
+    let limit = args.limit.map(|n| n.to_string());
+    let which = [
+        ("run", args.run.as_deref()),
+        ("all", args.all.then_some("true")),
+        ("status", args.status.as_deref()),
+        ("limit", limit.as_deref()),
+    ];
+    let path = format!("/api/v1/tickets{}", query(which));
     let rows = context.ask(|client| async move { client.get::<Vec<TicketDoc>>(&path).await }).await?;
     print(&rows, args.json)
 }

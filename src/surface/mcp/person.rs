@@ -104,7 +104,8 @@ impl PersonDesk {
             Does::Steer(verb) => {
                 let wish: Steering = read(arguments)?;
                 let path = run_path(wish.run.as_deref(), &format!("/{verb}"));
-                let steer = Steer { why: wish.reason };
+                let (budget_usd, budget_tokens) = (wish.budget_usd, wish.budget_tokens);
+                let steer = Steer { why: wish.reason, budget_usd, budget_tokens };
                 let status: RunStatus = self.ask(|client| async move { client.post(&path, &steer).await }).await?;
                 Ok(shown(status_text(&status), &status))
             }

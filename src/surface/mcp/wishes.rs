@@ -86,6 +86,10 @@ pub(super) struct Steering {
     pub(super) run: Option<String>,
     /// Why, for the log.
     pub(super) reason: Option<String>,
+    /// With `resume`: what the whole run may spend from now on, in US dollars.
+    pub(super) budget_usd: Option<f64>,
+    /// With `resume`: what the whole run may spend from now on, in tokens.
+    pub(super) budget_tokens: Option<u64>,
 }
 
 /// Which questions.

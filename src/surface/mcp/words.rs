@@ -109,7 +109,7 @@ pub(super) const TOOLS: &[Tool] = &[
     },
     Tool {
         name: "resume",
-        about: "Let a paused run go on.",
+        about: "Let a paused run go on, with a larger budget where it was used up.",
         only_looks: false,
         destroys: false,
         form: form::of::<Steering>,

@@ -61,8 +61,8 @@ impl Inner {
             // A call may be told of by its updates alone.
             Some("tool_call" | "tool_call_update") => {
                 let is_new = self.ear.remember(update);
-                if is_new {
-                    self.heard.tool_called();
+                if is_new && let Some(line) = self.heard.tool_called() {
+                    self.out.say(&line);
                 }
             }
             Some("usage_update") => {
@@ -74,5 +74,9 @@ impl Inner {
             _ => {}
         }
         self.log.progress();
+        self.usage_log.read(&mut self.heard.account);
+        if let Some(line) = self.heard.account.grown_usage_line() {
+            self.out.say(&line);
+        }
     }
 }

@@ -13,7 +13,6 @@
 mod hear;
 mod permit;
 mod talk;
-mod usage_log;
 mod wire;
 
 use super::{
@@ -26,6 +25,7 @@ use super::{
     plan::Plan,
     rules::Heard,
     stream::End,
+    usage_log::UsageLogReader,
 };
 use crate::model::protocol::AgentInput;
 use hear::Ear;
@@ -52,6 +52,7 @@ struct Inner {
     heard: Heard,
     log: Log,
     ear: Ear,
+    usage_log: UsageLogReader,
 }
 
 impl Shared {
@@ -84,6 +85,7 @@ impl Conversation<'_> {
                 heard: std::mem::replace(self.heard, Heard::new(super::account::Account::new(None, None))),
                 log: Log::default(),
                 ear: Ear::default(),
+                usage_log: UsageLogReader::of(self.drive),
             }),
             drive: self.drive.clone(),
             classes: Classes::new(&self.drive.adapter.errors),

@@ -103,6 +103,10 @@ fn is_own(call: &Value, kind: Option<&str>) -> bool {
     if let Some(name) = text(call, "/_meta/claudeCode/toolName") {
         return name.starts_with("mcp__p0__");
     }
+    if text(call, "/_meta/provenance") == Some("mcp") {
+        // qwen.
+        return text(call, "/_meta/toolName").is_some_and(|name| name.starts_with("mcp__p0__"));
+    }
     if !matches!(kind, None | Some("other" | "think")) {
         return false;
     }
@@ -166,6 +170,9 @@ mod tests {
         assert!(own(json!({"title": "comment (p0 MCP Server)", "kind": "other"})));
         assert!(own(json!({"title": "x", "_meta": {"claudeCode": {"toolName": "mcp__p0__comment"}}})));
         assert!(own(json!({"title": "Approve", "rawInput": {"server": "p0", "tool": "comment"}})));
+        assert!(own(json!({"title": "x", "_meta": {"toolName": "mcp__p0__comment", "provenance": "mcp"}})));
+        assert!(!own(json!({"title": "x", "_meta": {"toolName": "run_shell_command", "provenance": "mcp"}})));
+        assert!(!own(json!({"title": "x", "_meta": {"toolName": "mcp__p0__comment", "provenance": "builtin"}})));
         assert!(!own(json!({"title": "mcp__p0__comment", "kind": "execute"})));
         assert!(!own(json!({"title": "p0_comment; rm -rf /"})));
         assert!(!own(json!({"title": "mcp__p0__x", "_meta": {"claudeCode": {"toolName": "Bash"}}})));

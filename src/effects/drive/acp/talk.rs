@@ -1,5 +1,5 @@
 //! The conversation: initialize, a session, the prompt, and what the answer means.
-use super::{Shared, permit, usage_log, wire};
+use super::{Shared, permit, wire};
 use crate::{
     effects::drive::{child::Line, complaint::Complaint, file::Resume, out::note, plan::Plan, rules::count},
     model::{
@@ -209,6 +209,10 @@ impl Talk<'_> {
         {
             let mut inner = self.shared.inner();
             inner.heard.account.set_session(id);
+            if self.resume.is_some_and(|resume| resume.session == id) {
+                let inner = &mut *inner;
+                inner.usage_log.skip_earlier(&inner.heard.account);
+            }
             if let Some(line) = inner.heard.account.session_line(false) {
                 inner.out.say(&line);
             }
@@ -241,9 +245,8 @@ impl Talk<'_> {
     /// What the answer to the prompt means.
     fn answered(&self, answer: Result<Value, Error>) -> Outcome {
         let mut inner = self.shared.inner();
-        if let Some(log) = &self.shared.drive.adapter.acp.usage_log {
-            usage_log::count_in(log, &self.shared.drive.home, &mut inner.heard.account);
-        }
+        let inner = &mut *inner;
+        inner.usage_log.read(&mut inner.heard.account);
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return outcome(&error),
@@ -252,7 +255,7 @@ impl Talk<'_> {
             count(usage, &answer, &mut inner.heard.account);
         }
         inner.heard.account.turn_ended();
-        if let Some(line) = inner.heard.account.usage_line() {
+        if let Some(line) = inner.heard.account.usage_line(true) {
             inner.out.say(&line);
         }
         let failed = |class, text: &str| Outcome::Failed(Complaint { class: Some(class), ..Complaint::words(text) });

@@ -15,6 +15,7 @@ fn drive(table: &str, at: &Path) -> Drive {
         p0: "/bin/p0".into(),
         permissions: Permissions::Allow,
         log_bytes: None,
+        budgeted: false,
         extra_args: vec!["--more".into(), "x y".into()],
     }
 }

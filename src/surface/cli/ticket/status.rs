@@ -6,19 +6,20 @@ use crate::{
         protocol::{Message, OwnStatus},
     },
     surface::{
-        api::edit::NewStatus,
-        cli::{args::Outcome, context::Context, ui},
+        api::edit::{NewStatus, NewStatuses},
+        cli::{args::Outcome, context::Context, tickets, ui},
         client::{Client, quoted},
         error::{Kind, Problem},
     },
-    views::tickets::TicketFull,
+    views::tickets::{TicketDoc, TicketFull},
 };
 
 /// Set the status of a work item
 #[derive(Debug, clap::Args)]
 pub(in crate::surface::cli) struct Args {
-    /// The ticket
-    ticket: String,
+    /// The ticket; several of one milestone are set together, all or none
+    #[arg(required = true, num_args = 1.., value_name = "TICKET")]
+    tickets: Vec<String>,
     /// The status
     #[arg(value_enum)]
     status: Word,
@@ -46,9 +47,17 @@ enum Word {
 
 /// Sets it.
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
-    let path = format!("/api/v1/tickets/{}/status", quoted(&args.ticket));
+    let ticket = args.tickets.first().map_or("", String::as_str);
+    let several = args.tickets.len() > 1;
+    if several && args.token.is_some() {
+        let why = "a claim's token is for one ticket";
+        return Err(Problem::new(Kind::Usage, why).hint("set the tickets one by one"));
+    }
     let work = |client: Client| async move {
         if client.is_door() {
+            if several {
+                return Err(Problem::new(Kind::Refused, "an attempt sets the status of its own ticket alone"));
+            }
             let status = match args.status {
                 Word::InProgress => OwnStatus::InProgress,
                 Word::Done => OwnStatus::Done,
@@ -59,7 +68,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
                 }
             };
             let message = Message::Status { status, reason: args.reason.clone() };
-            return say(&client, Some(&args.ticket), &message, args.json).await;
+            return say(&client, Some(ticket), &message, args.json).await;
         }
         let status = match args.status {
             Word::Open => WantedStatus::Open,
@@ -67,6 +76,12 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
             Word::Done => WantedStatus::Done,
             Word::Blocked => WantedStatus::Blocked,
         };
+        if several {
+            let new = NewStatuses { tickets: args.tickets.clone(), status, reason: args.reason.clone() };
+            let rows: Vec<TicketDoc> = client.post("/api/v1/tickets/status", &new).await?;
+            return tickets::print(&rows, args.json);
+        }
+        let path = format!("/api/v1/tickets/{}/status", quoted(ticket));
         let new = NewStatus { status, reason: args.reason.clone(), token: args.token.clone() };
         let ticket: TicketFull = client.post(&path, &new).await?;
         if args.json {

@@ -120,18 +120,9 @@ fn apply(cx: &mut Cx<'_>, action: &Action) -> Result<Reply, Rejection> {
         Action::Landed { attempt, candidate, landing, wall_ms } => {
             integration::landed(cx, *attempt, candidate, landing, *wall_ms)
         }
-        Action::NoteRepair { what } => {
-            cx.emit(Scope::default(), Event::JournalRepaired { what: what.clone() });
-            Ok(Reply::Ok)
-        }
-        Action::NoteRebuild { why } => {
-            cx.emit(Scope::default(), Event::StoreRebuilt { why: why.clone() });
-            Ok(Reply::Ok)
-        }
-        Action::NoteImport { imported } => {
-            cx.emit(Scope::default(), Event::RunImported { imported: (**imported).clone() });
-            Ok(Reply::Ok)
-        }
+        Action::NoteRepair { what } => note(cx, Event::JournalRepaired { what: what.clone() }),
+        Action::NoteRebuild { why } => note(cx, Event::StoreRebuilt { why: why.clone() }),
+        Action::NoteImport { imported } => note(cx, Event::RunImported { imported: (**imported).clone() }),
         Action::ForkRun(wanted) => fork::fork(cx, wanted),
         Action::NoteRefusedRequest { attempt, what, why } => {
             let scope = cx.scope_of(*attempt)?;
@@ -139,4 +130,10 @@ fn apply(cx: &mut Cx<'_>, action: &Action) -> Result<Reply, Rejection> {
             Ok(Reply::Ok)
         }
     }
+}
+
+/// Puts something on record that belongs to no run.
+fn note(cx: &mut Cx<'_>, event: Event) -> Result<Reply, Rejection> {
+    cx.emit(Scope::default(), event);
+    Ok(Reply::Ok)
 }

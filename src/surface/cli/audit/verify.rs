@@ -85,7 +85,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
 }
 
 fn show(shows: bool, progress: &Progress) {
-    if shows && (progress.frames + progress.blobs) % SHOW_EVERY == 0 {
+    if shows && (progress.frames + progress.blobs).is_multiple_of(SHOW_EVERY) {
         let text = format!("\r{} frames, {} events, {} blobs", progress.frames, progress.events, progress.blobs);
         ui::raw(To::Err, text.as_bytes());
     }

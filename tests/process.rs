@@ -63,6 +63,7 @@ impl Bench {
             nonce: uuid::Uuid::now_v7().to_string(),
             confine: None,
             secrets: Vec::new(),
+            secret_patterns: Vec::new(),
             hidden: BTreeMap::new(),
             logins: BTreeMap::new(),
         }

@@ -220,19 +220,13 @@ impl Handle {
         &self,
         run: RunId,
     ) -> Result<impl Iterator<Item = Result<FramePayload, ReadError>> + use<>, ReadError> {
-        let catalog = self.catalog();
-        let row = catalog
-            .run(run)
-            .map_err(|e| ReadError(e.to_string()))?
-            .ok_or_else(|| ReadError(format!("there is no run {run}")))?;
-        let frames = self.shared.store.frames_of_stream(row.milestone.0);
         let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
-        Ok(frames.map(move |frame| fold::read(&frame.map_err(|e| read(&e))?).map_err(|e| read(&e))))
+        Ok(self.stream_of(run)?.map(move |frame| fold::read(&frame?).map_err(|e| read(&e))))
     }
 }
 
 /// What stands for a frame that cannot be read.
-fn unreadable(frame: &crate::journal::Frame, why: &str) -> Record {
+pub(super) fn unreadable(frame: &crate::journal::Frame, why: &str) -> Record {
     Record {
         seq: frame.last_seq(),
         at: chrono::DateTime::from_timestamp_millis(frame.at_ms).unwrap_or_default(),
@@ -271,7 +265,7 @@ pub struct Replayed {
 }
 
 /// A frame that would be decided otherwise today.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Divergence {
     /// The first event that differs.
     pub seq: u64,

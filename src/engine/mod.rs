@@ -6,13 +6,22 @@
 //! - [`replay`]: a run lived again, every decision taken anew; `fold`: states from frames;
 //! - `group`, `writer`: what becomes durable together, and the hand that writes it;
 //! - `payload`: the bytes of a frame's command and events; `snapshots`, `rows`: what a start need not fold again;
+//! - [`run_files`]: runs to and from files of their own; [`backup`]: all of it; [`audit`]: checking logs and files;
+//! - [`history`]: one milestone or ticket, by index;
+//! - [`gc`]: what nothing needs any more;
 //! - `world`: carries effects out, and reports back with commands.
+pub mod audit;
+pub mod backup;
+pub mod gc;
 pub mod handle;
+pub mod history;
 pub mod replay;
+pub mod run_files;
 pub mod start;
 
 mod boot;
 mod fold;
+mod fork;
 mod group;
 mod payload;
 mod rows;

@@ -3,8 +3,11 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +18,8 @@ const COPY_BYTES: usize = 64 << 10;
 const TEMP_DIR: &str = "tmp";
 /// Told apart from every other writer of this process; other processes by their id.
 static NEXT_TEMP: AtomicU64 = AtomicU64::new(0);
+/// Held while it is decided whether a file that is there is used again, or goes.
+static PLACING: Mutex<()> = Mutex::new(());
 
 /// Names a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +48,12 @@ impl Blobs {
             sync_dir(parent)?;
         }
         Ok(Blobs { dir: Arc::new(dir.to_path_buf()) })
+    }
+
+    /// The blobs in `dir`, for reading; nothing is made.
+    #[must_use]
+    pub fn at(dir: &Path) -> Blobs {
+        Blobs { dir: Arc::new(dir.to_path_buf()) }
     }
 
     /// Removes what writers that died left half written. Only for the holder of the data directory's lock, at start.
@@ -142,11 +153,69 @@ impl Blobs {
         put
     }
 
+    /// Every blob that has a file, whatever its content, with the bytes that the file takes.
+    ///
+    /// # Errors
+    /// A directory cannot be listed.
+    pub fn all(&self) -> Result<Vec<(Hash, u64)>, Error> {
+        let mut found = Vec::new();
+        for folder in list(&self.dir)? {
+            if !folder.is_dir() {
+                continue;
+            }
+            for path in list(&folder)? {
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let (Ok(hash), Ok(meta)) = (name.parse::<Hash>(), fs::metadata(&path)) else { continue };
+                if self.path(&hash) == path {
+                    found.push((hash, meta.len()));
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Whether a blob's file was written, or its content put again, before that moment.
+    ///
+    /// # Errors
+    /// The file cannot be looked at.
+    pub fn is_older(&self, hash: &Hash, than: SystemTime) -> Result<bool, Error> {
+        let path = self.path(hash);
+        let modified = fs::metadata(&path).and_then(|meta| meta.modified());
+        modified.map(|at| at < than).map_err(|e| Error::io("look at", &path, e))
+    }
+
+    /// Removes a blob, unless somebody put its content since that moment. Says whether it is gone.
+    ///
+    /// # Errors
+    /// The file cannot be looked at or removed.
+    pub fn remove_older(&self, hash: &Hash, than: SystemTime) -> Result<bool, Error> {
+        let _placing = PLACING.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_older(hash, than)? {
+            return Ok(false);
+        }
+        let path = self.path(hash);
+        fs::remove_file(&path).map(|()| true).map_err(|e| Error::io("remove", &path, e))
+    }
+
+    /// Whether the content is there and stays: from now on the file counts as just written.
+    fn is_kept(&self, blob: &BlobRef) -> bool {
+        if !self.contains(&blob.hash) || self.copy_to(&blob.hash, &mut io::sink()).is_err() {
+            return false;
+        }
+        let now = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+            last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+        };
+        let _placing = PLACING.lock().unwrap_or_else(PoisonError::into_inner);
+        utimensat(CWD, self.path(&blob.hash), &now, AtFlags::empty()).is_ok()
+    }
+
     /// Moves a finished file to its name, unless the same content is there already.
     fn place(&self, temp: &Path, blob: BlobRef) -> Result<BlobRef, Error> {
         let path = self.path(&blob.hash);
         let parent = path.parent().expect("a blob's path has its two-digit directory");
-        if self.contains(&blob.hash) && self.copy_to(&blob.hash, &mut io::sink()).is_ok() {
+        if self.is_kept(&blob) {
             fs::remove_file(temp).map_err(|e| Error::io("remove", temp, e))?;
         } else {
             match fs::create_dir(parent) {
@@ -184,6 +253,15 @@ fn write_temp(temp: &Path, mut content: impl Read, source: &Path) -> Result<Blob
     let file = encoder.finish().map_err(failed)?;
     file.sync_all().map_err(failed)?;
     Ok(BlobRef { hash: Hash::from_bytes(*hasher.finalize().as_bytes()), size })
+}
+
+fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::io("list", dir, e)),
+    };
+    entries.map(|entry| entry.map(|e| e.path()).map_err(|e| Error::io("list", dir, e))).collect()
 }
 
 fn sync_dir(dir: &Path) -> Result<(), Error> {
@@ -233,6 +311,25 @@ mod tests {
         blobs.put(b"the patch").unwrap();
         assert_eq!(blobs.get(&blob.hash).unwrap(), b"the patch");
         assert!(matches!(blobs.get(&Hash::of(b"other")), Err(Error::BlobMissing { .. })));
+    }
+
+    #[test]
+    fn what_is_put_again_is_not_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(dir.path()).unwrap();
+        let (old, again) = (blobs.put(b"old").unwrap(), blobs.put(b"again").unwrap());
+        let then = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+        for blob in [old, again] {
+            File::options().write(true).open(blobs.path(&blob.hash)).unwrap().set_modified(then).unwrap();
+        }
+        let before = then + std::time::Duration::from_secs(60);
+        blobs.put(b"again").unwrap();
+        assert!(blobs.remove_older(&old.hash, before).unwrap());
+        assert!(!blobs.remove_older(&again.hash, before).unwrap());
+        assert!(!blobs.contains(&old.hash) && blobs.contains(&again.hash));
+        fs::write(dir.path().join("ab"), "no folder").unwrap();
+        let all: Vec<Hash> = blobs.all().unwrap().into_iter().map(|(hash, _)| hash).collect();
+        assert_eq!(all, [again.hash]);
     }
 
     #[test]

@@ -184,6 +184,23 @@ fn encode_body(frame: &Frame, out: &mut Vec<u8>) {
     out.extend_from_slice(&frame.payload);
 }
 
+/// The hash that a frame with these fields has: what it is checked against when it does not come from a segment file.
+pub(crate) fn recompute_hash(frame: &Frame) -> Result<Hash, String> {
+    let tickets = &frame.keys.tickets;
+    if tickets.len() > usize::from(u16::MAX) || tickets.iter().any(|t| t.len() > MAX_TICKET_BYTES) {
+        return Err("it names more tickets, or longer ones, than a frame can".to_owned());
+    }
+    if frame.events == 0 || frame.durable_upto >= frame.first_seq || frame.prev_in_log >= frame.first_seq {
+        return Err("its numbers contradict each other".to_owned());
+    }
+    let mut body = Vec::new();
+    encode_body(frame, &mut body);
+    if body.len() > MAX_BODY_BYTES {
+        return Err(format!("it has more than {MAX_BODY_BYTES} bytes"));
+    }
+    Ok(Hash::chained(&frame.prev_hash, &body))
+}
+
 /// How many bytes the frame takes on disk.
 pub(crate) fn encoded_bytes(frame: &NewFrame) -> usize {
     let run = if frame.keys.run.is_some() { 17 } else { 1 };

@@ -20,6 +20,8 @@
 //! | `store_views` | views, and rows of views, beside the frames |
 //! | `trees`, `block`, `sled_guard` | the store's trees, keys and values, and the care sled needs |
 //! | `read`, `verify` | reading and checking a journal without the lock and without sled |
+//! | `parts` | the journal's files as a copy needs them |
+//! | `run_file` | one run as a single file, for exports and archives |
 //! | `blobs`, `lock`, `error` | content-addressed files; one writer per data directory; what can go wrong |
 
 pub mod blobs;
@@ -30,7 +32,9 @@ pub mod frame;
 pub mod hash;
 pub mod lock;
 pub mod log;
+mod parts;
 pub mod read;
+pub mod run_file;
 pub mod seam;
 pub mod segments;
 mod sled_guard;
@@ -52,13 +56,14 @@ pub use frame::{Frame, FrameKeys, NewFrame};
 pub use hash::Hash;
 pub use lock::DirLock;
 pub use log::{Log, OpenReport, StoreReport};
+pub use parts::{Part, parts};
 pub use read::{JournalFrames, read_frames};
 pub use seam::{Head, Journal, Tips};
 pub use segments::{LocalJournal, Options};
 pub use store::Store;
 pub use store_read::{Frames, FramesByKey};
 pub use tail::Repair;
-pub use verify::{Bad, Verified, verify};
+pub use verify::{Anchor, Anchors, Bad, Verified, verify, verify_with};
 
 /// Reads `bytes` as a frame, as a value of the store, and as what stands in a segment file.
 #[cfg(fuzzing)]

@@ -1,12 +1,16 @@
 //! Checking a journal from end to end: names the first frame that is not what was written. Reads only, never repairs,
 //! never opens sled, and may run beside a live daemon.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
+use crate::journal::hash::NotAHash;
 use crate::journal::log::JOURNAL_DIR;
 use crate::journal::walk::{self, Damage, Segment, Step, Walk};
-use crate::journal::{DirLock, Error, Hash};
+use crate::journal::{DirLock, Error, Frame, Hash};
 
 /// How often and how long a live writer gets to finish what looks half written.
 const LIVE_TRIES: u32 = 40;
@@ -49,9 +53,23 @@ pub struct Bad {
 /// `path` is no log ([`Error::NotALog`]), was written by a newer p0, or cannot be read. What is wrong with the content
 /// is not an error: it is in the answer.
 pub fn verify(path: &Path, anchor: Option<Hash>, on_progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, Error> {
+    let anchors: Vec<Anchor> = anchor.map(|hash| Anchor { seq: None, hash }).into_iter().collect();
+    let (mut frames, mut events) = (0, 0);
+    verify_with(path, &anchors, &mut |frame| {
+        frames += 1;
+        events += u64::from(frame.events);
+        on_progress(frames, events);
+    })
+}
+
+/// [`verify`] with any number of anchors; `on_frame` is shown every good frame.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_with(path: &Path, anchors: &[Anchor], on_frame: &mut dyn FnMut(&Frame)) -> Result<Verified, Error> {
     let target = Target::find(path)?;
     let segments = target.segments()?;
-    let mut seen = Seen { anchor, anchor_met: anchor == Some(Hash::ZERO), frames: 0, events: 0 };
+    let mut seen = Seen { anchors: Anchors::new(anchors), frames: 0, events: 0 };
     let first_missing = segments.first().filter(|s| !target.single && s.first_seq != 1).map(|first| Bad {
         seq: 1,
         what: format!("the log starts at event {}: the files before it are missing", first.first_seq),
@@ -62,9 +80,9 @@ pub fn verify(path: &Path, anchor: Option<Hash>, on_progress: &mut dyn FnMut(u64
         return Ok(seen.answer(Some(bad), Hash::ZERO));
     }
     let mut walk = Walk::new(segments, 0, 0, None);
-    let bad = check(&mut walk, &target, &mut seen, on_progress)?;
+    let bad = check(&mut walk, &target, &mut seen, on_frame)?;
     let head = walk.chain().map_or(Hash::ZERO, |c| c.hash);
-    let missed = anchor.filter(|_| bad.is_none() && !seen.anchor_met).map(|anchor| Bad {
+    let missed = seen.anchors.missing().filter(|_| bad.is_none()).map(|anchor| Bad {
         seq: walk.chain().map_or(1, |c| c.next_seq),
         what: format!("the anchor {anchor} is not in this log: it was cut or rewritten before it"),
         file: walk.segments().last().map_or_else(|| path.to_path_buf(), |s| s.path.clone()),
@@ -78,7 +96,7 @@ fn check(
     walk: &mut Walk,
     target: &Target,
     seen: &mut Seen,
-    on_progress: &mut dyn FnMut(u64, u64),
+    on_frame: &mut dyn FnMut(&Frame),
 ) -> Result<Option<Bad>, Error> {
     let mut tries = 0;
     loop {
@@ -87,8 +105,8 @@ fn check(
                 tries = 0;
                 seen.frames += 1;
                 seen.events += u64::from(frame.events);
-                seen.anchor_met |= seen.anchor == Some(frame.hash);
-                on_progress(seen.frames, seen.events);
+                seen.anchors.see(&frame);
+                on_frame(&frame);
             }
             Step::End => return Ok(None),
             Step::Bad(damage) => {
@@ -114,8 +132,7 @@ fn finding(damage: Damage) -> Bad {
 
 #[derive(Debug)]
 struct Seen {
-    anchor: Option<Hash>,
-    anchor_met: bool,
+    anchors: Anchors,
     frames: u64,
     events: u64,
 }
@@ -123,6 +140,68 @@ struct Seen {
 impl Seen {
     fn answer(self, first_bad: Option<Bad>, head: Hash) -> Verified {
         Verified { ok: first_bad.is_none(), frames: self.frames, events: self.events, first_bad, head }
+    }
+}
+
+/// A frame that must be in a log: noted somewhere else, it shows when the log was cut or rewritten before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anchor {
+    /// The last event of the frame, where it was noted.
+    pub seq: Option<u64>,
+    /// The hash of the frame.
+    pub hash: Hash,
+}
+
+impl fmt::Display for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.seq {
+            Some(seq) => write!(f, "{seq} {}", self.hash),
+            None => write!(f, "{}", self.hash),
+        }
+    }
+}
+
+impl FromStr for Anchor {
+    type Err = NotAHash;
+
+    /// Reads `HASH` or `SEQ HASH`, as `p0 audit anchor` prints it.
+    fn from_str(text: &str) -> Result<Anchor, NotAHash> {
+        let mut words = text.split_whitespace();
+        match (words.next(), words.next(), words.next()) {
+            (Some(hash), None, _) => Ok(Anchor { seq: None, hash: hash.parse()? }),
+            (Some(seq), Some(hash), None) => {
+                let seq = seq.parse().map_err(|_| NotAHash { text: text.to_owned() })?;
+                Ok(Anchor { seq: Some(seq), hash: hash.parse()? })
+            }
+            _ => Err(NotAHash { text: text.to_owned() }),
+        }
+    }
+}
+
+/// The anchors that were not met yet.
+#[derive(Debug, Clone, Default)]
+pub struct Anchors {
+    unmet: HashMap<Hash, Option<u64>>,
+}
+
+impl Anchors {
+    /// All of them; the one of an empty log is met by every log.
+    #[must_use]
+    pub fn new(anchors: &[Anchor]) -> Anchors {
+        Anchors { unmet: anchors.iter().filter(|a| a.hash != Hash::ZERO).map(|a| (a.hash, a.seq)).collect() }
+    }
+
+    /// Takes in a frame.
+    pub fn see(&mut self, frame: &Frame) {
+        if self.unmet.get(&frame.hash).is_some_and(|seq| seq.is_none_or(|seq| seq == frame.last_seq())) {
+            self.unmet.remove(&frame.hash);
+        }
+    }
+
+    /// The first one that was not met.
+    #[must_use]
+    pub fn missing(&self) -> Option<Anchor> {
+        self.unmet.iter().map(|(hash, seq)| Anchor { seq: *seq, hash: *hash }).min_by_key(|a| (a.seq, a.hash))
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`evolve()`]: a state and an event give the next state;
 //! - [`outstanding`]: the effects that a state wants to be in flight; [`react`]: those that a step added;
 //! - [`advance`]: what follows by itself from a state (stages, attempts), as part of the same decision;
+//! - [`fork_of`]: what a new run takes over from the state of another;
 //! - [`schedule`]: what is ready, and why the rest is not;
 //! - [`rights`]: which role may say what;
 //! - [`invariants`]: what holds in every state, for tests and for `doctor`.
@@ -19,12 +20,14 @@ mod advance;
 mod budget;
 mod digest;
 mod effects;
+mod fork;
 mod graph;
 
 pub use decide::{Decision, decide};
 pub use digest::digest;
 pub use effects::{outstanding, react};
 pub use evolve::evolve;
+pub use fork::{NewName, fork_of};
 
 #[cfg(test)]
 mod scenarios;

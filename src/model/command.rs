@@ -5,6 +5,7 @@ use super::{
     attempt::{ExitReport, Harvest},
     effect::Timer,
     id::{ApprovalId, AttemptId, BlobId, CommitId, MilestoneId, RunId, TicketId},
+    kept::{Fork, Imported},
     protocol::{Message, Proposal},
     settings::{Budget, Settings},
     ticket::BacklogItem,
@@ -265,6 +266,13 @@ pub enum Action {
         /// Why.
         why: String,
     },
+    /// Take a run of another data directory in; its file is in its place.
+    NoteImport {
+        /// What is known of it.
+        imported: Box<Imported>,
+    },
+    /// Go on from a run's state at one event, as a new milestone.
+    ForkRun(Box<Fork>),
     /// An attempt asked through its socket for more than it may; put on record.
     NoteRefusedRequest {
         /// The attempt.

@@ -2,6 +2,8 @@
 //!
 //! A stored event is never edited: a change of its form gets a new version ([`Event::version`]) and an upcast, and a
 //! fixture of the old form stays in `replay-fixtures/`.
+#[macro_use]
+mod list;
 mod parts;
 
 pub use parts::{Intent, OpenStatus};
@@ -12,6 +14,7 @@ use super::{
     attempt::{ExitReport, Harvest, Outcome, Session},
     files::Files,
     id::{AgentName, ApprovalId, AttemptId, BlobId, CommitId, LearningId, MilestoneId, RoleName, RunId, StageName},
+    kept::{Imported, Origin},
     protocol::Message,
     settings::{Budget, Settings},
     ticket::{BacklogItem, BlockedOn, Changes, Claim, Seed},
@@ -23,27 +26,6 @@ use serde::{Deserialize, Serialize};
 /// The version of the rules in `kernel`. Recorded by each run; raised when the same command may decide otherwise. Since 2
 /// a budget that is used up ends attempts at work, and a gate whose output is absent has not passed.
 pub const RULES: u32 = 2;
-
-macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident = $kind:literal { $($(#[$fdoc:meta])* $field:ident : $type:ty),* $(,)? })*) => {
-        /// One event. The kind names are fixed; see [`Event::kind`].
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-        #[serde(tag = "kind", content = "data")]
-        pub enum Event {
-            $($(#[$doc])* #[serde(rename = $kind)] $name { $($(#[$fdoc])* $field: $type),* },)*
-        }
-
-        impl Event {
-            /// The kind: `ticket.created`.
-            pub fn kind(&self) -> &'static str {
-                match self { $(Event::$name { .. } => $kind,)* }
-            }
-
-            /// Every kind this version knows, in the order of the source.
-            pub const KINDS: &'static [&'static str] = &[$($kind),*];
-        }
-    };
-}
 
 events! {
     /// A new spec.
@@ -141,6 +123,9 @@ events! {
         /// Unfinished items of the project's other milestones, for the planner to know.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         backlog: Vec<BacklogItem>,
+        /// The place it was forked from, if it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<Origin>,
     }
     /// Its branch is there.
     RunOpened = "run.opened" {
@@ -199,6 +184,12 @@ events! {
     RunCancelled = "run.cancelled" {
         /// Why.
         why: String,
+    }
+    /// A run of another data directory was taken in, with its file.
+    RunImported = "run.imported" {
+        /// What is known of it.
+        #[serde(flatten)]
+        imported: Imported,
     }
     /// A stage begins.
     StageEntered = "stage.entered" {

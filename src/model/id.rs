@@ -118,6 +118,11 @@ impl TicketId {
         Self(Arc::new(parts))
     }
 
+    /// The item of the same number in the milestone with this key.
+    pub fn under(&self, key: &str) -> Self {
+        Self(Arc::new(Parts { key: key.to_owned(), path: self.0.path.clone() }))
+    }
+
     /// The milestone's key: `BLOG` of `BLOG-2.3`.
     pub fn key(&self) -> &str {
         &self.0.key

@@ -13,6 +13,7 @@ pub mod effect;
 pub mod event;
 pub mod files;
 pub mod id;
+pub mod kept;
 pub mod permission;
 pub mod protocol;
 pub mod record;

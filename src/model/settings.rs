@@ -172,6 +172,9 @@ pub struct Settings {
     /// What agents may touch; `None` in runs recorded before there was a sandbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxConfig>,
+    /// Regular expressions of what must not be kept of anything that agents and gates print.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret_patterns: Vec<String>,
 }
 
 impl Settings {

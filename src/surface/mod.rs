@@ -23,10 +23,12 @@ mod door;
 pub mod error;
 mod mcp;
 mod project;
+mod replays;
 mod serve;
 mod session;
 mod socket;
 mod token;
 mod verify;
+mod whole_file;
 
 pub use config::env::environment;

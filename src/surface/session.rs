@@ -158,7 +158,7 @@ pub(crate) async fn hold(
         doors.attach(engine.handle());
     }
     let name = match purpose {
-        Purpose::Look => "in this process",
+        Purpose::Look => app::IN_THIS_PROCESS,
         Purpose::Work(name) => name,
     };
     let app = App::new(engine.handle(), configs, name);

@@ -1,6 +1,9 @@
-//! Checking a log without opening it.
+//! Checking a log or a run file without opening it.
 use super::error::{Kind, Problem};
-use crate::journal::{self, Hash};
+use crate::{
+    engine::audit::{self, Check, Progress},
+    journal::{Anchor, Hash},
+};
 use serde::Serialize;
 use std::path::Path;
 
@@ -13,13 +16,15 @@ pub(crate) struct Verified {
     pub(crate) frames: u64,
     /// Events in them.
     pub(crate) events: u64,
+    /// Good blobs.
+    pub(crate) blobs: u64,
     /// The first finding.
     pub(crate) first_bad: Option<FirstBad>,
     /// The hash of the last good frame.
     pub(crate) head: String,
 }
 
-/// The first frame that is not as it was written.
+/// The first thing that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct FirstBad {
     /// The first event that cannot be vouched for.
@@ -28,21 +33,40 @@ pub(crate) struct FirstBad {
     pub(crate) what: String,
 }
 
-/// Checks the log at `path` (a data directory, its `journal/`, or one segment file).
-pub(crate) fn check(path: &Path, anchor: Option<&str>) -> Result<Verified, Problem> {
+/// Reads `HASH` or `SEQ HASH`.
+pub(crate) fn anchor(text: &str) -> Result<Anchor, Problem> {
+    text.parse().map_err(|e| Problem::new(Kind::Usage, format!("an anchor is a hash, or a number and a hash: {e}")))
+}
+
+/// Reads one anchor per line.
+pub(crate) fn anchors(text: &str) -> Result<Vec<Anchor>, Problem> {
+    text.lines().filter(|line| !line.trim().is_empty()).map(anchor).collect()
+}
+
+/// Checks what is at `path`: a data directory, its `journal/`, one segment file, or a run file.
+pub(crate) fn check(
+    path: &Path,
+    anchors: Vec<Anchor>,
+    blobs: bool,
+    on_progress: &mut dyn FnMut(&Progress),
+) -> Result<Verified, Problem> {
     if !path.exists() {
         // A missing directory is an empty one: nothing was written, so nothing is wrong, unless an anchor says so.
-        let first_bad = anchor
+        let first_bad = anchors
+            .iter()
+            .find(|anchor| anchor.hash != Hash::ZERO)
             .map(|anchor| FirstBad { seq: 1, what: format!("the log is empty; it should hold the frame {anchor}") });
-        return Ok(Verified { ok: first_bad.is_none(), frames: 0, events: 0, first_bad, head: "0".repeat(64) });
+        let head = Hash::ZERO.to_string();
+        return Ok(Verified { ok: first_bad.is_none(), frames: 0, events: 0, blobs: 0, first_bad, head });
     }
-    let anchor = anchor.map(str::parse::<Hash>).transpose().map_err(|e| Problem::new(Kind::Usage, e.to_string()))?;
-    let found = journal::verify(path, anchor, &mut |_, _| {}).map_err(|e| Problem::new(Kind::Store, e.to_string()))?;
+    let what = Check { path: path.to_path_buf(), anchors, blobs };
+    let found = audit::check(&what, on_progress).map_err(|e| Problem::new(Kind::Store, e.to_string()))?;
     Ok(Verified {
-        ok: found.ok,
-        frames: found.frames,
-        events: found.events,
-        first_bad: found.first_bad.map(|bad| FirstBad { seq: bad.seq, what: bad.what }),
+        ok: found.first_bad.is_none(),
+        frames: found.counts.frames,
+        events: found.counts.events,
+        blobs: found.counts.blobs,
+        first_bad: found.first_bad.map(|(seq, what)| FirstBad { seq, what }),
         head: found.head.to_string(),
     })
 }

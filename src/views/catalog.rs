@@ -17,7 +17,12 @@
 //! | `runs` | seq u64 | the run's id |
 //! | `runs-of` | milestone, `0x00`, seq u64 | the run's id |
 //! | `attempt` | id | the milestone's id |
+//! | `imported` | id | [`Imported`]: a run of another data directory |
 //! | `mark` | empty | the event up to which all this is current, u64 |
+mod recorded;
+
+pub use recorded::Recorded;
+
 use crate::model::{
     Time,
     event::Event,
@@ -210,6 +215,10 @@ impl Catalog {
             }
             Event::AttemptStarted { id, .. } => {
                 self.rows.put("attempt", id.to_string().as_bytes(), stream.to_string().as_bytes())?;
+            }
+            Event::RunImported { imported } => {
+                let value = serde_json::to_vec(imported).map_err(|e| RowError(e.to_string()))?;
+                self.rows.put("imported", imported.run.run.to_string().as_bytes(), &value)?;
             }
             Event::RunOpened { head } => self.edit(draft.run, |r| r.head.clone_from(head))?,
             Event::IntegrationLanded { commit, .. } => self.edit(draft.run, |r| r.head.clone_from(commit))?,

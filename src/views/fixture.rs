@@ -63,6 +63,7 @@ fn run() -> Run {
         workflow: builtin::ralph().into(),
         rules: 1,
         settings: Settings {
+            secret_patterns: Vec::new(),
             agents: [].into(),
             roles: [].into(),
             gates: vec![],

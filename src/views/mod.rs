@@ -10,9 +10,11 @@
 //! | `tickets` | work items as documents; which are ready for outside workers |
 //! | `timeline` | events in words, one line each |
 //! | `progress` | who is at work now |
+//! | `diff` | what differs between two states |
 //! | `graph` | work items and workflows as graphs, in DOT and Mermaid |
 pub mod approvals;
 pub mod catalog;
+pub mod diff;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod graph;

@@ -3,6 +3,7 @@ use crate::model::{
     actor::Actor,
     attempt::{ExitReport, Outcome},
     event::{Event, OpenStatus},
+    kept::Origin,
     protocol::Message,
     record::Record,
     ticket::Holder,
@@ -87,6 +88,12 @@ fn of_run(event: &Event) -> Option<(Weight, String)> {
     Some(match event {
         Event::MilestoneCreated { key, title, .. } => (Normal, format!("milestone {key}: {title}")),
         Event::MilestoneUpdated { title, .. } => (Normal, format!("the spec changed: {title}")),
+        Event::RunStarted { id, branch, origin: Some(Origin { run, seq }), .. } => {
+            (Normal, format!("run {id} on {branch}, forked from run {run} at event {seq}"))
+        }
+        Event::RunImported { imported } => {
+            (Normal, format!("run {} of {} taken in: {}", imported.run.run, imported.key, imported.title))
+        }
         Event::RunStarted { id, workflow, base, branch, .. } => {
             (Normal, format!("run {id} of workflow {} on {branch} from {}", workflow.name, base.short()))
         }

@@ -10,10 +10,12 @@
 
 mod agents;
 mod approvals;
+mod backup;
 mod bubblewrap;
 mod doctor;
 mod env;
 mod input;
+mod kept;
 mod mask;
 mod mcp;
 mod ownership;
@@ -24,5 +26,6 @@ mod rules;
 mod sandbox;
 mod sharing;
 mod store;
+mod subscriptions;
 mod tracker;
 mod words;

@@ -27,7 +27,7 @@ fn seconds(text: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     for word in text.split(' ') {
         let unit = word.trim_end_matches([',', '\n', ')', ';']);
-        if (unit == "s" || unit == "ms" || unit == "MiB")
+        if (unit == "s" || unit == "ms" || unit == "MiB" || unit == "events/s")
             && let Some(last) = words.last_mut()
             && last.trim_start_matches('(').parse::<f64>().is_ok()
         {

@@ -67,6 +67,8 @@ fn two_replays_and_the_live_state_agree() {
     events    61 (up to 61)
     digest    [hash]
     verified  yes: every decision is the same today
+    --- stderr
+    61 events in [n] ms, [n] events/s
     ");
 }
 
@@ -111,8 +113,9 @@ fn an_untouched_log_verifies() {
     exit 0
     frames  26
     events  61
+    blobs   11
     head    [hash]
-    ok      every frame is as it was written
+    ok      everything is as it was written
     ");
     let found = verify(&t, &t.data, 0);
     assert_eq!((&found["ok"], &found["first_bad"]), (&true.into(), &Value::Null));

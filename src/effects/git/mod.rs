@@ -22,9 +22,11 @@
 //! | `globs` | which paths are generated |
 //! | `merge` | in-memory merge, landing commits, diffs between commits |
 //! | `land` | landing and parking in the person's repository |
+//! | `anchors` | a list of lines under a ref, which only grows |
 //! | `objects` | writing and copying objects durably |
 //! | `tree` | trees as flat lists and back |
 //! | `handle`, `disk` | opening repositories with the engine's configuration; durable files |
+mod anchors;
 mod cache;
 mod disk;
 mod error;
@@ -45,6 +47,7 @@ mod workshop;
 #[cfg(test)]
 mod tests;
 
+pub use anchors::{append_line, read_lines};
 pub use error::Error;
 pub use harvest::{Change, ChangeKind, Harvest, HarvestOptions};
 pub use land::Landing;

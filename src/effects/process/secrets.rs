@@ -16,7 +16,7 @@ use crate::effects::sandbox::{Redactor, secrets_in_file};
 pub fn redactor(dir: &Path) -> Redactor {
     let Ok(spec) = AttemptDir::new(dir).read_spec() else { return Redactor::default() };
     let renewed = spec.logins.iter().flat_map(|(name, path)| secrets_in_file(name, path));
-    Redactor::of(&spec.env, &spec.secrets).and(spec.hidden.clone()).and(renewed)
+    Redactor::of(&spec.env, &spec.secrets).and(spec.hidden.clone()).and(renewed).with_patterns(&spec.secret_patterns)
 }
 
 /// Copies the output of the attempt in `dir` without its secrets; answers where the copy is.

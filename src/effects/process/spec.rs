@@ -35,6 +35,9 @@ pub struct AgentSpec {
     /// What it is confined to; `None` = to nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confine: Option<Confine>,
+    /// Regular expressions of what must not be kept either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret_patterns: Vec<String>,
     /// Variables whose values are secret beside those whose names say so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,

@@ -1,10 +1,13 @@
 //! Values that must not be shown, replaced by their names in whatever is kept.
 
+use regex_lite::{NoExpand, Regex};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
 /// Shorter values are words: replacing them would spoil the text and hide nothing.
 const SHORTEST: usize = 8;
+/// A line that goes on for longer is looked at in parts.
+const LONGEST_LINE: usize = 1 << 20;
 /// Words in the names of variables that hold secrets.
 const WORDS: &[&str] = &["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
 
@@ -21,6 +24,8 @@ pub struct Redactor {
     wanted: Vec<(Vec<u8>, String)>,
     /// First bytes of any of them.
     first: Vec<bool>,
+    /// What is looked for in whole lines, and the name it is replaced by.
+    patterns: Vec<(Regex, String)>,
 }
 
 impl Redactor {
@@ -46,7 +51,7 @@ impl Redactor {
     pub fn and(self, values: impl IntoIterator<Item = (String, String)>) -> Redactor {
         let mut wanted = self.wanted;
         wanted.extend(values.into_iter().map(|(name, value)| (value.into_bytes(), name)));
-        Redactor::looking_for(wanted)
+        Redactor { patterns: self.patterns, ..Redactor::looking_for(wanted) }
     }
 
     fn looking_for(mut wanted: Vec<(Vec<u8>, String)>) -> Redactor {
@@ -58,16 +63,55 @@ impl Redactor {
                 *mark = true;
             }
         }
-        Redactor { wanted, first }
+        Redactor { wanted, first, patterns: Vec::new() }
+    }
+
+    /// With what matches regular expressions within a line. The configuration was checked when it was read; what cannot
+    /// be understood all the same is passed over.
+    #[must_use]
+    pub fn with_patterns(mut self, patterns: &[String]) -> Redactor {
+        let named = |(i, pattern): (usize, &String)| Some((Regex::new(pattern).ok()?, format!("pattern {}", i + 1)));
+        self.patterns.extend(patterns.iter().enumerate().filter_map(named));
+        self
     }
 
     /// Whether there is nothing to look for.
     pub fn is_idle(&self) -> bool {
-        self.wanted.is_empty()
+        self.wanted.is_empty() && self.patterns.is_empty()
     }
 
     /// The text without the values; every replacement is counted.
     pub fn redact(&self, text: &[u8], counts: &mut BTreeMap<String, u64>) -> Vec<u8> {
+        let clean = self.without_values(text, counts);
+        self.without_matches(clean, counts)
+    }
+
+    /// Patterns are looked for in lines, each whole.
+    fn without_matches(&self, text: Vec<u8>, counts: &mut BTreeMap<String, u64>) -> Vec<u8> {
+        if self.patterns.is_empty() {
+            return text;
+        }
+        let mut out = Vec::with_capacity(text.len());
+        for whole in text.split_inclusive(|byte| *byte == b'\n') {
+            let line = whole.strip_suffix(b"\n").unwrap_or(whole);
+            let mut clean = String::from_utf8_lossy(line);
+            let mut changed = false;
+            for (pattern, name) in &self.patterns {
+                let times = pattern.find_iter(&clean).filter(|found| !found.is_empty()).count() as u64;
+                if times > 0 {
+                    changed = true;
+                    *counts.entry(name.clone()).or_default() += times;
+                    let instead = format!("[redacted {name}]");
+                    clean = pattern.replace_all(&clean, NoExpand(&instead)).into_owned().into();
+                }
+            }
+            out.extend_from_slice(if changed { clean.as_bytes() } else { line });
+            out.extend_from_slice(&whole[line.len()..]);
+        }
+        out
+    }
+
+    fn without_values(&self, text: &[u8], counts: &mut BTreeMap<String, u64>) -> Vec<u8> {
         let (mut out, mut at) = (Vec::with_capacity(text.len()), 0);
         while let Some(byte) = text.get(at) {
             match self.found(text, at) {
@@ -93,8 +137,14 @@ impl Redactor {
         self.wanted.iter().find(|(value, _)| text.get(at..).is_some_and(|rest| rest.starts_with(value)))
     }
 
-    /// How many bytes at the end of a text may be the beginning of a value.
+    /// How many bytes at the end of a text may be the beginning of a value, or of a line with a match.
     fn open_end(&self, text: &[u8]) -> usize {
+        if !self.patterns.is_empty() {
+            let line = text.iter().rev().take_while(|byte| **byte != b'\n').count();
+            if line <= LONGEST_LINE {
+                return line;
+            }
+        }
         let longest = self.wanted.first().map_or(0, |(value, _)| value.len());
         let from = text.len().saturating_sub(longest.saturating_sub(1));
         let is_begun = |at: &usize| {
@@ -140,16 +190,18 @@ impl Redacting {
     pub fn next(&mut self, piece: &[u8]) -> Vec<u8> {
         self.held.extend_from_slice(piece);
         // A whole value may end where another begins: what is held back is looked for after the replacement.
-        let clean = self.redactor.redact(&self.held, &mut self.counts);
+        let clean = self.redactor.without_values(&self.held, &mut self.counts);
         let open = self.redactor.open_end(&clean);
         let certain = clean.len() - open;
         self.held = clean.get(certain..).unwrap_or_default().to_vec();
-        clean.get(..certain).unwrap_or_default().to_vec()
+        let certain = clean.get(..certain).unwrap_or_default().to_vec();
+        self.redactor.without_matches(certain, &mut self.counts)
     }
 
     /// What was held back, at the end.
     pub fn rest(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.held)
+        let held = std::mem::take(&mut self.held);
+        self.redactor.without_matches(held, &mut self.counts)
     }
 
     /// How often each value was replaced so far.
@@ -203,6 +255,34 @@ mod tests {
             let out = String::from_utf8(out).unwrap();
             assert_eq!(out, "one [redacted P0_TOKEN] two 0123456789abcde", "in pieces of {size}");
             assert_eq!(pieces.counts().values().sum::<u64>(), 1);
+        }
+    }
+
+    #[test]
+    fn patterns_match_within_whole_lines_however_they_come() {
+        let patterns = ["tok-[0-9]+".to_owned(), "^pin: .*$".to_owned()];
+        let redactor = redactor().with_patterns(&patterns);
+        let text = b"a tok-123456 b\npin: 1\n\xff tok-7\n0123456789abcdef tok-8";
+        let expected = "a [redacted pattern 1] b\n[redacted pattern 2]\n\u{fffd} [redacted pattern 1]\n[redacted P0_TOKEN] [redacted pattern 1]";
+        let mut counts = BTreeMap::new();
+        assert_eq!(String::from_utf8(redactor.redact(text, &mut counts)).unwrap(), expected);
+        assert_eq!(counts, BTreeMap::from([("P0_TOKEN".into(), 1), ("pattern 1".into(), 3), ("pattern 2".into(), 1)]));
+        for size in 1..text.len() {
+            let mut out = Vec::new();
+            let counts = redactor.copy(Slow(&text[..], size), &mut out).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "in pieces of {size}");
+            assert_eq!(counts["pattern 1"], 3);
+        }
+        assert!(!redactor.is_idle() && Redactor::default().with_patterns(&[]).is_idle());
+    }
+
+    /// Gives so many bytes at a time.
+    struct Slow<'a>(&'a [u8], usize);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let most = self.1.min(buffer.len());
+            self.0.read(&mut buffer[..most])
         }
     }
 

@@ -5,7 +5,7 @@ use crate::{
     model::{
         command::{Action, GateReport},
         id::{AttemptId, CommitId, MilestoneId, RunId},
-        settings::Limits,
+        settings::Settings,
     },
 };
 use std::{
@@ -33,7 +33,7 @@ impl World {
         let mut gates = Vec::new();
         for (n, command) in run.settings.gates.iter().enumerate() {
             let dir = self.attempt_dir(id).join(format!("gate-{}", n + 1));
-            let Some(report) = self.one_gate(id, &dir, &path, command, &run.settings.limits).await else {
+            let Some(report) = self.one_gate(id, &dir, &path, command, &run.settings).await else {
                 return;
             };
             let passed = report.passed;
@@ -52,8 +52,9 @@ impl World {
         dir: &Path,
         cwd: &Path,
         command: &[String],
-        limits: &Limits,
+        settings: &Settings,
     ) -> Option<GateReport> {
+        let limits = &settings.limits;
         // What an earlier engine left running is ended first; its outcome was never reported.
         if let Err(e) = process::stop(dir).await {
             tracing::debug!("no earlier gate to end: {e}");
@@ -77,6 +78,7 @@ impl World {
             // Gates are the person's own commands, and run in the person's environment.
             confine: None,
             secrets: Vec::new(),
+            secret_patterns: settings.secret_patterns.clone(),
             hidden: BTreeMap::new(),
             logins: BTreeMap::new(),
         };
@@ -92,6 +94,7 @@ impl World {
         let files = AttemptDir::new(dir);
         let read = |path: PathBuf| std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()));
         let printed = read(files.stdout()).and_then(|out| Ok([out, read(files.stderr())?].concat()));
+        let printed = printed.map(|text| process::redactor(dir).redact(&text, &mut BTreeMap::new()));
         let text = printed.as_deref().unwrap_or_default();
         let (passed, how, wall_ms) = match &ended {
             Ok(record) => {

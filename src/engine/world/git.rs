@@ -4,7 +4,7 @@ use crate::{
     effects::{
         clock,
         git::{self, HarvestOptions, Landing, Merge, Safe, Workshop},
-        process::remove_tree,
+        process::{self, remove_tree},
     },
     model::{
         aggregate::Aggregate,
@@ -14,7 +14,7 @@ use crate::{
         workflow::Rights,
     },
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How long something outside may fail before the run is given up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
@@ -109,7 +109,9 @@ impl World {
         let patch = if found.patch.is_empty() {
             None
         } else {
-            Some(self.handle.put_blob(&found.patch).map_err(|e| e.to_string())?)
+            let redactor = process::redactor(&self.attempt_dir(attempt.id));
+            let patch = redactor.redact(&found.patch, &mut BTreeMap::new());
+            Some(self.handle.put_blob(&patch).map_err(|e| e.to_string())?)
         };
         let changes = found.changes.into_iter().map(change).chain(found.refused.into_iter().map(|path| PathChange {
             path,

@@ -4,7 +4,7 @@ use crate::{
     effects::{
         git::{Merge, Workshop},
         process::{self, AgentSpec, Found},
-        sandbox::secrets_in_file,
+        sandbox::{Redactor, secrets_in_file},
     },
     model::{
         aggregate::Aggregate,
@@ -116,7 +116,10 @@ impl World {
         };
         let mut stdin = serde_json::to_vec(&input::input(&source)).map_err(|e| e.to_string())?;
         stdin.push(b'\n');
-        let input = self.handle.put_blob(&stdin).map_err(|e| e.to_string())?;
+        // What is kept of it has no secrets either: files of the repository may hold some.
+        let kept =
+            Redactor::default().with_patterns(&run.settings.secret_patterns).redact(&stdin, &mut BTreeMap::new());
+        let input = self.handle.put_blob(&kept).map_err(|e| e.to_string())?;
         let token = uuid::Uuid::new_v4().simple().to_string();
         let token_hash = blake3::hash(token.as_bytes()).to_hex().to_string();
         let socket = self.door(attempt.id, &token_hash);
@@ -220,6 +223,7 @@ impl World {
             nonce: uuid::Uuid::new_v4().simple().to_string(),
             confine,
             secrets: agent.env_names.clone(),
+            secret_patterns: run.settings.secret_patterns.clone(),
             hidden,
             logins,
         })

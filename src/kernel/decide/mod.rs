@@ -7,6 +7,7 @@ mod attempt;
 mod control;
 pub(crate) mod cx;
 mod finding;
+mod fork;
 mod integration;
 mod judge;
 mod plan;
@@ -119,18 +120,20 @@ fn apply(cx: &mut Cx<'_>, action: &Action) -> Result<Reply, Rejection> {
         Action::Landed { attempt, candidate, landing, wall_ms } => {
             integration::landed(cx, *attempt, candidate, landing, *wall_ms)
         }
-        Action::NoteRepair { what } => {
-            cx.emit(Scope::default(), Event::JournalRepaired { what: what.clone() });
-            Ok(Reply::Ok)
-        }
-        Action::NoteRebuild { why } => {
-            cx.emit(Scope::default(), Event::StoreRebuilt { why: why.clone() });
-            Ok(Reply::Ok)
-        }
+        Action::NoteRepair { what } => note(cx, Event::JournalRepaired { what: what.clone() }),
+        Action::NoteRebuild { why } => note(cx, Event::StoreRebuilt { why: why.clone() }),
+        Action::NoteImport { imported } => note(cx, Event::RunImported { imported: (**imported).clone() }),
+        Action::ForkRun(wanted) => fork::fork(cx, wanted),
         Action::NoteRefusedRequest { attempt, what, why } => {
             let scope = cx.scope_of(*attempt)?;
             cx.emit(scope, Event::RightsRefused { what: what.clone(), why: why.clone() });
             Ok(Reply::Ok)
         }
     }
+}
+
+/// Puts something on record that belongs to no run.
+fn note(cx: &mut Cx<'_>, event: Event) -> Result<Reply, Rejection> {
+    cx.emit(Scope::default(), event);
+    Ok(Reply::Ok)
 }

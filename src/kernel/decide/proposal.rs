@@ -186,11 +186,15 @@ pub(super) fn owner_of(
     id: &TicketId,
     parent: Option<&TicketId>,
 ) -> Option<(String, TicketId)> {
+    if files.is_empty() {
+        return None;
+    }
     state
         .tickets
         .iter()
         .filter(|(other, t)| {
             *other != id
+                && !t.seed.files.is_empty()
                 && t.is_live_work()
                 && !family(state, other, id)
                 && parent.is_none_or(|p| !family(state, other, p))

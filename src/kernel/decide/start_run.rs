@@ -34,6 +34,7 @@ pub(super) fn start_run(cx: &mut Cx<'_>, start: &StartRun) -> Result<Reply, Reje
         rules: start.rules,
         p0: start.p0.clone(),
         backlog: start.backlog.clone(),
+        origin: None,
     };
     cx.emit(Scope::run(id), event);
     reopen(cx, id);

@@ -110,6 +110,7 @@ pub fn evolve(state: &mut Aggregate, draft: &Draft) {
         | Event::SandboxDenied { .. }
         | Event::SecretRedacted { .. }
         | Event::ResultIgnored { .. }
+        | Event::RunImported { .. }
         | Event::JournalRepaired { .. }
         | Event::StoreRebuilt { .. } => {}
     }

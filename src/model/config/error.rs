@@ -70,6 +70,14 @@ pub enum BadConfig {
         /// The setting.
         name: String,
     },
+    /// A pattern of `[secrets]` that cannot be used.
+    #[error("[secrets] patterns: the {nth}. pattern {why}")]
+    Pattern {
+        /// Which, from 1.
+        nth: usize,
+        /// Why not.
+        why: String,
+    },
     /// An empty gate command.
     #[error("[gates] commands: the {nth}. command is empty; name a program")]
     EmptyGate {

@@ -12,6 +12,7 @@ use super::{
     settings::{AgentSettings, Budget, Limits, RoleSettings, Settings},
     workflow::{Rights, Work, Workflow},
 };
+use regex_lite::Regex;
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::Path};
 
@@ -68,8 +69,31 @@ pub struct Config {
     pub budget: BudgetConfig,
     /// What agents may touch.
     pub sandbox: SandboxConfig,
+    /// What must not be kept of anything that agents and gates print.
+    pub secrets: SecretsConfig,
     /// Files of the repository that go into every prompt, the weightiest first; [`CONTEXT`] when left out.
     pub context: Option<Vec<String>>,
+}
+
+/// `[secrets]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecretsConfig {
+    /// Regular expressions, each looked for within a line.
+    pub patterns: Vec<String>,
+}
+
+impl SecretsConfig {
+    fn check(&self) -> Result<(), BadConfig> {
+        for (i, pattern) in self.patterns.iter().enumerate() {
+            let bad = |why: String| BadConfig::Pattern { nth: i + 1, why };
+            let regex = Regex::new(pattern).map_err(|e| bad(format!("is no regular expression: {e}")))?;
+            if regex.is_match("") {
+                return Err(bad("matches an empty text, so it would match everywhere".to_owned()));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// `[roles.NAME]` and `[specialists.NAME]`.
@@ -188,6 +212,7 @@ impl Config {
                 return Err(BadConfig::EmptyGate { nth: i + 1 });
             }
         }
+        self.secrets.check()?;
         let roles = self.resolve_roles(workflow, over)?;
         let used: Vec<&AgentName> = roles.values().flat_map(RoleSettings::agents).collect();
         for (role, settings) in &roles {
@@ -217,6 +242,7 @@ impl Config {
             },
             context: self.context.clone().unwrap_or_else(|| CONTEXT.iter().map(|c| (*c).to_owned()).collect()),
             sandbox: Some(self.sandbox.clone()),
+            secret_patterns: self.secrets.patterns.clone(),
         })
     }
 
@@ -351,6 +377,11 @@ mod tests {
         let settings = resolve("[agents.a]\nkind='command'\ncommand=['x']\nenv={KEY='secret'}").unwrap();
         assert_eq!(settings.agents[&"a".into()].env_names, ["KEY"]);
         assert!(!serde_json::to_string(&settings).unwrap().contains("secret"));
+        let one = "[agents.a]\nkind='command'\ncommand=['x']\n[secrets]\npatterns=";
+        assert_eq!(resolve(&format!("{one}['tok-[0-9]+']")).unwrap().secret_patterns, ["tok-[0-9]+"]);
+        for bad in ["['x', '(']", "['x*']"] {
+            assert!(matches!(resolve(&format!("{one}{bad}")), Err(BadConfig::Pattern { .. })), "{bad}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! What every route holds, and the table of routes.
-use super::{approvals, claims, edit, events, health, log, peer, reply::Failure, runs, start, tickets};
+use super::{approvals, claims, edit, events, health, log, peer, records, reply::Failure, runs, start, tickets};
 use crate::{
     effects::clock,
     engine::handle::Handle,
@@ -28,6 +28,9 @@ use tokio::sync::watch;
 
 /// The largest body of a request: a spec, JSON-escaped, with its overrides.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+
+/// The holder's name where an engine was started only to look.
+pub(crate) const IN_THIS_PROCESS: &str = "in this process";
 
 /// What every route holds. Cheap to clone.
 #[derive(Clone)]
@@ -69,6 +72,11 @@ impl App {
         Actor::Person(self.user.to_string())
     }
 
+    /// Whether this process carries runs out, or only looks.
+    pub(crate) fn works(&self) -> bool {
+        self.holder != IN_THIS_PROCESS
+    }
+
     /// Notes that this process was given a run to carry out.
     pub(crate) fn hand(&self, run: RunId) {
         self.handed.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
@@ -94,7 +102,13 @@ pub(crate) fn routes(app: App) -> Router {
         .route("/runs/{run}/pause", post(runs::pause))
         .route("/runs/{run}/resume", post(runs::resume))
         .route("/runs/{run}/cancel", post(runs::cancel))
-        .route("/runs/{run}/replay", get(runs::replay))
+        .route("/runs/{run}/replay", get(records::replay))
+        .route("/runs/{run}/diff", get(records::diff))
+        .route("/runs/{run}/export", get(records::export))
+        .route("/runs/{run}/fork", post(records::fork))
+        .route("/imports", post(records::import))
+        .route("/head", get(records::head))
+        .route("/gc", post(records::gc))
         .route("/runs/{run}/graph", get(runs::graph))
         .route("/tickets", get(tickets::list).post(edit::create))
         .route("/tickets/status", post(edit::statuses))

@@ -6,13 +6,17 @@ use super::{
     reply::{Asked, Failure},
 };
 use crate::{
-    engine::handle::{Handle, ReadError},
+    engine::{
+        handle::{Handle, ReadError},
+        history::{Records, Subject},
+    },
     model::{
         event::Event,
         id::{RunId, TicketId},
         record::Record,
     },
     surface::error::{Kind, Problem},
+    views::catalog::Recorded,
 };
 use axum::{
     body::{Body, Bytes},
@@ -76,6 +80,30 @@ pub(crate) struct Wanted {
     pub(crate) follow: bool,
     /// Server-sent events, or lines.
     pub(crate) sse: bool,
+    /// What is found by index, to be shown before the log is read on; `None` = the log itself.
+    pub(crate) past: Option<Past>,
+}
+
+/// Events that are found by an index or in a file.
+pub(crate) struct Past {
+    records: Records,
+    /// The event up to which the index leads; none when there is nothing else to read.
+    covered: Option<u64>,
+}
+
+impl Past {
+    fn here(handle: &Handle, subject: &Subject) -> Past {
+        let (records, covered) = handle.history(subject);
+        Past { records, covered: Some(covered) }
+    }
+
+    fn elsewhere(records: impl Iterator<Item = Result<Record, ReadError>> + Send + 'static) -> Past {
+        Past { records: Box::new(records), covered: None }
+    }
+
+    fn is_all(&self) -> bool {
+        self.covered.is_none()
+    }
 }
 
 /// `GET /events`.
@@ -85,11 +113,25 @@ pub(crate) async fn events(
     Asked(which): Asked<Which>,
 ) -> Result<Response, Failure> {
     let mut wanted = read_wish(&app.handle, &which, &headers)?;
-    wanted.filter.run = which.run.as_deref().map(|name| names::run(&app.handle, name)).transpose()?.map(|row| row.id);
-    wanted.filter.ticket = match which.ticket.as_deref() {
-        Some(name) => Some(names::ticket(&app.handle, name)?.id),
-        None => None,
-    };
+    if let Some(name) = which.run.as_deref() {
+        let catalog = app.handle.catalog();
+        let found = catalog.find_record(name)?;
+        wanted.filter.run = Some(found.id());
+        wanted.past = match found {
+            Recorded::Here(row) => Some(Past::here(&app.handle, &Subject::Milestone(row.milestone))),
+            Recorded::Imported(imported) => Some(Past::elsewhere(app.handle.records_of_import(&imported)?)),
+        };
+    }
+    if let Some(name) = which.ticket.as_deref() {
+        // The tickets of a run that was imported are not in the tracker.
+        if wanted.past.as_ref().is_some_and(Past::is_all) {
+            wanted.filter.ticket = Some(name.to_uppercase().parse().map_err(|e| Problem::new(Kind::Usage, e))?);
+        } else {
+            let ticket = names::ticket(&app.handle, name)?.id;
+            wanted.past = Some(Past::here(&app.handle, &Subject::Ticket(ticket.clone())));
+            wanted.filter.ticket = Some(ticket);
+        }
+    }
     Ok(stream_of(app.handle.clone(), app.closing.subscribe(), wanted))
 }
 
@@ -115,6 +157,7 @@ pub(crate) fn read_wish(handle: &Handle, which: &Which, headers: &HeaderMap) -> 
         until: which.until.as_deref().map(names::point).transpose()?,
         follow: which.follow.as_deref().map_or(sse, |word| !matches!(word, "false" | "0")),
         sse,
+        past: None,
     })
 }
 
@@ -164,8 +207,11 @@ impl Reader {
     /// The next bytes to send; `None` at the end.
     async fn next_piece(&mut self) -> Result<Option<Bytes>, ReadError> {
         while !self.over {
-            let page = self.handle.records(self.wanted.since, PAGE)?;
+            let page = self.page()?;
             if page.is_empty() {
+                if self.over {
+                    return Ok(None);
+                }
                 if !self.wanted.follow || !self.wait().await {
                     return Ok(None);
                 }
@@ -190,6 +236,27 @@ impl Reader {
             }
         }
         Ok(None)
+    }
+
+    /// The next events: of the past while it lasts, then of the log.
+    fn page(&mut self) -> Result<Vec<Record>, ReadError> {
+        if let Some(past) = &mut self.wanted.past {
+            let since = self.wanted.since;
+            let later = |record: &Result<Record, ReadError>| record.as_ref().map_or(true, |record| record.seq > since);
+            let page: Vec<Record> = past.records.by_ref().filter(later).take(PAGE).collect::<Result<_, _>>()?;
+            if !page.is_empty() {
+                return Ok(page);
+            }
+            match past.covered {
+                Some(covered) => self.wanted.since = since.max(covered),
+                None => {
+                    self.over = true;
+                    return Ok(page);
+                }
+            }
+            self.wanted.past = None;
+        }
+        self.handle.records(self.wanted.since, PAGE)
     }
 
     fn is_past(&self, record: &Record) -> bool {

@@ -8,7 +8,8 @@
 //! | `app` | what every route holds, and the table of routes |
 //! | `names` | prefixes and `@last` to ids |
 //! | `start` | `POST /runs`: from a spec to the command that starts its run |
-//! | `runs` | runs: list, status, steering, replay, graph |
+//! | `runs` | runs: list, status, steering, graph |
+//! | `records` | the record of a run: replay, differences, export, import, fork; the log's head |
 //! | `tickets`, `edit` | work items: looking; making and changing |
 //! | `claims` | leases for workers outside any run |
 //! | `approvals` | what waits for a person |
@@ -26,6 +27,7 @@ mod health;
 mod log;
 pub(crate) mod names;
 mod peer;
+pub(crate) mod records;
 pub(crate) mod reply;
 pub(crate) mod runs;
 pub(crate) mod start;

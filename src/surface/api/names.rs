@@ -5,7 +5,7 @@ use crate::{
     model::{
         Time,
         aggregate::Aggregate,
-        id::{AttemptId, MilestoneId, TicketId},
+        id::{AttemptId, MilestoneId, RunId, TicketId},
         ticket::Ticket,
     },
     surface::error::{Kind, Problem},
@@ -16,6 +16,11 @@ use std::sync::Arc;
 /// The run that a name stands for.
 pub(crate) fn run(handle: &Handle, name: &str) -> Result<RunRow, Failure> {
     Ok(handle.catalog().find_run(Some(name))?)
+}
+
+/// The run that a name stands for, of here or imported.
+pub(crate) fn record(handle: &Handle, name: &str) -> Result<RunId, Failure> {
+    Ok(handle.catalog().find_record(name)?.id())
 }
 
 /// The state of a milestone that the catalog knows.

@@ -1,18 +1,17 @@
-//! Runs: list, status, steering, replay, graph.
+//! Runs: list, status, steering, graph.
 use super::{
     app::App,
-    names::{self, Point},
-    reply::{Answer, Asked, Failure, Input, blocking},
+    names,
+    reply::{Answer, Asked, Failure, Input},
 };
 use crate::{
     effects::clock,
-    engine::handle::{Divergence, Handle, Until},
+    engine::handle::Handle,
     model::{
         Time,
         aggregate::Aggregate,
         command::Action,
         id::{CommitId, MilestoneId, RunId},
-        record::Record,
         settings::Budget,
     },
     surface::error::{Kind, Problem},
@@ -179,56 +178,6 @@ async fn steer_run(app: &App, name: &str, action: impl FnOnce(RunId) -> Action) 
     let row = names::run(&app.handle, name)?;
     app.handle.submit(row.milestone, app.person(), action(row.id)).await?;
     Ok(Json(status_of(&app.handle, &row)?))
-}
-
-/// How far to replay, and how much to tell.
-#[derive(Debug, Deserialize)]
-pub(crate) struct ReplayQuery {
-    until: Option<String>,
-    records: Option<String>,
-}
-
-/// What a replay found, as `p0 replay --json` prints it.
-#[derive(Debug, Serialize)]
-pub(crate) struct ReplayDoc {
-    run: RunId,
-    events: usize,
-    until: u64,
-    verified: bool,
-    divergence: Option<Divergence>,
-    digest: String,
-    state: Value,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    records: Option<Vec<Record>>,
-}
-
-/// Re-decides a run from the log.
-pub(crate) async fn replay(
-    State(app): State<App>,
-    Path(name): Path<String>,
-    Asked(query): Asked<ReplayQuery>,
-) -> Answer<ReplayDoc> {
-    let row = names::run(&app.handle, &name)?;
-    let until = match query.until.as_deref().map(names::point).transpose()? {
-        None => None,
-        Some(Point::Seq(seq)) => Some(Until::Seq(seq)),
-        Some(Point::At(at)) => Some(Until::At(at)),
-    };
-    let doc = blocking(move || {
-        let replayed = app.handle.replay(row.id, until)?;
-        let state = serde_json::to_value(&*replayed.state).map_err(|e| Problem::general(&e))?;
-        Ok(ReplayDoc {
-            run: row.id,
-            events: replayed.records.len(),
-            until: replayed.until,
-            verified: replayed.divergence.is_none(),
-            divergence: replayed.divergence,
-            digest: replayed.digest,
-            state,
-            records: query.records.is_some().then_some(replayed.records),
-        })
-    });
-    Ok(Json(doc.await?))
 }
 
 /// In which language.

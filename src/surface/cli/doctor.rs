@@ -188,7 +188,9 @@ async fn journal(dir: &Path) -> Check {
         return Check::ok("journal", format!("{} MiB; check it with `p0 audit verify`", size / (1024 * 1024)));
     }
     let dir = dir.to_path_buf();
-    match blocking(move || verify::check(if path.exists() { &path } else { &dir }, None)).await {
+    match blocking(move || verify::check(if path.exists() { &path } else { &dir }, Vec::new(), false, &mut |_| {}))
+        .await
+    {
         Ok(found) if found.ok => {
             Check::ok("journal", format!("{} events in {} frames, all as written", found.events, found.frames))
         }

@@ -117,6 +117,10 @@ fn config_text(root: &Path, found: &[Adapter]) -> String {
 }
 
 const AFTER_GATES: &str = "
+# Regular expressions of what is kept of nothing that agents and gates print (values of secret variables never are).
+# [secrets]
+# patterns = [\"ghp_[A-Za-z0-9]{36}\"]
+
 # What agents may touch; these are the defaults. Also of one agent or role: [agents.NAME.sandbox], [roles.NAME.sandbox].
 # [sandbox]
 # mode = \"enforce\"                # or best_effort (as far as this kernel goes), off

@@ -5,6 +5,7 @@
 mod approvals;
 mod args;
 mod audit;
+mod backup;
 mod completions;
 mod context;
 mod demo;
@@ -12,6 +13,8 @@ mod detach;
 mod doctor;
 mod fixture;
 mod follow;
+mod fork;
+mod gc;
 mod graph;
 mod init;
 mod logs;

@@ -2,6 +2,9 @@
 use super::{args::Outcome, context::Context};
 use clap::Subcommand;
 
+mod anchor;
+mod export;
+mod import;
 mod log;
 mod verify;
 
@@ -10,6 +13,9 @@ mod verify;
 pub(super) enum Command {
     Log(log::Args),
     Verify(verify::Args),
+    Anchor(anchor::Args),
+    Export(export::Args),
+    Import(import::Args),
 }
 
 /// Runs one of them.
@@ -17,5 +23,8 @@ pub(super) async fn run(command: Command, context: &Context) -> Outcome {
     match command {
         Command::Log(args) => log::run(&args, context).await,
         Command::Verify(args) => verify::run(&args, context).await,
+        Command::Anchor(args) => anchor::run(&args, context).await,
+        Command::Export(args) => export::run(&args, context).await,
+        Command::Import(args) => import::run(&args, context).await,
     }
 }

@@ -1,0 +1,81 @@
+//! A data directory in one file, and back: a tar archive compressed with zstd (`tar --zstd -tf FILE`).
+//!
+//! In it, consistent at one sequence number: the journal, the blobs that its events name, the files of imported runs, and
+//! of the engine's repositories what attempts have committed (`repos/*/repo.git`). Its first entry says what it is, its
+//! last has the hash of everything before.
+//!
+//! Not in it: the store (made anew from the journal), worktrees and homes of attempts (what was at work is lost to the
+//! copy, and begins again), sockets, tokens, and the person's repositories: landings and parked work are there.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `write` | from a directory, held or not |
+//! | `restore` | to a directory that nobody holds |
+//! | `tar` | the form of the archive |
+mod restore;
+mod tar;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use restore::{Restored, restore};
+pub use write::{BackedUp, write};
+
+use crate::journal::Error;
+use std::io;
+
+/// The version of the form.
+const VERSION: u32 = 1;
+/// The first entry.
+const MANIFEST: &str = "p0-backup.json";
+/// The last entry.
+const SEAL: &str = "p0-backup-end.json";
+
+/// What a backup begins with.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Manifest {
+    p0backup: u32,
+    next_seq: u64,
+    head: String,
+    p0: String,
+}
+
+/// What it ends with.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Seal {
+    files: u64,
+    blake3: String,
+}
+
+/// Why a backup was not made or not restored.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The data directory or the file cannot be read or written.
+    #[error(transparent)]
+    Disk(#[from] Error),
+    /// The file is not a whole backup, or what it holds is not what was written. Nothing was replaced.
+    #[error("{path} is not a whole backup: {what}")]
+    Bad {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// Input or output.
+    #[error("cannot {doing} {path}: {source}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl BackupError {
+    fn io(doing: &'static str, path: &std::path::Path) -> impl Fn(io::Error) -> BackupError {
+        let path = path.to_path_buf();
+        move |source| BackupError::Io { doing, path: path.clone(), source }
+    }
+}

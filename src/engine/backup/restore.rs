@@ -1,0 +1,222 @@
+//! Restoring a backup: everything is unpacked beside the data directory and checked before the two change places.
+use super::{BackupError, MANIFEST, Manifest, SEAL, Seal, VERSION, tar};
+use crate::{
+    engine::audit::{self, Check},
+    journal::{Anchor, DirLock, Error},
+};
+use rustix::fs::{CWD, RenameFlags, renameat_with, syncfs};
+use std::{
+    fs::{self, File},
+    io::{self, BufReader, Read, Write},
+    path::{Component, Path, PathBuf},
+    time::Duration,
+};
+
+/// What a backup may hold, below the data directory.
+const FOLDERS: [&str; 4] = ["journal", "blobs", "imports", "repos"];
+/// The longest first and last entry, in bytes.
+const MAX_NOTE_BYTES: u64 = 64 << 10;
+
+/// What was restored.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Restored {
+    /// The last event.
+    pub seq: u64,
+    /// The hash of its frame.
+    pub head: String,
+    /// Frames.
+    pub frames: u64,
+    /// Blobs.
+    pub blobs: u64,
+    /// Where the directory that was there before is now; none when there was none.
+    pub kept: Option<PathBuf>,
+}
+
+/// Puts the backup `file` in the place of `data_dir`, after it was checked from end to end.
+///
+/// # Errors
+/// Somebody holds the directory, the file is not whole, or something cannot be read or written. Nothing was replaced.
+pub fn restore(file: &Path, data_dir: &Path) -> Result<Restored, BackupError> {
+    let had_content = entries(data_dir)?.iter().any(|name| name != "lock");
+    let lock = DirLock::acquire(data_dir, Duration::ZERO)?;
+    let name = data_dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let fresh = data_dir.with_file_name(format!("{name}.restoring-{}", std::process::id()));
+    let restored = unpack(file, &fresh).and_then(|manifest| check(file, &fresh, &manifest)).and_then(|mut restored| {
+        let fresh_lock = DirLock::acquire(&fresh, Duration::ZERO)?;
+        restored.kept = change_places(data_dir, &fresh, had_content)?;
+        drop(fresh_lock);
+        Ok(restored)
+    });
+    if restored.is_err() {
+        // What was unpacked is of no use; the backup still has it.
+        let _ = fs::remove_dir_all(&fresh);
+    }
+    drop(lock);
+    restored
+}
+
+fn entries(dir: &Path) -> Result<Vec<String>, BackupError> {
+    match fs::read_dir(dir) {
+        Ok(entries) => Ok(entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(BackupError::io("list", dir)(e)),
+    }
+}
+
+fn unpack(file: &Path, fresh: &Path) -> Result<Manifest, BackupError> {
+    let bad = |what: String| BackupError::Bad { path: file.to_path_buf(), what };
+    let input = File::open(file).map_err(BackupError::io("open", file))?;
+    let decoder = zstd::stream::read::Decoder::new(input).map_err(BackupError::io("read", file))?;
+    let mut input = Input { input: BufReader::new(decoder), hasher: blake3::Hasher::new() };
+    fs::create_dir(fresh).map_err(BackupError::io("make", fresh))?;
+    let mut manifest: Option<Manifest> = None;
+    let mut files = 0;
+    loop {
+        let before = input.hasher.finalize().to_hex().to_string();
+        let mut block = [0; tar::BLOCK];
+        input.exact(&mut block).map_err(|e| bad(told(&e)))?;
+        let Some((name, size)) = tar::parse(&block).map_err(&bad)? else {
+            return Err(bad("it ends without its last entry".to_owned()));
+        };
+        match (&manifest, name.as_str()) {
+            (None, MANIFEST) => {
+                let found: Manifest = note(&mut input, size).map_err(&bad)?;
+                if found.p0backup > VERSION {
+                    let version = found.p0backup;
+                    return Err(Error::NewerVersion { file: file.to_path_buf(), version, ours: VERSION }.into());
+                }
+                manifest = Some(found);
+            }
+            (None, _) => return Err(bad("it does not begin as a backup does".to_owned())),
+            (Some(manifest), SEAL) => {
+                let seal: Seal = note(&mut input, size).map_err(&bad)?;
+                if seal != (Seal { files, blake3: before }) {
+                    return Err(bad("its last entry does not match what stands before it".to_owned()));
+                }
+                let mut rest = Vec::new();
+                input.input.by_ref().take(4096).read_to_end(&mut rest).map_err(|e| bad(told(&e)))?;
+                if rest.len() != 2 * tar::BLOCK || rest.iter().any(|b| *b != 0) {
+                    return Err(bad("something stands behind its last entry".to_owned()));
+                }
+                sync(fresh)?;
+                return Ok(manifest.clone());
+            }
+            (Some(_), _) => {
+                let target = fresh.join(inner(&name).ok_or_else(|| bad(format!("it has no place for {name:?}")))?);
+                place(&mut input, &target, size, &bad)?;
+            }
+        }
+        files += 1;
+    }
+}
+
+/// A name that leads to a plain place below the data directory.
+fn inner(name: &str) -> Option<&Path> {
+    let path = Path::new(name);
+    let mut parts = path.components();
+    let first = parts.next()?;
+    let known = matches!(first, Component::Normal(part) if FOLDERS.iter().any(|folder| part == *folder));
+    (known && path.components().count() > 1 && parts.all(|part| matches!(part, Component::Normal(_)))).then_some(path)
+}
+
+fn place(
+    input: &mut Input<impl Read>,
+    target: &Path,
+    size: u64,
+    bad: &impl Fn(String) -> BackupError,
+) -> Result<(), BackupError> {
+    let failed = BackupError::io("write", target);
+    if let Some(parent) = target.parent() {
+        fs::create_dir_all(parent).map_err(&failed)?;
+    }
+    let mut out = File::create_new(target).map_err(&failed)?;
+    let mut chunk = vec![0; 64 << 10];
+    let mut left = size;
+    while left > 0 {
+        let n = chunk.len().min(usize::try_from(left).unwrap_or(chunk.len()));
+        input.exact(&mut chunk[..n]).map_err(|e| bad(told(&e)))?;
+        out.write_all(&chunk[..n]).map_err(&failed)?;
+        left -= n as u64;
+    }
+    let mut zeros = [0; tar::BLOCK];
+    input.exact(&mut zeros[..tar::padding(size)]).map_err(|e| bad(told(&e)))
+}
+
+fn note<T: serde::de::DeserializeOwned>(input: &mut Input<impl Read>, size: u64) -> Result<T, String> {
+    if size > MAX_NOTE_BYTES {
+        return Err("its first or last entry is too long".to_owned());
+    }
+    let mut text = vec![0; usize::try_from(size).map_err(|e| e.to_string())? + tar::padding(size)];
+    input.exact(&mut text).map_err(|e| told(&e))?;
+    let padding = text.split_off(usize::try_from(size).map_err(|e| e.to_string())?);
+    if padding.iter().any(|byte| *byte != 0) {
+        return Err("its first or last entry is damaged".to_owned());
+    }
+    serde_json::from_slice(&text).map_err(|e| format!("its first or last entry cannot be read: {e}"))
+}
+
+fn told(e: &io::Error) -> String {
+    if e.kind() == io::ErrorKind::UnexpectedEof { "it was cut off".to_owned() } else { e.to_string() }
+}
+
+struct Input<R> {
+    input: R,
+    hasher: blake3::Hasher,
+}
+
+impl<R: Read> Input<R> {
+    fn exact(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.input.read_exact(bytes)?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+}
+
+/// One call for everything that was written: a backup has many small files.
+fn sync(dir: &Path) -> Result<(), BackupError> {
+    let failed = BackupError::io("sync", dir);
+    syncfs(File::open(dir).map_err(&failed)?).map_err(|e| failed(e.into()))
+}
+
+/// Checks what was unpacked, as `p0 audit verify` does.
+fn check(file: &Path, fresh: &Path, manifest: &Manifest) -> Result<Restored, BackupError> {
+    let bad = |what: String| BackupError::Bad { path: file.to_path_buf(), what };
+    let journal = fresh.join("journal");
+    fs::create_dir_all(&journal).map_err(BackupError::io("make", &journal))?;
+    let hash = manifest.head.parse().map_err(|_| bad("its first entry names no hash".to_owned()))?;
+    let anchor = Anchor { seq: Some(manifest.next_seq.saturating_sub(1)), hash };
+    let what = Check { path: fresh.to_path_buf(), anchors: vec![anchor], blobs: true };
+    let found = audit::check(&what, &mut |_| {})?;
+    if let Some((seq, what)) = found.first_bad {
+        return Err(bad(format!("from event {seq}: {what}")));
+    }
+    if found.head != hash {
+        return Err(bad("its log goes on behind the head that its first entry names".to_owned()));
+    }
+    let seq = manifest.next_seq.saturating_sub(1);
+    let (frames, blobs) = (found.counts.frames, found.counts.blobs);
+    Ok(Restored { seq, head: manifest.head.clone(), frames, blobs, kept: None })
+}
+
+/// The two directories change places in one step; then the old one gets a name of its own.
+fn change_places(data_dir: &Path, fresh: &Path, had_content: bool) -> Result<Option<PathBuf>, BackupError> {
+    let failed = BackupError::io("replace", data_dir);
+    let mode = fs::metadata(data_dir).map_err(&failed)?.permissions();
+    fs::set_permissions(fresh, mode).map_err(&failed)?;
+    renameat_with(CWD, data_dir, CWD, fresh, RenameFlags::EXCHANGE).map_err(|e| failed(e.into()))?;
+    let kept = if had_content {
+        let name = data_dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let aside = (1..u32::MAX)
+            .map(|n| data_dir.with_file_name(format!("{name}.before-restore-{n}")))
+            .find(|path| !path.exists())
+            .unwrap_or_else(|| fresh.to_path_buf());
+        fs::rename(fresh, &aside).map_err(&failed)?;
+        Some(aside)
+    } else {
+        fs::remove_dir_all(fresh).map_err(&failed)?;
+        None
+    };
+    let parent = data_dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent).and_then(|dir| dir.sync_all()).map_err(&failed)?;
+    Ok(kept)
+}

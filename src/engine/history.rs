@@ -1,0 +1,47 @@
+//! What happened to one milestone or ticket, found by index: looking costs what is shown, not the whole log.
+use super::{
+    handle::{Handle, ReadError},
+    run_files::records_of,
+};
+use crate::model::{
+    id::{MilestoneId, TicketId},
+    record::Record,
+};
+
+/// Whose events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// Of a milestone, and so of all its runs.
+    Milestone(MilestoneId),
+    /// Of every command that touched a ticket.
+    Ticket(TicketId),
+}
+
+/// Events in order.
+pub type Records = Box<dyn Iterator<Item = Result<Record, ReadError>> + Send>;
+
+impl Handle {
+    /// The events of the frames about `subject`, in order, and the event up to which that is all of them. Other events
+    /// of the same frames are among them.
+    pub fn history(&self, subject: &Subject) -> (Records, u64) {
+        let store = &self.shared.store;
+        // Asked before the index is: what comes in between is then beyond it.
+        let covered = store.last_seq().min(*self.shared.head.borrow());
+        let frames = match subject {
+            Subject::Milestone(id) => store.frames_of_stream(id.0),
+            Subject::Ticket(id) => store.frames_of_ticket(&id.to_string()),
+        };
+        let records = frames.flat_map(|frame| match frame {
+            Ok(frame) => records_of(&frame).into_iter().map(Ok).collect::<Vec<_>>(),
+            Err(e) => vec![Err(ReadError(e.to_string()))],
+        });
+        let within = records.take_while(move |record| record.as_ref().map_or(true, |record| record.seq <= covered));
+        (Box::new(within), covered)
+    }
+
+    /// The sequence number and hash of the log's last durable frame: what is noted elsewhere as an anchor.
+    pub fn anchor(&self) -> (u64, String) {
+        let head = self.shared.store.head();
+        (head.next_seq.saturating_sub(1), head.hash.to_string())
+    }
+}

@@ -1,0 +1,327 @@
+//! Runs to and from files of their own: exports for other places, imports from them, and reading a file directly.
+use super::{
+    fold,
+    handle::{Accepted, Handle, ReadError, SubmitError, unreadable},
+};
+use crate::{
+    journal::{
+        Error, Frame, Hash,
+        run_file::{self, Counts, Header, RunFileError, RunReader, Source, Written},
+    },
+    kernel::evolve,
+    model::{
+        actor::Actor,
+        aggregate::Aggregate,
+        command::Action,
+        event::Event,
+        id::{MilestoneId, RunId},
+        kept::{Imported, RunFile, RunSummary},
+        record::{FramePayload, Record},
+    },
+    views::catalog::{Recorded, RowError},
+};
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+/// The folder of imported runs in the data directory.
+pub const IMPORTS: &str = "imports";
+
+/// Frames of one milestone, from its first.
+pub(super) type Stream = Box<dyn Iterator<Item = Result<Frame, ReadError>> + Send>;
+
+/// The JSON of a payload in another form.
+pub fn readable(frame: &Frame) -> Option<String> {
+    serde_json::to_string(&fold::read(frame).ok()?).ok()
+}
+
+/// The payloads of a run file, in order, checked frame by frame.
+///
+/// # Errors
+/// It is no run file.
+pub fn frames_of_file(
+    path: &Path,
+) -> Result<(Header, impl Iterator<Item = Result<FramePayload, ReadError>> + Send + use<>), RunFileError> {
+    let reader = RunReader::open(path, readable)?;
+    let header = reader.header().clone();
+    let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
+    let frames = reader.frames().map(move |frame| fold::read(&frame.map_err(|e| read(&e))?).map_err(|e| read(&e)));
+    Ok((header, frames))
+}
+
+/// What became of an import.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportOutcome {
+    /// It is there now.
+    Imported,
+    /// It takes the place of an earlier part of the same record.
+    Extended,
+    /// This very file was taken in before.
+    Known,
+}
+
+/// Why a file was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The file is not what was written, or cannot be read.
+    #[error(transparent)]
+    File(#[from] RunFileError),
+    /// It cannot be taken in here.
+    #[error("{0}")]
+    Refused(String),
+    /// Something else.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// It could not be put on record.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+}
+
+impl Handle {
+    /// The frames that a run can be lived again from: of its milestone here, or of the file it was taken in with.
+    pub(super) fn stream_of(&self, run: RunId) -> Result<Stream, ReadError> {
+        let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
+        let catalog = self.catalog();
+        if let Some(row) = catalog.run(run).map_err(|e| read(&e))? {
+            let frames = self.shared.store.frames_of_stream(row.milestone.0);
+            return Ok(Box::new(frames.map(move |frame| frame.map_err(|e| read(&e)))));
+        }
+        let imported = catalog.imported(run).map_err(|e| read(&e))?;
+        let imported = imported.ok_or_else(|| ReadError(format!("there is no run {run}")))?;
+        let reader = self.open_import(&imported)?;
+        Ok(Box::new(reader.frames().map(move |frame| frame.map_err(|e| read(&e)))))
+    }
+
+    /// All events of an imported run's file, in order.
+    ///
+    /// # Errors
+    /// The file is missing or not what was taken in.
+    pub fn records_of_import(
+        &self,
+        imported: &Imported,
+    ) -> Result<impl Iterator<Item = Result<Record, ReadError>> + Send + use<>, ReadError> {
+        let frames = self.open_import(imported)?.frames();
+        Ok(frames.flat_map(|frame| match frame {
+            Ok(frame) => records_of(&frame).into_iter().map(Ok).collect::<Vec<_>>(),
+            Err(e) => vec![Err(ReadError(e.to_string()))],
+        }))
+    }
+
+    fn open_import(&self, imported: &Imported) -> Result<RunReader, ReadError> {
+        let run = imported.run.run;
+        let path = self.import_path(run);
+        let mend = "import the file again with `p0 audit import`";
+        let reader =
+            RunReader::open(&path, readable).map_err(|e| ReadError(format!("the imported run {run}: {e}; {mend}")))?;
+        if reader.header().head.to_string() != imported.file.head {
+            let path = path.display();
+            return Err(ReadError(format!("{path} is not the file that was imported as run {run}; {mend}")));
+        }
+        Ok(reader)
+    }
+
+    /// Where the file of an imported run is.
+    pub fn import_path(&self, run: RunId) -> PathBuf {
+        self.shared.data_dir.join(IMPORTS).join(format!("{run}.{}", run_file::EXTENSION))
+    }
+
+    /// Writes the run file of a run to `out`: of an imported run the very bytes that were taken in.
+    ///
+    /// # Errors
+    /// There is no such run, something of it cannot be read, or `out` cannot be written.
+    pub fn export(&self, run: RunId, mut out: impl Write) -> Result<(), ReadError> {
+        let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
+        let catalog = self.catalog();
+        let found = catalog.find_record(&run.to_string()).map_err(|e| read(&e))?;
+        match found {
+            Recorded::Here(row) => {
+                self.write_run_file(run, row.milestone, row.seq, out, Path::new("the export")).map_err(|e| read(&e))?;
+            }
+            Recorded::Imported(imported) => {
+                drop(self.open_import(&imported)?);
+                let path = self.import_path(run);
+                let copied = File::open(&path).and_then(|mut file| io::copy(&mut file, &mut out));
+                copied.and_then(|_| out.flush()).map_err(|e| ReadError(format!("copying {}: {e}", path.display())))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_run_file(
+        &self,
+        run: RunId,
+        milestone: MilestoneId,
+        begins: u64,
+        out: impl Write,
+        path: &Path,
+    ) -> Result<Written, Error> {
+        let store = &self.shared.store;
+        let blobs = &self.shared.blobs;
+        let source = Source {
+            run: run.0,
+            stream: milestone.0,
+            begins,
+            frames: &|| Box::new(store.frames_of_stream(milestone.0)),
+            blob: &|hash: &Hash, out: &mut dyn Write| blobs.copy_to(hash, out),
+            readable,
+        };
+        run_file::write(&source, out, path)
+    }
+
+    /// Takes a run of another data directory in: checks the file from end to end, keeps a copy, and puts it on record.
+    ///
+    /// # Errors
+    /// See [`ImportError`]; nothing has changed then.
+    pub async fn import(&self, path: PathBuf, actor: Actor) -> Result<(Imported, ImportOutcome), ImportError> {
+        let handle = self.clone();
+        let staged = tokio::task::spawn_blocking(move || handle.stage(&path)).await;
+        let (temp, imported) = staged.map_err(|e| ReadError(e.to_string()))??;
+        let run = imported.run.run;
+        let judged = self.judge(&imported, &temp);
+        let outcome = match judged {
+            Ok(ImportOutcome::Known) | Err(_) => {
+                // What was staged is of no use, whether or not it can be removed.
+                let _ = fs::remove_file(&temp);
+                judged?
+            }
+            Ok(outcome) => outcome,
+        };
+        if outcome == ImportOutcome::Known {
+            return Ok((imported, outcome));
+        }
+        let target = self.import_path(run);
+        let placed = fs::rename(&temp, &target).and_then(|()| File::open(self.imports())?.sync_all());
+        placed.map_err(|e| ReadError(format!("placing {}: {e}", target.display())))?;
+        let action = Action::NoteImport { imported: Box::new(imported.clone()) };
+        let engine = MilestoneId(uuid::Uuid::nil());
+        let Accepted { .. } = self.submit(engine, actor, action).await?;
+        Ok((imported, outcome))
+    }
+
+    fn imports(&self) -> PathBuf {
+        self.shared.data_dir.join(IMPORTS)
+    }
+
+    /// Copies a file and checks the copy: what is kept is what was checked.
+    fn stage(&self, path: &Path) -> Result<(PathBuf, Imported), ImportError> {
+        let dir = self.imports();
+        let temp = dir.join(format!("{}.part", uuid::Uuid::new_v4()));
+        let failed = |e: io::Error| ReadError(format!("copying {} to {}: {e}", path.display(), temp.display()));
+        RunReader::open(path, readable)?;
+        fs::create_dir_all(&dir).map_err(failed)?;
+        let copied = File::open(path).and_then(|mut from| {
+            let mut to = File::create_new(&temp)?;
+            io::copy(&mut from, &mut to)?;
+            to.sync_all()
+        });
+        let described = copied.map_err(|e| ImportError::Read(failed(e))).and_then(|()| describe(&temp));
+        if described.is_err() {
+            // The half of a copy is of no use.
+            let _ = fs::remove_file(&temp);
+        }
+        described.map(|imported| (temp, imported))
+    }
+
+    /// Whether the file has a place here.
+    fn judge(&self, imported: &Imported, temp: &Path) -> Result<ImportOutcome, ImportError> {
+        let run = imported.run.run;
+        let catalog = self.catalog();
+        let unread = |e: RowError| ReadError(e.to_string());
+        if catalog.run(run).map_err(unread)?.is_some() {
+            let why = format!("run {run} is a run of this data directory; its own record is not replaced by a file");
+            return Err(ImportError::Refused(why));
+        }
+        let Some(known) = catalog.imported(run).map_err(unread)? else { return Ok(ImportOutcome::Imported) };
+        if known.file == imported.file {
+            // A kept file that was damaged since gives way to this one.
+            let kept = hash_of_file(&self.import_path(run));
+            let whole = kept.is_ok_and(|hash| hash.to_string() == known.file.blake3);
+            return Ok(if whole { ImportOutcome::Known } else { ImportOutcome::Imported });
+        }
+        let mut frames = RunReader::open(temp, readable)?.frames();
+        let goes_on = frames.any(|frame| frame.is_ok_and(|frame| frame.hash.to_string() == known.file.head));
+        if goes_on {
+            return Ok(ImportOutcome::Extended);
+        }
+        let (seq, head) = (known.file.last_seq, &known.file.head);
+        let why = format!(
+            "run {run} was imported up to event {seq} ({head}), and this file does not go on from there: one of the two \
+             was changed, or is older"
+        );
+        Err(ImportError::Refused(why))
+    }
+}
+
+/// The events of a frame; a frame that this version cannot read is shown as such.
+pub(super) fn records_of(frame: &Frame) -> Vec<Record> {
+    fold::records(frame).unwrap_or_else(|bad| vec![unreadable(frame, &bad.to_string())])
+}
+
+/// Checks a run file from end to end, and says what it holds.
+fn describe(path: &Path) -> Result<Imported, ImportError> {
+    let (header, counts) = run_file::check(path, readable, &mut |_| {})?;
+    let run = RunId(header.run);
+    let (mut state, mut begins) = (Aggregate::default(), 0);
+    for frame in RunReader::open(path, readable)?.frames() {
+        let frame = frame?;
+        let payload = fold::read(&frame).map_err(|e| ImportError::Refused(e.to_string()))?;
+        for record in payload.events {
+            let draft = record.to_draft().map_err(|e| ImportError::Refused(e.to_string()))?;
+            if matches!(&draft.event, Event::RunStarted { id, .. } if *id == run) {
+                begins = record.seq;
+            }
+            evolve(&mut state, &draft);
+        }
+    }
+    let none = || ImportError::Refused(format!("the file says it holds run {run}, and its events know none"));
+    let found = state.runs.get(&run).ok_or_else(none)?;
+    let milestone = state.milestone.as_ref().ok_or_else(none)?;
+    let blake3 = hash_of_file(path).map_err(|e| ReadError(format!("reading {}: {e}", path.display())))?;
+    Ok(Imported {
+        run: RunSummary {
+            run,
+            seq: begins,
+            workflow: found.workflow.name.clone(),
+            state: found.state.word().to_owned(),
+            reason: found.state.why().map(str::to_owned),
+            branch: found.branch.clone(),
+            head: found.head.clone().unwrap_or_else(|| found.base.clone()),
+            started_at: found.started_at,
+            ended_at: found.ended_at,
+        },
+        milestone: MilestoneId(header.stream),
+        key: milestone.key.clone(),
+        title: milestone.title.clone(),
+        project: milestone.project.clone(),
+        file: run_file_of(&header, counts, blake3),
+    })
+}
+
+pub(super) fn run_file_of(header: &Header, counts: Counts, blake3: Hash) -> RunFile {
+    RunFile {
+        blake3: blake3.to_string(),
+        first_seq: header.first_seq,
+        last_seq: header.last_seq,
+        head: header.head.to_string(),
+        frames: counts.frames,
+        events: counts.events,
+    }
+}
+
+/// BLAKE3 of a file's bytes.
+pub(super) fn hash_of_file(path: &Path) -> io::Result<Hash> {
+    let mut file = File::open(path)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut chunk = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok(Hash::from_bytes(*hasher.finalize().as_bytes())),
+            Ok(n) => hasher.update(&chunk[..n]),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+    }
+}

@@ -1,6 +1,7 @@
 //! What the fuzzer feeds (`scripts/fuzz`): decoders of what may come from outside. They must end, without a panic and
 //! without taking more memory than the input is worth.
 use crate::{engine, journal};
+use std::{fs, path::Path};
 
 /// A frame, alone and among others.
 pub fn frame(bytes: &[u8]) {
@@ -10,4 +11,15 @@ pub fn frame(bytes: &[u8]) {
 /// The payload of a frame: its events and its command.
 pub fn event(bytes: &[u8]) {
     engine::fuzz_payload(bytes);
+}
+
+/// A file that is to be imported: as it is, and as the lines in one.
+pub fn import(bytes: &[u8]) {
+    let path = Path::new("/dev/shm").join(format!("p0-fuzz-{}.p0run", std::process::id()));
+    let packed = zstd::encode_all(bytes, 1).expect("memory can be compressed");
+    for content in [bytes, &packed] {
+        fs::write(&path, content).expect("memory can be written");
+        // Either it is whole, or it says what is wrong.
+        let _ = journal::run_file::check(&path, engine::run_files::readable, &mut |_| {});
+    }
 }

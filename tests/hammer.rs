@@ -15,7 +15,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -44,10 +44,14 @@ impl Place {
 
     fn start(&self) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_p0d"));
-        let child = command.arg("--data-dir").arg(&self.data).stderr(Stdio::null()).spawn().unwrap();
+        let words = self.data.with_extension("stderr");
+        let stderr = std::fs::File::create(&words).unwrap();
+        let mut child = command.arg("--data-dir").arg(&self.data).stderr(stderr).spawn().unwrap();
         let began = Instant::now();
         while UnixStream::connect(self.data.join("p0.sock")).is_err() {
-            assert!(began.elapsed() < PATIENCE, "the daemon does not serve");
+            let said = || std::fs::read_to_string(&words).unwrap();
+            assert_eq!(child.try_wait().unwrap(), None, "the daemon has ended: {}", said());
+            assert!(began.elapsed() < PATIENCE, "the daemon does not serve: {}", said());
             std::thread::sleep(Duration::from_millis(10));
         }
         child

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use crate::journal::Error;
 use crate::journal::block::{self, BLOCK_BYTES};
-use crate::journal::frame::Frame;
+use crate::journal::frame::{self, Frame};
 use crate::journal::segments::Written;
 use crate::journal::store::Store;
 use crate::journal::trees::{self, Applied, Index};
@@ -34,15 +34,27 @@ struct Block {
 }
 
 impl StoreWriter {
-    /// Goes on where the store ends: the last block is filled up if there is room in it.
+    /// Goes on where the store says that it ends: its last block is filled up if there is room in it.
+    ///
+    /// A killed process may have left more than that: a block that had grown already, later blocks, index entries of
+    /// blocks that never came. Where a block ends depends on nothing but the frames, so the catch-up writes the very
+    /// same ones again; only what the last block has too much must not be taken for its beginning.
     pub(crate) fn new(store: Store) -> Result<StoreWriter, Error> {
         let trees = &store.inner.trees;
-        let last = store.run(|| trees.blocks.last())?;
+        let ends = store.applied().next_seq;
+        let last = store.run(|| trees.blocks.get_lt(trees::block_key(ends)))?;
         let mut block = Block::default();
         if let Some((key, value)) = last
             && let Some(first_seq) = trees::index_seq(&key, 0)
         {
-            let frames = store.unpacked(first_seq, &value)?;
+            let mut frames = store.unpacked(first_seq, &value)?;
+            let mut at = 0;
+            while let Some(range) = block::record_at(&frames, at)
+                && frame::first_seq(&frames[range.clone()]).is_some_and(|seq| seq < ends)
+            {
+                at = range.end;
+            }
+            frames.truncate(at);
             if frames.len() < BLOCK_BYTES {
                 block = Block { first_seq, frames, packed: value.len(), ..Block::default() };
             }

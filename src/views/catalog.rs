@@ -17,11 +17,15 @@
 //! | `runs` | seq u64 | the run's id |
 //! | `runs-of` | milestone, `0x00`, seq u64 | the run's id |
 //! | `attempt` | id | the milestone's id |
-//! | `imported` | id | [`Imported`]: a run of another data directory |
+//! | `imported` | id | what is kept of a run of another data directory |
 //! | `mark` | empty | the event up to which all this is current, u64 |
 mod recorded;
 
 pub use recorded::Recorded;
+
+mod rows;
+
+pub use rows::{RowError, RowIter, Rows};
 
 use crate::model::{
     Time,
@@ -68,35 +72,6 @@ pub struct RunRow {
     pub started_at: Time,
     /// When it was over.
     pub ended_at: Option<Time>,
-}
-
-/// The rows cannot be read or written.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the catalog: {0}")]
-pub struct RowError(pub String);
-
-/// Rows in the order of their keys.
-pub type RowIter = Box<dyn DoubleEndedIterator<Item = Result<(Vec<u8>, Vec<u8>), RowError>> + Send>;
-
-/// Where rows are kept.
-pub trait Rows: Send + Sync {
-    /// The row with this key.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, RowError>;
-    /// Writes it.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    fn put(&self, table: &str, key: &[u8], value: &[u8]) -> Result<(), RowError>;
-    /// Removes it, if it is there.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    fn remove(&self, table: &str, key: &[u8]) -> Result<(), RowError>;
-    /// The rows whose keys begin with `prefix`, in order, with the rest of their keys' table left off.
-    fn scan(&self, table: &str, prefix: &[u8]) -> RowIter;
 }
 
 /// The catalog. Cheap to clone.

@@ -33,8 +33,7 @@ pub struct Follow {
     ended: bool,
 }
 
-/// Follows an output (`stdout` or `stderr` of an [`AttemptDir`](super::AttemptDir)) from `from` on, until the attempt
-/// has ended. To be called within a tokio runtime, once the attempt is launched: before, it counts as ended.
+/// Follows an output (`stdout` or `stderr` of an [`AttemptDir`]) from `from` on, until the attempt has ended. To be called within a tokio runtime, once the attempt is launched: before, it counts as ended.
 pub fn follow(path: &Path, from: Cursor) -> Follow {
     let dir = path.parent().unwrap_or(Path::new(".")).to_path_buf();
     let watch = watch(&dir);

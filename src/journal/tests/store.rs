@@ -142,3 +142,30 @@ fn a_reader_may_outlive_the_log_for_a_moment() {
     assert_eq!(reopened(dir.path(), &frames), StoreReport::Clean);
     late.join().unwrap();
 }
+
+/// sled keeps a prefix of what was written, and the head is written last: whatever came before it may be there already.
+#[test]
+fn what_a_killed_process_left_beyond_the_head_is_written_again() {
+    let whole = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(whole.path());
+    for _ in 0..40 {
+        append(&mut log, 20);
+    }
+    let frames = all(&log);
+    log.close().unwrap();
+    // Three blocks and a part of a fourth; heads within, at the end of and between them.
+    for upto in [1, 57, 130, 131, 199, 400, 640, 799] {
+        let dir = tempfile::tempdir().unwrap();
+        copy_dir(whole.path(), dir.path());
+        let last = &frames[upto];
+        let head = [&last.end_seq().to_be_bytes()[..], &last.first_seq.to_be_bytes(), last.hash.as_bytes()].concat();
+        let db = sled::open(dir.path().join("store")).unwrap();
+        db.open_tree("meta").unwrap().insert("head", head).unwrap();
+        db.flush().unwrap();
+        drop(db);
+        let report = reopened(dir.path(), &frames);
+        let missing = frames.len() as u64 - upto as u64 - 1;
+        let expected = if missing == 0 { StoreReport::Clean } else { StoreReport::CaughtUp { frames: missing } };
+        assert_eq!(report, expected, "the head is after frame {upto}");
+    }
+}

@@ -139,6 +139,8 @@ async fn check(dir: &Path, before: &[Step], after: &[Step]) {
     live(&handle, milestone, before, &mut tickets).await;
     let first = state(&handle, milestone);
     // A clean stop leaves a snapshot of what is live, when enough has happened.
+    // Whoever holds a handle holds the store.
+    drop(handle);
     engine.stop(Stop::Now).await;
 
     let engine = start(dir).await;
@@ -149,6 +151,7 @@ async fn check(dir: &Path, before: &[Step], after: &[Step]) {
     assert_eq!(*last, folded(&handle), "live, and folded from the beginning");
     assert_eq!(Some((*last).clone()), handle.refold(milestone).unwrap(), "and the same on two threads");
     let digest = handle.digest(&last);
+    drop(handle);
     engine.stop(Stop::Now).await;
 
     let engine = start(dir).await;

@@ -56,8 +56,6 @@ fn an_agent_in_namespaces_of_its_own_does_its_work_and_reaches_nobody() {
         assert_eq!((&confined["bubblewrap"], &confined["listener"]), (&true.into(), &true.into()), "{exit}");
         assert!(confined["missing"].as_array().is_none_or(Vec::is_empty), "{exit}");
     }
-    let orphans: u64 = exits.iter().map(|exit| exit["data"]["report"]["orphans"].as_u64().unwrap()).sum();
-    assert!(orphans <= 1, "what it left behind ended with its namespace, or was ended: {exits:?}");
     let denied = t.events("sandbox.denied");
     assert!(denied.iter().any(|event| event["data"]["path"] == "/etc/p0-escape"), "{denied:?}");
     t.nothing_is_alive();

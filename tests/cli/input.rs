@@ -339,7 +339,7 @@ fn what_is_not_there() {
     exit 4
     --- stderr
     error: there is no nowhere
-    hint: name a data directory, its journal/ folder, or one segment file
+    hint: name a data directory, its journal/ folder, one segment file, or a run file
     ");
     for args in [&["status", "--json"][..], &["replay", "abc", "--json"], &["ticket", "show", "X-1", "--json"]] {
         assert_eq!(t.p0(args).expect(4).out, "", "no half a document");

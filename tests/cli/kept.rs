@@ -292,7 +292,9 @@ fn patterns_of_secrets_are_kept_of_nothing() {
     let t = TestEnvironment::with(
         "def executor():\n    print('it is tok-12345 here'); say('comment', text='tok-67890')\n    put('a.txt', 'x = tok-24680\\n')",
     );
-    t.config("[gates]\ncommands = [['sh', '-c', 'echo gate tok-13579']]\n[secrets]\npatterns = ['tok-[0-9]{5}']\n");
+    t.config(
+        "[gates]\ncommands = [['sh', '-c', 'echo gate tok-$((13570+9))']]\n[secrets]\npatterns = ['tok-[0-9]{5}']\n",
+    );
     let done = t.run_json(0);
     assert_eq!(done["state"], "done");
     let run = done["run"].as_str().unwrap();

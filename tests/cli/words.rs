@@ -35,9 +35,13 @@ fn help() {
       approve      Allow what an attempt asks for
       reject       Deny what an attempt asks for
       answer       Answer a ticket that needs input, or a question with yes or no
-      replay       Rebuild a run from the log and take every decision again
+      replay       Rebuild a run from its record and take every decision again
+      fork         Start a new run from the state another one had at an event
       audit        Read the log, and check that it is as it was written
       graph        Draw the tickets of a run, or the stages of a workflow
+      gc           Remove what nothing needs any more
+      backup       Write the data directory into one file
+      restore      Put a backup in the place of the data directory
       doctor       Look whether everything p0 needs is there, and say what to do where it is not
       mcp          Serve the tracker to an agent or assistant, as tools of the Model Context Protocol on
                    standard input and output
@@ -205,6 +209,7 @@ fn doctor() {
     ok   disk           [n] MiB free
     ok   holder         nobody; commands open the log themselves
     ok   journal        0 events in 0 frames, all as written
+    ok   milestones     none yet
     ok   git            git version [n]
     ok   sh             /bin/sh
     ok   supervisor     [p0]

@@ -416,6 +416,17 @@ fn acp_term_cancels_the_turn_and_counts_what_it_used() {
 }
 
 #[test]
+fn acp_an_agent_that_makes_no_session_is_trouble_and_no_failed_work() {
+    let mut scene = Scene::acp("mute");
+    scene.drive.adapter.acp.start_s = 1;
+    let played = scene.play();
+    assert_eq!(played.code, Some(1));
+    let failed = played.of_type("failed");
+    assert_eq!(failed[0]["class"], "overloaded");
+    assert_eq!(failed[0]["text"], "the agent made no session in 1 seconds");
+}
+
+#[test]
 fn acp_an_agent_that_stays_is_killed() {
     let mut scene = Scene::acp("stays");
     (scene.drive.adapter.acp.eof_ms, scene.drive.adapter.grace_ms) = (200, 200);

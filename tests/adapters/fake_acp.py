@@ -116,6 +116,8 @@ while True:
         update('usage_update', used=1, size=20, cost={'amount': 0.5, 'currency': 'USD'})
         answer(told, result={})
     elif method == 'session/new':
+        if CASE == 'mute':
+            continue
         note('new', len(told['params']['mcpServers']), json.dumps(told['params'].get('_meta')))
         if CASE == 'login':
             answer(told, error={'code': -32000, 'message': 'Please log in'})

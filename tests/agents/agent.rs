@@ -18,6 +18,8 @@ pub struct Agent {
     pub asks: bool,
     /// Refused calls after which it gives up: those that are less, it gets over by itself.
     pub tries: u32,
+    /// What each call of the model used is written down before the next, also where the turn fails or is ended.
+    pub tells_each_call: bool,
     /// Files of the person's home; `PORT` is the server's.
     files: &'static [(&'static str, &'static str)],
     /// Variables of `[agents.NAME] env`.
@@ -58,13 +60,18 @@ const fn agent(
     files: &'static [(&'static str, &'static str)],
     env: &'static [(&'static str, &'static str)],
 ) -> Agent {
-    Agent { kind, program, model, asks: false, tries: USUAL_TRIES, files, env }
+    Agent { kind, program, model, asks: false, tries: USUAL_TRIES, tells_each_call: false, files, env }
 }
 
 /// Those that are installed by `scripts/agents` and run in every check.
-pub const CODEX_EXEC: Agent = Agent { tries: 2, ..agent("codex", "codex", "scripted-1", CODEX_FILES, CODEX_ENV) };
-pub const CODEX_ACP: Agent =
-    Agent { asks: true, tries: 1, ..agent("codex-acp", "codex-acp", "scripted-1", CODEX_FILES, CODEX_ENV) };
+pub const CODEX_EXEC: Agent =
+    Agent { tries: 2, tells_each_call: true, ..agent("codex", "codex", "scripted-1", CODEX_FILES, CODEX_ENV) };
+pub const CODEX_ACP: Agent = Agent {
+    asks: true,
+    tries: 1,
+    tells_each_call: true,
+    ..agent("codex-acp", "codex-acp", "scripted-1", CODEX_FILES, CODEX_ENV)
+};
 
 /// All of them.
 pub const ALL: &[Agent] = &[

@@ -1,8 +1,8 @@
 //! The scenarios: each is one run with a real agent, and says in a line what was seen.
 use crate::{
     agent::{Agent, USUAL_TRIES},
-    env::{p0_path, wait_until},
-    world::{World, done, error, write},
+    env::{p0_path, wait_until, wait_until_within},
+    world::{LIMIT, World, done, error, write},
 };
 use serde_json::{Value, json};
 
@@ -124,28 +124,30 @@ pub fn unauthorized(agent: Agent) -> String {
     format!("{calls} refused calls, then the run waits and says how to log in; the same command goes on")
 }
 
-/// 500: tried again, without using up a round.
+/// 500 after a call that was answered: tried again, without using up a round; what the failed attempts used counts.
 pub fn server_error(agent: Agent) -> String {
     let world = World::new(agent);
-    world.does(&[error(500, Some(4)), write("after trouble\n")]);
+    let look = json!({ "do": "shell", "command": "ls" });
+    world.does(&[look, error(500, Some(4)), write("after trouble\n")]);
     let status = world.run(0);
     assert_eq!(world.landed(&status).unwrap().trim(), "after trouble");
     let outcomes = world.outcomes();
     assert!(!outcomes.iter().any(|o| o == "failed"), "trouble of the provider used up a round: {outcomes:?}");
-    let attempts = outcomes.len();
-    format!("{} failed calls, {attempts} attempts, no round used up", world.model.answered(Some(500)))
+    let (attempts, calls, usage) = (outcomes.len(), world.model.answered(Some(500)), world.usage_of_failures());
+    format!("{calls} failed calls, {attempts} attempts, no round used up; {usage}")
 }
 
 /// A model that never answers: the agent is killed, tried again, and its ticket blocked; nothing of it stays alive.
 pub fn hang(agent: Agent) -> String {
     let world = World::new(agent);
     world.config("", "timeout_s = 20\nidle_s = 8", "rounds = 2");
-    world.does(&[json!({ "do": "hang" })]);
+    world.does(&[json!({ "do": "shell", "command": "ls" }), json!({ "do": "hang" })]);
     let status = world.run(10);
     assert_eq!(status["tickets"]["blocked"], 1);
     assert_eq!(world.outcomes(), ["failed", "failed"]);
     world.nothing_of_it_is_alive();
-    "killed after its limit without output, tried again, its ticket blocked; no process was left".into()
+    let usage = world.usage_of_failures();
+    format!("killed after its limit without output, tried again, its ticket blocked; no process was left; {usage}")
 }
 
 /// SIGKILL of the daemon while the agent works: the next daemon finds the same agent at work, and takes its result.
@@ -156,7 +158,7 @@ pub fn killed_daemon(agent: Agent) -> String {
     let mut daemon = world.env.daemon();
     world.env.p0(&["run", &world.env.spec_path(), "--detach"]).expect(0);
     // Its next call of the model waits for `go`.
-    wait_until("the agent is at work", || world.model.counted().requests >= 1);
+    wait_until_within(LIMIT, "the agent is at work", || world.model.counted().requests >= 1);
     daemon.signal("KILL");
     wait_until("the daemon is dead", || !daemon.is_running());
     let before = agents_alive(&world);
@@ -164,7 +166,7 @@ pub fn killed_daemon(agent: Agent) -> String {
     let daemon = world.env.daemon();
     assert!(before.iter().all(|pid| agents_alive(&world).contains(pid)), "the agent did not live on");
     world.env.go("go");
-    wait_until("the run is done", || world.env.status()["state"] == "done");
+    wait_until_within(LIMIT, "the run is done", || world.env.status()["state"] == "done");
     let status = world.env.status();
     assert_eq!(world.landed(&status).unwrap().trim(), "across a kill");
     assert_eq!(world.outcomes(), ["accepted"], "the work was done once");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// More than any run here takes on a loaded machine.
-const LIMIT: Duration = Duration::from_secs(300);
+pub const LIMIT: Duration = Duration::from_secs(600);
 
 pub struct World {
     pub model: Model,
@@ -103,6 +103,19 @@ impl World {
         assert_eq!(seen, (counted.input, counted.output), "p0 counted {usage}, the server {counted:?}");
         assert!(counted.requests > 0, "the model was never asked");
         format!("{} + {} tokens in {} calls, as the server counted", seen.0, seen.1, counted.requests)
+    }
+
+    /// [`World::usage_agrees`] for those that write down each call; what was seen of the others, whose attempts that
+    /// did not come to an end may have told nothing.
+    #[track_caller]
+    pub fn usage_of_failures(&self) -> String {
+        if self.agent.tells_each_call {
+            return self.usage_agrees();
+        }
+        let (used, counted) = (self.env.status()["usage"].clone(), self.model.counted());
+        let seen = (used["input_tokens"].as_u64().unwrap(), used["output_tokens"].as_u64().unwrap());
+        let (requests, of) = (counted.requests, (counted.input, counted.output));
+        format!("p0 counted {} + {} tokens, the server {} + {} in {requests} calls", seen.0, seen.1, of.0, of.1)
     }
 
     /// No process of the agent's, its tools or p0 is left; the model server is ours.

@@ -220,7 +220,10 @@ mod tests {
             ("claude", "No conversation found with session ID: 0", None, ResumeFailed, None),
             ("claude", "Credit balance is too low", Some(400), RateLimited, None),
             ("gemini", "Quota exceeded for metric x. Please retry in 42.5s.", Some(429), RateLimited, Some(43)),
+            ("gemini", "gemini ended with 41: Invalid auth method selected.", None, Auth, None),
             ("gemini", "models/none is not found for API version v1beta", Some(404), Refused, None),
+            ("opencode", "Internal error: no key {\"errorName\":\"ProviderAuthError\"}", None, Auth, None),
+            ("opencode-acp", "Internal error: scripted error 401 {\"errorName\":\"APIError\"}", None, Auth, None),
             ("opencode", "something odd happened", None, Other, None),
             ("opencode", "Service Unavailable, retry after 5 seconds", Some(503), Overloaded, None),
         ];

@@ -14,7 +14,11 @@ use std::{fmt::Write as _, io::Write as _, path::Path};
 ///
 /// Never overwrites: exit code 6 when there is a configuration already.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// The agent to write, whatever is on PATH: a kind such as codex or claude-acp; again for its fallbacks
+    #[arg(long = "agent", value_name = "KIND")]
+    agents: Vec<String>,
+}
 
 /// Agents that are looked for on PATH, the first found before the others: names of built-in adapters. Those of ACP are
 /// other ways to the same programs; who wants one says so.
@@ -39,10 +43,10 @@ const WORKFLOWS_README: &str = "The place of this repository's own workflows. Th
      Built in: ralph (plan, execute, judge; look at it with `p0 graph ralph`).\n";
 
 /// Writes it.
-pub(super) fn run(_: &Args, context: &Context) -> Outcome {
+pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let root = project::root(&context.project()?)?;
     let path = root.join(CONFIG_FILE);
-    let found = found_agents(&root);
+    let found = if args.agents.is_empty() { found_agents(&root) } else { named_agents(&args.agents)? };
     let text = config_text(&root, &found);
     match std::fs::read_to_string(&path) {
         Ok(present) if present == text => ui::note(&format!("{} is up to date", path.display())),
@@ -86,6 +90,24 @@ fn found_agents(root: &Path) -> Vec<Adapter> {
     let is_there =
         |adapter: &Adapter| adapter.program.first().is_some_and(|program| env::find_program(program, root).is_ok());
     KNOWN_AGENTS.iter().filter_map(|name| Adapter::builtin(name)).filter(is_there).collect()
+}
+
+/// The adapters of these names, each once.
+fn named_agents(names: &[String]) -> Result<Vec<Adapter>, Problem> {
+    let mut named: Vec<Adapter> = Vec::new();
+    for name in names {
+        // One without a program (any speaker of ACP) needs a command, which only a person knows.
+        let adapter = Adapter::builtin(name).filter(|adapter| !adapter.program.is_empty()).ok_or_else(|| {
+            let usable = |name: &&str| Adapter::builtin(name).is_some_and(|adapter| !adapter.program.is_empty());
+            let known: Vec<&str> = Adapter::builtin_names().filter(usable).collect();
+            Problem::new(Kind::Usage, format!("{name} is no agent that `p0 init` can write"))
+                .hint(format!("it writes {}; any other goes into .p0/config.toml by hand", known.join(", ")))
+        })?;
+        if named.iter().all(|present| present.name != adapter.name) {
+            named.push(adapter);
+        }
+    }
+    Ok(named)
 }
 
 fn config_text(root: &Path, found: &[Adapter]) -> String {
@@ -148,7 +170,7 @@ fn write_agents(text: &mut String, found: &[Adapter]) -> std::fmt::Result {
     if found.is_empty() {
         return Ok(());
     }
-    writeln!(text, "# Found on PATH. `p0 doctor` says whether they are logged in, `p0 doctor --probe` tries them.")?;
+    writeln!(text, "# The agents. `p0 doctor` says whether they are logged in, `p0 doctor --probe` tries them.")?;
     for Adapter { name, login, .. } in found {
         writeln!(text, "[agents.{name}]\nkind = \"{name}\"")?;
         match login.help.as_str() {
@@ -258,14 +280,27 @@ mod tests {
     }
 
     #[test]
+    fn the_agents_that_were_named_are_written_in_their_order() {
+        let names = ["claude-acp", "codex", "claude-acp"].map(str::to_owned);
+        let named = named_agents(&names).unwrap();
+        assert_eq!(named.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), ["claude-acp", "codex"]);
+        let text = config_text(Path::new("/nowhere"), &named);
+        Config::parse(&text, Path::new("c")).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        for unknown in ["acp", "nobody"] {
+            let told = named_agents(&[unknown.to_owned()]).unwrap_err().to_string();
+            assert!(told.contains(unknown), "{told}");
+        }
+    }
+
+    #[test]
     fn nothing_is_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         git2::Repository::init(dir.path()).unwrap();
         let context = Context { data_dir: None, repo: Some(dir.path().to_path_buf()) };
-        assert_eq!(run(&Args {}, &context).unwrap(), 0);
-        assert_eq!(run(&Args {}, &context).unwrap(), 0, "the same text again is no change");
+        assert_eq!(run(&Args { agents: Vec::new() }, &context).unwrap(), 0);
+        assert_eq!(run(&Args { agents: Vec::new() }, &context).unwrap(), 0, "the same text again is no change");
         std::fs::write(dir.path().join(CONFIG_FILE), "workflow = \"mine\"").unwrap();
-        assert_eq!(run(&Args {}, &context).unwrap_err().kind, Kind::Refused);
+        assert_eq!(run(&Args { agents: Vec::new() }, &context).unwrap_err().kind, Kind::Refused);
         assert_eq!(std::fs::read_to_string(dir.path().join(CONFIG_FILE)).unwrap(), "workflow = \"mine\"");
     }
 }

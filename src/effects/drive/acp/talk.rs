@@ -106,7 +106,12 @@ impl Talk<'_> {
         let session = match started {
             Ok(Ok(session)) => session,
             Ok(Err(error)) => return outcome(&error),
-            Err(_) => return Outcome::Broken(format!("no session after {} seconds", patience.as_secs())),
+            // Nothing was asked of it yet: a busy machine or a provider that does not answer, and no work that failed.
+            Err(_) => {
+                let text = format!("the agent made no session in {} seconds", patience.as_secs());
+                let class = Some(ErrorClass::Overloaded);
+                return Outcome::Failed(Complaint { class, ..Complaint::words(text) });
+            }
         };
         let text = match (&self.shared.drive.system, self.shared.drive.adapter.acp.system_in_prompt) {
             (Some(system), true) => format!("{system}\n\n{}", self.input.prompt),

@@ -34,7 +34,7 @@ mod writer;
 /// Reads `bytes` as the payload of a frame, in every way that it is read.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz_payload(bytes: &[u8]) {
-    let frame = crate::journal::Frame::with_payload(bytes.to_vec());
+    let frame = crate::journal::Frame::with_payload(1, 1, bytes.to_vec());
     let _ = payload::decode(&frame);
     let mut state = crate::model::aggregate::Aggregate::default();
     fold::fold(&mut state, &frame, |_, _| {});

@@ -308,3 +308,52 @@ pub(super) fn decode(frame: &Frame) -> Result<FramePayload, BadFrame> {
     let events = records.collect::<Result<_, _>>().map_err(|e| bad(e.to_string()))?;
     Ok(FramePayload { v: JSON, command, events })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, path::Path};
+
+    /// Every frame of every recorded run, in both forms.
+    #[test]
+    fn both_forms_say_the_same() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("replay-fixtures");
+        let (mut frames, mut json_bytes, mut packed_bytes) = (0, 0, 0);
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|e| e != "jsonl") {
+                continue;
+            }
+            for line in fs::read_to_string(path).unwrap().lines() {
+                let payload: FramePayload = serde_json::from_str(line).unwrap();
+                let drafts: Vec<(u64, Draft)> =
+                    payload.events.iter().map(|record| (record.seq, record.to_draft().unwrap())).collect();
+                let run = payload.events.iter().find_map(|record| record.run);
+                let packed = encode(&payload.command, run, &drafts).unwrap();
+                (frames, json_bytes, packed_bytes) = (frames + 1, json_bytes + line.len(), packed_bytes + packed.len());
+                let (first, count) = (payload.events[0].seq, u32::try_from(payload.events.len()).unwrap());
+                for bytes in [packed, line.as_bytes().to_vec()] {
+                    let frame = Frame::with_payload(first, count, bytes);
+                    // What an older version left out reads back as its default.
+                    let again = decode(&frame).unwrap();
+                    assert_eq!(again.command, payload.command);
+                    let drafts_again = again.events.iter().map(|record| (record.seq, record.to_draft().unwrap()));
+                    assert_eq!(drafts_again.collect::<Vec<_>>(), drafts);
+                    let folded = events(&frame).unwrap().into_iter().map(|event| event.into_draft().unwrap());
+                    assert!(folded.eq(drafts.iter().map(|(_, draft)| draft.clone())));
+                }
+            }
+        }
+        assert!(frames > 100 && packed_bytes < json_bytes, "{frames} frames, {packed_bytes} of {json_bytes} bytes");
+    }
+
+    #[test]
+    fn what_is_no_payload_is_told() {
+        for bytes in [&b""[..], b"{}", &[PACKED], &[PACKED, 0x94, 0xff], b"\x03newer"] {
+            let frame = Frame::with_payload(7, 1, bytes.to_vec());
+            let why = decode(&frame).unwrap_err().to_string();
+            assert!(why.starts_with("frame 7 cannot be read"), "{why}");
+            assert!(events(&frame).is_err());
+        }
+    }
+}

@@ -8,7 +8,7 @@ use p0::{
         actor::Actor,
         command::{Action, StartRun},
         config::{Config, Overrides},
-        id::{BlobId, CommitId, MilestoneId, RunId, TicketId},
+        id::{CommitId, MilestoneId, RunId, TicketId},
         protocol::Proposal,
         record::Record,
         reply::Reply,
@@ -167,7 +167,7 @@ impl Tracker {
 
 /// Makes a milestone with so many tickets.
 pub(crate) async fn open_tracker(handle: &Handle, milestone: MilestoneId, tickets: usize) -> Vec<TicketId> {
-    let spec = BlobId { hash: "0".repeat(64), size: 1 };
+    let spec = handle.put_blob(b"# A bench\n").unwrap();
     let (key, title, project) = ("BEN".to_owned(), "A bench".to_owned(), "/".to_owned());
     submit(handle, milestone, Action::OpenTracker { milestone, key, title, spec, project }).await;
     let mut made = Vec::new();

@@ -1,5 +1,8 @@
 //! Checking what is on disk, without an engine: the log, the blobs its events name, the files of runs kept beside it.
-use super::run_files::{self, hash_of_file, readable};
+use super::{
+    handle::records_of,
+    run_files::{self, hash_of_file, readable},
+};
 use crate::{
     journal::{
         self, Anchor, Anchors, Bad, Blobs, Error, Frame, Hash,
@@ -160,7 +163,7 @@ pub(super) fn payload_json(frame: &Frame) -> Option<Cow<'_, str>> {
 
 /// What is wrong with a file that an import left behind.
 fn imports(data_dir: &Path, frame: &Frame) -> Option<String> {
-    let drafts = run_files::records_of(frame).into_iter().filter_map(|record| record.to_draft().ok());
+    let drafts = records_of(frame).into_iter().filter_map(|record| record.to_draft().ok());
     drafts.into_iter().find_map(|draft| {
         let Event::RunImported { imported } = draft.event else { return None };
         let name = format!("{}.{}", imported.run.run, run_file::EXTENSION);

@@ -1,6 +1,6 @@
 //! Boot: open, verify the tail, bring the catalog up to the head, fold what is live. It costs what happened since the last
 //! snapshots, not the history. What was in flight is asked of the state, not of a list of its own.
-use super::{payload, shared::Shared, snapshots, snapshots::Snapshots, start::StartError};
+use super::{payload, rows::StoreRows, shared::Shared, snapshots, snapshots::Snapshots, start::StartError};
 use crate::{
     journal::{DirLock, Error, Log, Options, Store, StoreReport},
     model::{Time, aggregate::Aggregate, command::Action, id::MilestoneId},
@@ -36,7 +36,7 @@ pub(super) fn open(data_dir: &Path, wait: Duration) -> Result<Boot, StartError> 
     }
     let store = log.reader();
     let head = log.next_seq().saturating_sub(1);
-    let catalog = Catalog::new(Arc::new(super::rows::StoreRows(store.clone())));
+    let catalog = Catalog::new(Arc::new(StoreRows(store.clone())));
     catch_up(&store, &catalog, head)?;
     let (live, tails) = fold_live(&store, &catalog)?;
     let last_ms = match head {
@@ -44,7 +44,7 @@ pub(super) fn open(data_dir: &Path, wait: Duration) -> Result<Boot, StartError> 
         head => store.frame_at(head).map_err(start_error)?.map_or(0, |frame| frame.at_ms),
     };
     let last_at = chrono::DateTime::from_timestamp_millis(last_ms).unwrap_or_default();
-    let shared = Shared::new(data_dir.to_owned(), (store.clone(), log.blobs()), head, &live);
+    let shared = Shared::new(data_dir.to_owned(), (store.clone(), log.blobs()), catalog, head, &live);
     let snapshots = Snapshots::start(store, head, tails).map_err(|e| StartError::Other(e.to_string()))?;
     Ok(Boot { log, shared: Arc::new(shared), snapshots, live, last_at, notes })
 }

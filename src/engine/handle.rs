@@ -143,9 +143,7 @@ impl Handle {
             if frame.first_seq > head || found.len() >= max {
                 break;
             }
-            // A frame that this version cannot read is shown as such, so that the rest of the log still is.
-            let records = fold::records(&frame).unwrap_or_else(|bad| vec![unreadable(&frame, &bad.to_string())]);
-            found.extend(records.into_iter().filter(|r| r.seq > since));
+            found.extend(records_of(&frame).into_iter().filter(|r| r.seq > since));
         }
         Ok(found)
     }
@@ -225,8 +223,23 @@ impl Handle {
     }
 }
 
+/// The events of a frame. One that this version cannot read is shown as such, so that the rest of the log still is.
+pub(super) fn records_of(frame: &crate::journal::Frame) -> Vec<Record> {
+    fold::records(frame).unwrap_or_else(|bad| vec![unreadable(frame, &bad.to_string())])
+}
+
+/// The events of frames, in order.
+pub(super) fn records_in<E: std::fmt::Display>(
+    frames: impl Iterator<Item = Result<crate::journal::Frame, E>>,
+) -> impl Iterator<Item = Result<Record, ReadError>> {
+    frames.flat_map(|frame| match frame {
+        Ok(frame) => records_of(&frame).into_iter().map(Ok).collect::<Vec<_>>(),
+        Err(e) => vec![Err(ReadError(e.to_string()))],
+    })
+}
+
 /// What stands for a frame that cannot be read.
-pub(super) fn unreadable(frame: &crate::journal::Frame, why: &str) -> Record {
+fn unreadable(frame: &crate::journal::Frame, why: &str) -> Record {
     Record {
         seq: frame.last_seq(),
         at: chrono::DateTime::from_timestamp_millis(frame.at_ms).unwrap_or_default(),

@@ -1,8 +1,5 @@
 //! What happened to one milestone or ticket, found by index: looking costs what is shown, not the whole log.
-use super::{
-    handle::{Handle, ReadError},
-    run_files::records_of,
-};
+use super::handle::{Handle, ReadError, records_in};
 use crate::model::{
     id::{MilestoneId, TicketId},
     record::Record,
@@ -31,11 +28,8 @@ impl Handle {
             Subject::Milestone(id) => store.frames_of_stream(id.0),
             Subject::Ticket(id) => store.frames_of_ticket(&id.to_string()),
         };
-        let records = frames.flat_map(|frame| match frame {
-            Ok(frame) => records_of(&frame).into_iter().map(Ok).collect::<Vec<_>>(),
-            Err(e) => vec![Err(ReadError(e.to_string()))],
-        });
-        let within = records.take_while(move |record| record.as_ref().map_or(true, |record| record.seq <= covered));
+        let within =
+            records_in(frames).take_while(move |record| record.as_ref().map_or(true, |record| record.seq <= covered));
         (Box::new(within), covered)
     }
 

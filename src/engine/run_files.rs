@@ -1,12 +1,12 @@
 //! Runs to and from files of their own: exports for other places, imports from them, and reading a file directly.
 use super::{
     fold,
-    handle::{Accepted, Handle, ReadError, SubmitError, unreadable},
+    handle::{Accepted, Handle, ReadError, SubmitError, records_in},
 };
 use crate::{
     journal::{
         Error, Frame, Hash,
-        run_file::{self, Counts, Header, RunFileError, RunReader, Source, Written},
+        run_file::{self, Counts, Entry, Header, RunFileError, RunReader, Source, Written},
     },
     kernel::evolve,
     model::{
@@ -22,7 +22,7 @@ use crate::{
 };
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -103,11 +103,7 @@ impl Handle {
         &self,
         imported: &Imported,
     ) -> Result<impl Iterator<Item = Result<Record, ReadError>> + Send + use<>, ReadError> {
-        let frames = self.open_import(imported)?.frames();
-        Ok(frames.flat_map(|frame| match frame {
-            Ok(frame) => records_of(&frame).into_iter().map(Ok).collect::<Vec<_>>(),
-            Err(e) => vec![Err(ReadError(e.to_string()))],
-        }))
+        Ok(records_in(self.open_import(imported)?.frames()))
     }
 
     fn open_import(&self, imported: &Imported) -> Result<RunReader, ReadError> {
@@ -196,8 +192,7 @@ impl Handle {
         let placed = fs::rename(&temp, &target).and_then(|()| File::open(self.imports())?.sync_all());
         placed.map_err(|e| ReadError(format!("placing {}: {e}", target.display())))?;
         let action = Action::NoteImport { imported: Box::new(imported.clone()) };
-        let engine = MilestoneId(uuid::Uuid::nil());
-        let Accepted { .. } = self.submit(engine, actor, action).await?;
+        let Accepted { .. } = self.submit(MilestoneId::ENGINE, actor, action).await?;
         Ok((imported, outcome))
     }
 
@@ -255,27 +250,43 @@ impl Handle {
     }
 }
 
-/// The events of a frame; a frame that this version cannot read is shown as such.
-pub(super) fn records_of(frame: &Frame) -> Vec<Record> {
-    fold::records(frame).unwrap_or_else(|bad| vec![unreadable(frame, &bad.to_string())])
+/// The state of a file's milestone, as far as it was read.
+struct Folded {
+    run: RunId,
+    /// The first event of the run.
+    begins: u64,
+    state: Aggregate,
+}
+
+impl Folded {
+    fn take(&mut self, frame: &Frame) -> Result<(), String> {
+        let payload = fold::read(frame).map_err(|e| e.to_string())?;
+        for record in payload.events {
+            let draft = record.to_draft().map_err(|e| e.to_string())?;
+            if matches!(&draft.event, Event::RunStarted { id, .. } if *id == self.run) {
+                self.begins = record.seq;
+            }
+            evolve(&mut self.state, &draft);
+        }
+        Ok(())
+    }
 }
 
 /// Checks a run file from end to end, and says what it holds.
 fn describe(path: &Path) -> Result<Imported, ImportError> {
-    let (header, counts) = run_file::check(path, readable, &mut |_| {})?;
-    let run = RunId(header.run);
-    let (mut state, mut begins) = (Aggregate::default(), 0);
-    for frame in RunReader::open(path, readable)?.frames() {
-        let frame = frame?;
-        let payload = fold::read(&frame).map_err(|e| ImportError::Refused(e.to_string()))?;
-        for record in payload.events {
-            let draft = record.to_draft().map_err(|e| ImportError::Refused(e.to_string()))?;
-            if matches!(&draft.event, Event::RunStarted { id, .. } if *id == run) {
-                begins = record.seq;
-            }
-            evolve(&mut state, &draft);
+    let mut reader = RunReader::open(path, readable)?;
+    let run = RunId(reader.header().run);
+    let mut folded = Folded { run, begins: 0, state: Aggregate::default() };
+    let mut understood = Ok(());
+    while let Some(entry) = reader.next_entry()? {
+        // Damage anywhere in the file is told before what this version cannot make of it.
+        if let (Entry::Frame(frame), Ok(())) = (&entry, &understood) {
+            understood = folded.take(frame);
         }
     }
+    understood.map_err(ImportError::Refused)?;
+    let Folded { begins, state, .. } = folded;
+    let (header, counts) = (reader.header().clone(), reader.counts());
     let none = || ImportError::Refused(format!("the file says it holds run {run}, and its events know none"));
     let found = state.runs.get(&run).ok_or_else(none)?;
     let milestone = state.milestone.as_ref().ok_or_else(none)?;
@@ -313,15 +324,7 @@ pub(super) fn run_file_of(header: &Header, counts: Counts, blake3: Hash) -> RunF
 
 /// BLAKE3 of a file's bytes.
 pub(super) fn hash_of_file(path: &Path) -> io::Result<Hash> {
-    let mut file = File::open(path)?;
     let mut hasher = blake3::Hasher::new();
-    let mut chunk = vec![0; 64 << 10];
-    loop {
-        match file.read(&mut chunk) {
-            Ok(0) => return Ok(Hash::from_bytes(*hasher.finalize().as_bytes())),
-            Ok(n) => hasher.update(&chunk[..n]),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(e),
-        };
-    }
+    hasher.update_reader(File::open(path)?)?;
+    Ok(Hash::from_bytes(*hasher.finalize().as_bytes()))
 }

@@ -1,5 +1,5 @@
 //! What the turn publishes after a commit, and everybody else reads.
-use super::{group::Decided, handle::ReadError, rows::StoreRows, snapshots};
+use super::{group::Decided, handle::ReadError, snapshots};
 use crate::{
     journal::{Blobs, Store},
     model::{
@@ -63,11 +63,11 @@ impl Shared {
     pub(super) fn new(
         data_dir: PathBuf,
         (store, blobs): (Store, Blobs),
+        catalog: Catalog,
         head: u64,
         live: &HashMap<MilestoneId, Aggregate>,
     ) -> Shared {
         let live = live.iter().map(|(id, state)| (*id, Arc::new(state.clone()))).collect();
-        let catalog = Catalog::new(Arc::new(StoreRows(store.clone())));
         Shared {
             data_dir,
             store,

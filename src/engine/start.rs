@@ -136,8 +136,7 @@ impl Engine {
     /// Puts on record what opening the log found.
     async fn note(&self, notes: Vec<Action>) {
         for action in notes {
-            let engine = MilestoneId(uuid::Uuid::nil());
-            if let Err(e) = self.handle.submit(engine, Actor::Engine, action).await {
+            if let Err(e) = self.handle.submit(MilestoneId::ENGINE, Actor::Engine, action).await {
                 tracing::warn!("noting what the start found: {e}");
             }
         }

@@ -166,14 +166,6 @@ impl Log {
         Ok(())
     }
 
-    /// Waits until sled's files hold everything that was appended.
-    ///
-    /// # Errors
-    /// They cannot be written; the journal has it.
-    pub fn flush_store(&self) -> Result<(), Error> {
-        self.writer.flush()
-    }
-
     /// The store, for reading.
     #[must_use]
     pub fn reader(&self) -> Store {

@@ -90,7 +90,6 @@ pub struct LocalJournal {
     /// Streams and runs are told apart by this table, not by their ids.
     known_runs: HashMap<Uuid, u64>,
     failed: Option<(PathBuf, String)>,
-    buffer: Vec<u8>,
     since_free_check: u64,
     zeroing: Option<Zeroing>,
 }
@@ -146,7 +145,6 @@ impl LocalJournal {
             known_tips: HashMap::new(),
             known_runs: HashMap::new(),
             failed: None,
-            buffer: Vec::new(),
             since_free_check: FREE_CHECK_BYTES,
             zeroing: None,
         })
@@ -176,14 +174,15 @@ impl LocalJournal {
             return Ok(Written::default());
         }
         check_group(&group, self.chain.next_seq)?;
-        let needed_bytes = group.iter().map(|f| frame::encoded_bytes(f) as u64).sum();
+        let needed = group.iter().map(frame::encoded_bytes).sum();
+        let needed_bytes = needed as u64;
         if let Err(no_way) = self.check_free(needed_bytes).and_then(|()| self.make_room(needed_bytes)) {
             return Err(match no_way {
                 NoWay::NoRoom(what) => AppendError::NoRoom { path: self.dir.clone(), needed_bytes, what },
                 NoWay::Failed(path, what) => self.fail(path, what),
             });
         }
-        let mut written = Written { bytes: std::mem::take(&mut self.buffer), ..Written::default() };
+        let mut written = Written { bytes: Vec::with_capacity(needed), ..Written::default() };
         let chain = match self.encode_group(group, &mut written) {
             Ok(chain) => chain,
             Err(e) => return Err(self.fail(self.dir.clone(), e.to_string())),
@@ -197,15 +196,6 @@ impl LocalJournal {
         }
         self.zero_spare();
         Ok(written)
-    }
-
-    /// Gives back the buffer of a group that is dealt with.
-    pub(crate) fn recycle(&mut self, written: Written) {
-        // One large group must not cost its memory for ever.
-        if written.bytes.capacity() <= 4 << 20 {
-            self.buffer = written.bytes;
-            self.buffer.clear();
-        }
     }
 
     /// Trims the last segment to what is written in it and gives up the reserved room.
@@ -383,10 +373,7 @@ impl Journal for LocalJournal {
     }
 
     fn append(&mut self, expected_next: u64, group: Vec<NewFrame>) -> Result<Vec<Frame>, AppendError> {
-        let mut written = self.append_written(expected_next, group)?;
-        let frames = std::mem::take(&mut written.frames);
-        self.recycle(written);
-        Ok(frames)
+        Ok(self.append_written(expected_next, group)?.frames)
     }
 
     fn read_from(&self, from_seq: u64) -> Result<Box<dyn Iterator<Item = Result<Frame, Error>> + Send>, Error> {

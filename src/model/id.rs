@@ -30,6 +30,11 @@ uuid_id!(
     /// A milestone, and with it the stream of frames that its aggregate is folded from.
     MilestoneId
 );
+impl MilestoneId {
+    /// The stream of what belongs to no milestone: repairs, imports.
+    pub const ENGINE: MilestoneId = MilestoneId(Uuid::nil());
+}
+
 uuid_id!(
     /// One execution of a workflow on a milestone (UUID version 7).
     RunId

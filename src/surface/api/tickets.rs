@@ -10,7 +10,10 @@ use crate::{
         id::MilestoneId,
         ticket::{Status, Ticket},
     },
-    views::tickets::{self, TicketDoc, TicketFull},
+    views::{
+        catalog::RowError,
+        tickets::{self, TicketDoc, TicketFull},
+    },
 };
 use axum::{
     Json,
@@ -49,17 +52,14 @@ pub(crate) async fn list(State(app): State<App>, Asked(which): Asked<Which>) -> 
     if which.all.is_some() || (which.run.is_none() && catalog.runs().next().is_none()) {
         // Unfinished items are only where there were some lately.
         let unfinished = which.status.as_deref().is_some_and(|status| status != Status::Done.word());
-        if unfinished {
-            for milestone in open(&app.handle)?.into_iter().rev() {
-                if !take(&mut rows, milestone)? {
-                    break;
-                }
-            }
+        let milestones: Box<dyn Iterator<Item = Result<MilestoneId, RowError>>> = if unfinished {
+            Box::new(open(&app.handle)?.into_iter().rev().map(Ok))
         } else {
-            for row in catalog.milestones().rev() {
-                if !take(&mut rows, row?.0)? {
-                    break;
-                }
+            Box::new(catalog.milestones().rev().map(|row| Ok(row?.0)))
+        };
+        for milestone in milestones {
+            if !take(&mut rows, milestone?)? {
+                break;
             }
         }
         return Ok(Json(rows));

@@ -5,10 +5,10 @@ use super::{
 };
 use crate::{
     journal::{
-        self, Anchor, Anchors, Bad, Blobs, Error, Frame, Hash,
+        self, Anchor, Anchors, Bad, Blobs, Error, Frame, Hash, Kept, archive_path,
         run_file::{self, RunFileError, RunReader},
     },
-    model::event::Event,
+    model::{event::Event, kept::RunFile},
 };
 use std::{
     borrow::Cow,
@@ -60,8 +60,8 @@ pub fn check(what: &Check, on_progress: &mut dyn FnMut(&Progress)) -> Result<Che
     }
     let mut beside = Beside::of(&what.path, what.blobs);
     let mut counts = Progress::default();
-    let found = journal::verify_with(&what.path, &what.anchors, &mut |frame| {
-        beside.look(frame);
+    let found = journal::verify_with(&what.path, &what.anchors, &mut |frame, kept| {
+        beside.look(frame, kept);
         counts.frames += 1;
         counts.events += u64::from(frame.events);
         counts.blobs = beside.good;
@@ -127,9 +127,10 @@ impl Beside {
         Beside { data_dir, blobs, seen: HashSet::new(), good: 0, bad: None }
     }
 
-    fn look(&mut self, frame: &Frame) {
+    fn look(&mut self, frame: &Frame, kept: Kept) {
         let (Some(data_dir), Some(blobs)) = (&self.data_dir, &self.blobs) else { return };
-        if self.bad.is_some() {
+        // The blobs of an archived frame are in the archive, which is checked where it is put on record.
+        if self.bad.is_some() || kept == Kept::Archive {
             return;
         }
         // What cannot be read is quarantined, and no finding: its hash was checked.
@@ -148,7 +149,7 @@ impl Beside {
             }
         }
         if self.bad.is_none() && frame.keys.stream.is_nil() {
-            self.bad = imports(data_dir, frame).map(|what| (frame.first_seq, what));
+            self.bad = run_files(data_dir, frame).map(|what| (frame.first_seq, what));
         }
     }
 }
@@ -161,23 +162,35 @@ pub(super) fn payload_json(frame: &Frame) -> Option<Cow<'_, str>> {
     }
 }
 
-/// What is wrong with a file that an import left behind.
-fn imports(data_dir: &Path, frame: &Frame) -> Option<String> {
+/// What is wrong with a run file that an event of the engine's stream put on record.
+fn run_files(data_dir: &Path, frame: &Frame) -> Option<String> {
     let drafts = records_of(frame).into_iter().filter_map(|record| record.to_draft().ok());
-    drafts.into_iter().find_map(|draft| {
-        let Event::RunImported { imported } = draft.event else { return None };
-        let name = format!("{}.{}", imported.run.run, run_file::EXTENSION);
-        let path = data_dir.join(run_files::IMPORTS).join(name);
-        let told = match hash_of_file(&path) {
-            Ok(hash) if hash.to_string() == imported.file.blake3 => return None,
-            // A later import may have extended it; then the file itself says whether it is whole.
-            Ok(_) => match run_file::check(&path, readable, &mut |_| {}) {
-                Ok((header, _)) if header.last_seq > imported.file.last_seq => return None,
-                Ok(_) => "is not the file that was imported".to_owned(),
-                Err(e) => e.to_string(),
-            },
-            Err(e) => format!("cannot be read: {e}"),
-        };
-        Some(format!("the imported run {} ({}): {told}", imported.run.run, path.display()))
+    drafts.into_iter().find_map(|draft| match draft.event {
+        Event::RunImported { imported } => {
+            let name = format!("{}.{}", imported.run.run, run_file::EXTENSION);
+            let path = data_dir.join(run_files::IMPORTS).join(name);
+            let told = run_file_at(&path, &imported.file, "imported")?;
+            Some(format!("the imported run {} ({}): {told}", imported.run.run, path.display()))
+        }
+        Event::RunArchived { archived } => {
+            let path = archive_path(data_dir, archived.milestone.0);
+            let told = run_file_at(&path, &archived.file, "archived")?;
+            Some(format!("the archive of {} ({}): {told}", archived.key, path.display()))
+        }
+        _ => None,
     })
+}
+
+/// What is wrong with the file that is on record as `file`.
+fn run_file_at(path: &Path, file: &RunFile, became: &str) -> Option<String> {
+    match hash_of_file(path) {
+        Ok(hash) if hash.to_string() == file.blake3 => None,
+        // A later one may have taken its place; then the file itself says whether it is whole.
+        Ok(_) => match run_file::check(path, readable, &mut |_| {}) {
+            Ok((header, _)) if header.last_seq > file.last_seq => None,
+            Ok(_) => Some(format!("is not the file that was {became}")),
+            Err(e) => Some(e.to_string()),
+        },
+        Err(e) => Some(format!("cannot be read: {e}")),
+    }
 }

@@ -44,7 +44,7 @@ pub(super) fn open(data_dir: &Path, wait: Duration) -> Result<Boot, StartError> 
         head => store.frame_at(head).map_err(start_error)?.map_or(0, |frame| frame.at_ms),
     };
     let last_at = chrono::DateTime::from_timestamp_millis(last_ms).unwrap_or_default();
-    let shared = Shared::new(data_dir.to_owned(), (store.clone(), log.blobs()), catalog, head, &live);
+    let shared = Shared::new(data_dir.to_owned(), (store.clone(), log.blobs(), log.sealer()), catalog, head, &live);
     let snapshots = Snapshots::start(store, head, tails).map_err(|e| StartError::Other(e.to_string()))?;
     Ok(Boot { log, shared: Arc::new(shared), snapshots, live, last_at, notes })
 }
@@ -56,7 +56,14 @@ fn catch_up(store: &Store, catalog: &Catalog, head: u64) -> Result<(), StartErro
     let mut seen = BTreeSet::new();
     if from <= head {
         for frame in store.frames_from(from).map_err(start_error)? {
-            let frame = frame.map_err(start_error)?;
+            let frame = match frame {
+                // What lists show of it stands in the event that archived it.
+                Err(Error::Archive { path, what, .. }) => {
+                    tracing::warn!("the archive {} cannot be read: {what}", path.display());
+                    continue;
+                }
+                other => other.map_err(start_error)?,
+            };
             let stream = MilestoneId(frame.keys.stream);
             if seen.insert(stream) {
                 // Whether it is at rest shows when it is folded.

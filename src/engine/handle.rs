@@ -161,16 +161,6 @@ impl Handle {
         self.shared.put_blob(bytes)
     }
 
-    /// The bytes of a blob, checked against its hash.
-    ///
-    /// # Errors
-    /// It is missing or damaged.
-    pub fn blob(&self, id: &BlobId) -> Result<Vec<u8>, ReadError> {
-        let hash: crate::journal::Hash =
-            id.hash.parse().map_err(|_| ReadError(format!("'{}' is not a blob's hash", id.hash)))?;
-        self.shared.blobs.get(&hash).map_err(|e| ReadError(e.to_string()))
-    }
-
     /// The folder with an attempt's spool: `stdout`, `stderr`, `stdin`. It is gone when the attempt is over; its
     /// transcript is then the blob of `attempt.exited`.
     pub fn attempt_dir(&self, attempt: AttemptId) -> PathBuf {

@@ -10,8 +10,8 @@ use crate::model::{
 pub enum Subject {
     /// Of a milestone, and so of all its runs.
     Milestone(MilestoneId),
-    /// Of every command that touched a ticket.
-    Ticket(TicketId),
+    /// Of every command that touched a ticket of this milestone.
+    Ticket(MilestoneId, TicketId),
 }
 
 /// Events in order.
@@ -26,7 +26,7 @@ impl Handle {
         let covered = store.last_seq().min(*self.shared.head.borrow());
         let frames = match subject {
             Subject::Milestone(id) => store.frames_of_stream(id.0),
-            Subject::Ticket(id) => store.frames_of_ticket(&id.to_string()),
+            Subject::Ticket(milestone, id) => store.frames_of_ticket(milestone.0, &id.to_string()),
         };
         let within =
             records_in(frames).take_while(move |record| record.as_ref().map_or(true, |record| record.seq <= covered));

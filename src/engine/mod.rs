@@ -8,8 +8,9 @@
 //! - `payload`: the bytes of a frame's command and events; `snapshots`, `rows`: what a start need not fold again;
 //! - [`run_files`]: runs to and from files of their own; [`backup`]: all of it; [`audit`]: checking logs and files;
 //! - [`history`]: one milestone or ticket, by index;
-//! - [`gc`]: what nothing needs any more;
+//! - [`archive`]: records of runs that are long over, in files of their own; [`gc`]: what nothing needs any more;
 //! - `world`: carries effects out, and reports back with commands.
+pub mod archive;
 pub mod audit;
 pub mod backup;
 pub mod gc;

@@ -156,12 +156,20 @@ impl Handle {
     ) -> Result<Written, Error> {
         let store = &self.shared.store;
         let blobs = &self.shared.blobs;
+        let blob = |hash: &Hash, out: &mut dyn Write| match blobs.copy_to(hash, out) {
+            Err(Error::BlobMissing { .. }) => {
+                let bytes = self.blob_of(milestone, hash)?;
+                out.write_all(&bytes).map_err(|e| Error::io("write", path, e))?;
+                Ok(bytes.len() as u64)
+            }
+            other => other,
+        };
         let source = Source {
             run: run.0,
             stream: milestone.0,
             begins,
             frames: &|| Box::new(store.frames_of_stream(milestone.0)),
-            blob: &|hash: &Hash, out: &mut dyn Write| blobs.copy_to(hash, out),
+            blob: &blob,
             readable,
         };
         run_file::write(&source, out, path)

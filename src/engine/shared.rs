@@ -1,7 +1,7 @@
 //! What the turn publishes after a commit, and everybody else reads.
 use super::{group::Decided, handle::ReadError, snapshots};
 use crate::{
-    journal::{Blobs, Store},
+    journal::{Blobs, Sealer, Store},
     model::{
         aggregate::Aggregate,
         id::{BlobId, MilestoneId},
@@ -27,6 +27,7 @@ pub(crate) struct Shared {
     pub(super) data_dir: PathBuf,
     pub(super) store: Store,
     pub(super) blobs: Blobs,
+    pub(super) sealer: Sealer,
     pub(super) head: watch::Sender<u64>,
     pub(super) failed: watch::Sender<Option<String>>,
     states: Mutex<States>,
@@ -62,7 +63,7 @@ impl States {
 impl Shared {
     pub(super) fn new(
         data_dir: PathBuf,
-        (store, blobs): (Store, Blobs),
+        (store, blobs, sealer): (Store, Blobs, Sealer),
         catalog: Catalog,
         head: u64,
         live: &HashMap<MilestoneId, Aggregate>,
@@ -72,6 +73,7 @@ impl Shared {
             data_dir,
             store,
             blobs,
+            sealer,
             head: watch::Sender::new(head),
             failed: watch::Sender::new(None),
             states: Mutex::new(States { live, marked: head, ..States::default() }),

@@ -99,6 +99,11 @@ fn name(milestone: MilestoneId) -> String {
     format!("state/{milestone}")
 }
 
+/// Drops a milestone's snapshot: it is folded when it is needed again.
+pub(super) fn forget(store: &Store, milestone: MilestoneId) -> Result<(), Error> {
+    store.remove_view(&name(milestone))
+}
+
 fn encode(state: &Aggregate) -> Result<Vec<u8>, String> {
     let packed = payload::pack(state)?;
     let length = u64::try_from(packed.len()).map_err(|e| e.to_string())?;

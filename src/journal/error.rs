@@ -94,6 +94,18 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// Frames that were archived cannot be read from their archive. Everything else can.
+    #[error("events {first_seq} to {last_seq} are archived in {path}, which cannot be read: {what}. Put the file back")]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// The first of the events that cannot be read.
+        first_seq: u64,
+        /// The last.
+        last_seq: u64,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Any other failure of the file system.
     #[error("cannot {doing} {path}: {source}")]
     Io {

@@ -3,7 +3,7 @@
 //! ```text
 //!  0  magic "p0\x1cf"      4    a control character, so that JSON text in a payload can never look like a frame
 //!  4  format version       1
-//!  5  encoding of payload  1    0 = as is
+//!  5  what the body is     1    0 = a frame as it was written, 1 = what stands for archived frames (see `span`)
 //!  6  zero                 2
 //!  8  length of the body   4    little endian, like every number here
 //! 12  CRC32C               4    over bytes 0..12 and everything from 16 to the end
@@ -17,19 +17,23 @@
 use uuid::Uuid;
 
 use crate::journal::Hash;
+use crate::journal::span::Span;
 
 /// The first bytes of every frame.
 pub(crate) const MAGIC: [u8; 4] = *b"p0\x1cf";
-/// The format version that this program writes, and the highest it reads. 1 is the same, but its payloads are JSON: a
-/// program that knows only that must not take others for damage.
-pub(crate) const VERSION: u8 = 2;
+/// The format version of the frames that this program writes. 1 is the same, but its payloads are JSON: a program that
+/// knows only that must not take others for damage.
+const VERSION: u8 = 2;
+/// The format version of what stands for archived frames, and the highest that this program reads.
+pub(crate) const NEWEST: u8 = 3;
 /// Bytes before the body.
 pub(crate) const HEADER_BYTES: usize = 80;
 /// The largest body: far above any sane command, far below what a length field can ask for.
 pub(crate) const MAX_BODY_BYTES: usize = 256 << 20;
 /// The longest ticket id, and the most tickets of one frame.
 const MAX_TICKET_BYTES: usize = 512;
-const ENCODING_AS_IS: u8 = 0;
+const AS_IS: u8 = 0;
+const ARCHIVED: u8 = 1;
 
 /// What a frame can be found by.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -147,13 +151,26 @@ pub(crate) fn encode(frame: &mut Frame, out: &mut Vec<u8>) {
     encode_body(frame, out);
     let record = &mut out[start..];
     frame.hash = Hash::chained(&frame.prev_hash, &record[HEADER_BYTES..]);
+    seal(record, [VERSION, AS_IS], &frame.prev_hash, &frame.hash);
+}
+
+/// Appends the bytes of what stands for archived frames.
+pub(crate) fn encode_span(span: &Span, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER_BYTES]);
+    span.encode_body(out);
+    seal(&mut out[start..], [NEWEST, ARCHIVED], &span.prev_hash, &span.hash);
+}
+
+/// Fills in the header of a record whose body is there.
+fn seal(record: &mut [u8], [version, body]: [u8; 2], prev_hash: &Hash, hash: &Hash) {
     let body_bytes = u32::try_from(record.len() - HEADER_BYTES).expect("bodies are refused above MAX_BODY_BYTES");
     record[0..4].copy_from_slice(&MAGIC);
-    record[4] = VERSION;
-    record[5] = ENCODING_AS_IS;
+    record[4] = version;
+    record[5] = body;
     record[8..12].copy_from_slice(&body_bytes.to_le_bytes());
-    record[16..48].copy_from_slice(frame.prev_hash.as_bytes());
-    record[48..80].copy_from_slice(frame.hash.as_bytes());
+    record[16..48].copy_from_slice(prev_hash.as_bytes());
+    record[48..80].copy_from_slice(hash.as_bytes());
     let crc = checksum(record);
     record[12..16].copy_from_slice(&crc.to_le_bytes());
 }
@@ -258,23 +275,69 @@ pub(crate) fn first_seq(record: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(record.get(HEADER_BYTES..HEADER_BYTES + 8)?.try_into().ok()?))
 }
 
-/// Reads a whole record and checks everything that one frame alone can show.
+/// What stands in a journal or a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// A frame.
+    Frame(Box<Frame>),
+    /// What stands for frames that archives hold.
+    Span(Box<Span>),
+}
+
+/// An [`Entry`] that somebody else holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum View<'a> {
+    Frame(&'a Frame),
+    Span(&'a Span),
+}
+
+impl Entry {
+    pub(crate) fn view(&self) -> View<'_> {
+        match self {
+            Entry::Frame(frame) => View::Frame(frame),
+            Entry::Span(span) => View::Span(span),
+        }
+    }
+
+    /// The sequence number of its first event.
+    pub(crate) fn first_seq(&self) -> u64 {
+        match self {
+            Entry::Frame(frame) => frame.first_seq,
+            Entry::Span(span) => span.first_seq,
+        }
+    }
+}
+
+/// Reads a whole record that must be a frame.
+#[cfg(fuzzing)]
 pub(crate) fn decode(record: &[u8]) -> Result<Frame, Flaw> {
+    match read(record)? {
+        Entry::Frame(frame) => Ok(*frame),
+        Entry::Span(_) => Err(Flaw::broken("this stands for archived frames")),
+    }
+}
+
+/// Reads a whole record and checks everything that it alone can show.
+pub(crate) fn read(record: &[u8]) -> Result<Entry, Flaw> {
     if record_bytes(record)? != record.len() || record.len() < HEADER_BYTES {
         return Err(Flaw::broken("a frame was cut short"));
     }
     if u32_at(record, 12) != checksum(record) {
         return Err(Flaw::broken("the checksum does not match"));
     }
-    if record[4] > VERSION {
+    if record[4] > NEWEST {
         return Err(Flaw::Newer(record[4]));
-    }
-    if record[4] == 0 || record[5] != ENCODING_AS_IS || record[6..8] != [0, 0] {
-        return Err(Flaw::broken("the frame has an unknown encoding"));
     }
     let prev_hash = Hash::from_bytes(array(&record[16..48]));
     let hash = Hash::from_bytes(array(&record[48..80]));
     let body = &record[HEADER_BYTES..];
+    match (record[4], record[5], &record[6..8]) {
+        (NEWEST, ARCHIVED, [0, 0]) => {
+            return Span::decode_body(body, prev_hash, hash).map(|span| Entry::Span(Box::new(span)));
+        }
+        (1..=VERSION, AS_IS, [0, 0]) => {}
+        _ => return Err(Flaw::broken("the frame has an unknown encoding")),
+    }
     if Hash::chained(&prev_hash, body) != hash {
         return Err(Flaw::broken("the hash does not match the content"));
     }
@@ -284,7 +347,7 @@ pub(crate) fn decode(record: &[u8]) -> Result<Frame, Flaw> {
     if frame.events == 0 || frame.durable_upto >= frame.first_seq || frame.prev_in_log >= frame.first_seq {
         return Err(Flaw::broken("the numbers in the frame contradict each other"));
     }
-    Ok(frame)
+    Ok(Entry::Frame(Box::new(frame)))
 }
 
 fn decode_body(body: &[u8]) -> Option<Frame> {
@@ -325,7 +388,7 @@ fn decode_body(body: &[u8]) -> Option<Frame> {
     })
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+pub(crate) fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (head, after) = rest.split_first_chunk::<N>()?;
     *rest = after;
     Some(*head)

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::journal::frame::Frame;
+use crate::journal::archives::Archives;
+use crate::journal::frame::{self, Entry, Frame};
 use crate::journal::seam::{Head, Journal};
-use crate::journal::segments::{LocalJournal, Options};
+use crate::journal::segments::{LocalJournal, Options, Sealer};
 use crate::journal::store::{Opened, SUSPECT, Store};
 use crate::journal::store_write::{StoreWriter, WriterThread};
 use crate::journal::tail::{self, Look, Repair, Settled};
@@ -124,7 +125,7 @@ impl Log {
         let journal_dir = data_dir.join(JOURNAL_DIR);
         let mut journal = LocalJournal::from_settled(&journal_dir, settled, options.clone(), tips)?;
         let mut writer = StoreWriter::new(store.clone())?;
-        let frames = catch_up(&store, &mut writer, settled)?;
+        let frames = catch_up(data_dir, &store, &mut writer, settled)?;
         store.caught_up();
         let writer = WriterThread::start(writer)?;
         if frames > 0 {
@@ -170,6 +171,12 @@ impl Log {
     #[must_use]
     pub fn reader(&self) -> Store {
         self.store.clone()
+    }
+
+    /// Asks for a new segment, from any thread.
+    #[must_use]
+    pub fn sealer(&self) -> Sealer {
+        self.journal.sealer()
     }
 
     /// The content-addressed files beside the log.
@@ -283,8 +290,8 @@ fn remove_note(data_dir: &Path) -> Result<(), Error> {
     }
 }
 
-/// Writes into the store what the journal holds beyond it; says how many frames that was.
-fn catch_up(store: &Store, writer: &mut StoreWriter, settled: &Settled) -> Result<u64, Error> {
+/// Writes into the store what the journal holds beyond it; says how many frames, or spans of archived ones, that was.
+fn catch_up(data_dir: &Path, store: &Store, writer: &mut StoreWriter, settled: &Settled) -> Result<u64, Error> {
     let from = store.applied().next_seq;
     if from >= settled.chain.next_seq {
         return Ok(0);
@@ -292,29 +299,41 @@ fn catch_up(store: &Store, writer: &mut StoreWriter, settled: &Settled) -> Resul
     let index = settled.segments.iter().rposition(|s| s.first_seq <= from).unwrap_or(0);
     let chain = (index == 0).then_some(Chain::GENESIS);
     let mut walk = Walk::new(settled.segments.clone(), index, 0, chain);
-    let mut group: Vec<(Frame, Vec<u8>)> = Vec::new();
-    let (mut frames, mut shown) = (0, from);
+    let mut group: Vec<(Entry, Vec<u8>)> = Vec::new();
+    let (mut written, mut shown) = (0, from);
     loop {
-        let step = walk.step()?;
-        match step {
-            Step::Frame(frame) if frame.first_seq < from => continue,
-            Step::Frame(frame) => group.push((*frame, walk.record().to_vec())),
+        let entry = match walk.step()? {
+            Step::Frame(frame) => Entry::Frame(frame),
+            // A store that lost its end may end in the middle of what has been archived since.
+            Step::Span(span) if span.first_seq < from && span.end_seq > from => {
+                let lost = Archives::of(data_dir).frames(&span)?.into_iter().filter(|frame| frame.first_seq >= from);
+                group.extend(lost.map(|mut frame| {
+                    let mut record = Vec::new();
+                    frame::encode(&mut frame, &mut record);
+                    (Entry::Frame(Box::new(frame)), record)
+                }));
+                continue;
+            }
+            Step::Span(span) => Entry::Span(span),
             Step::End => {
-                writer.write(group.iter().map(|(f, r)| (f, r.as_slice())))?;
-                return Ok(frames + group.len() as u64);
+                writer.write(group.iter().map(|(entry, record)| (entry.view(), record.as_slice())))?;
+                return Ok(written + group.len() as u64);
             }
             // The tail is settled, so this is older than what the open looked at.
             Step::Bad(damage) => return Err(damage.into_error()),
+        };
+        if entry.first_seq() < from {
+            continue;
         }
+        let at = entry.first_seq();
+        group.push((entry, walk.record().to_vec()));
         if group.len() >= CATCH_UP_FRAMES {
-            if let Some((last, _)) = group.last()
-                && (last.first_seq / PROGRESS_EVENTS) > (shown / PROGRESS_EVENTS)
-            {
-                shown = last.first_seq;
+            if at / PROGRESS_EVENTS > shown / PROGRESS_EVENTS {
+                shown = at;
                 tracing::info!("the store takes in the journal: event {shown} of {}", settled.chain.next_seq - 1);
             }
-            frames += group.len() as u64;
-            writer.write(group.iter().map(|(f, r)| (f, r.as_slice())))?;
+            written += group.len() as u64;
+            writer.write(group.iter().map(|(entry, record)| (entry.view(), record.as_slice())))?;
             group.clear();
         }
     }

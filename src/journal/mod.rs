@@ -19,13 +19,16 @@
 //! | `store`, `store_read`, `store_write` | the sled store: what is durable, reading it, and the thread that writes it |
 //! | `store_views` | views, and rows of views, beside the frames |
 //! | `trees`, `block`, `sled_guard` | the store's trees, keys and values, and the care sled needs |
+//! | `archives`, `span`, `compact` | frames that run files hold in the journal's place: reading them, what stands for them, and taking them out |
 //! | `read`, `verify` | reading and checking a journal without the lock and without sled |
 //! | `parts` | the journal's files as a copy needs them |
 //! | `run_file` | one run as a single file, for exports and archives |
 //! | `blobs`, `lock`, `error` | content-addressed files; one writer per data directory; what can go wrong |
 
+pub mod archives;
 pub mod blobs;
 mod block;
+pub mod compact;
 pub mod disk;
 pub mod error;
 pub mod frame;
@@ -38,6 +41,7 @@ pub mod run_file;
 pub mod seam;
 pub mod segments;
 mod sled_guard;
+mod span;
 pub mod store;
 mod store_read;
 mod store_views;
@@ -50,7 +54,9 @@ pub mod verify;
 mod walk;
 mod zeroing;
 
+pub use archives::{ARCHIVES, archive_path, archived_blob};
 pub use blobs::{BlobRef, Blobs};
+pub use compact::{Archived, Compacted, compact, hold_still};
 pub use error::{AppendError, Error};
 pub use frame::{Frame, FrameKeys, NewFrame};
 pub use hash::Hash;
@@ -59,16 +65,20 @@ pub use log::{Log, OpenReport, StoreReport};
 pub use parts::{Part, parts};
 pub use read::{JournalFrames, read_frames};
 pub use seam::{Head, Journal, Tips};
-pub use segments::{LocalJournal, Options};
+pub use segments::{LocalJournal, Options, Sealer};
 pub use store::Store;
 pub use store_read::{Frames, FramesByKey};
 pub use tail::Repair;
-pub use verify::{Anchor, Anchors, Bad, Verified, verify, verify_with};
+pub use verify::{Anchor, Anchors, Bad, Kept, Verified, verify, verify_with};
 
 /// Reads `bytes` as a frame, as a value of the store, and as what stands in a segment file.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz_frames(bytes: &[u8]) {
-    let _ = frame::decode(bytes);
+    if let Ok(frame::Entry::Span(span)) = frame::read(bytes) {
+        let mut again = Vec::new();
+        frame::encode_span(&span, &mut again);
+        assert_eq!(again[frame::HEADER_BYTES..], bytes[frame::HEADER_BYTES..], "so is what stands for archived ones");
+    }
     let _ = block::unpack(bytes);
     let mut at = 0;
     while let Some(range) = block::record_at(bytes, at) {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::journal::log::JOURNAL_DIR;
 use crate::journal::tail::is_unacknowledged;
-use crate::journal::walk::{self, Step, Walk};
+use crate::journal::walk::{self, Segment, Step, Walk};
 use crate::journal::{Error, Frame, Hash, Head};
 
 /// A file of the journal.
@@ -19,7 +19,7 @@ pub struct Part {
 }
 
 /// Reads the journal of `data_dir` to where it ends now, and gives its files up to there. A writer may go on meanwhile:
-/// what it adds is not part of it. `on_frame` is shown every frame.
+/// what it adds is not part of it. `on_frame` is shown every frame that is not archived.
 ///
 /// # Errors
 /// The journal is damaged, or cannot be read.
@@ -27,12 +27,19 @@ pub fn parts(data_dir: &Path, on_frame: &mut dyn FnMut(&Frame)) -> Result<(Vec<P
     let segments = walk::list(&data_dir.join(JOURNAL_DIR))?;
     let mut walk = Walk::new(segments, 0, 0, Some(walk::Chain::GENESIS));
     let mut looked_again = false;
+    // Where the records of each file end. Looking for its last byte that is not zero would not do: a record may end in
+    // zeros.
+    let mut ends = vec![0; walk.segments().len()];
     loop {
-        match walk.step()? {
-            Step::Frame(frame) => {
-                looked_again = false;
-                on_frame(&frame);
-            }
+        let step = walk.step()?;
+        let (index, end) = walk.position();
+        if let Step::Frame(_) | Step::Span(_) = &step {
+            looked_again = false;
+            ends[index] = end;
+        }
+        match step {
+            Step::Frame(frame) => on_frame(&frame),
+            Step::Span(_) => {}
             Step::End => break,
             Step::Bad(damage) if is_unacknowledged(walk.segments(), walk.chain(), &damage)? => break,
             // A writer may have finished this very group, and a later one, since we looked.
@@ -43,15 +50,12 @@ pub fn parts(data_dir: &Path, on_frame: &mut dyn FnMut(&Frame)) -> Result<(Vec<P
             Step::Bad(damage) => return Err(damage.into_error()),
         }
     }
-    let (last, end) = walk.position();
-    let mut found = Vec::new();
-    for (index, segment) in walk.segments().iter().enumerate().take(last + 1) {
-        let bytes = if index == last { end } else { walk::SegmentReader::open(&segment.path)?.end_of_nonzero(0)? };
+    let written = walk.segments().iter().zip(ends).filter(|(_, bytes)| *bytes > 0);
+    let part = |(segment, bytes): (&Segment, u64)| {
         let name = segment.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        if bytes > 0 {
-            found.push(Part { name, path: segment.path.clone(), bytes });
-        }
-    }
+        Part { name, path: segment.path.clone(), bytes }
+    };
+    let found = written.map(part).collect();
     let head = walk.chain().map_or(Head { next_seq: 1, hash: Hash::ZERO }, walk::Chain::head);
     Ok((found, head))
 }

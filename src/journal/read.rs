@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::journal::archives::Archives;
 use crate::journal::tail::is_unacknowledged;
 use crate::journal::walk::{self, Damage, Step, Walk};
 use crate::journal::{Error, Frame};
@@ -15,6 +16,9 @@ pub struct JournalFrames {
     before_seq: u64,
     looked_again: bool,
     done: bool,
+    archives: Archives,
+    /// Frames of the last span that are still to be given.
+    archived: std::vec::IntoIter<Frame>,
 }
 
 /// Reads all frames of the journal in the data directory `data_dir`. A write that is under way or was cut off at the
@@ -30,11 +34,20 @@ impl JournalFrames {
     /// Reads from the frame that holds event `from_seq`; `journal_dir` is the directory of the segment files.
     pub(crate) fn open(journal_dir: &Path, from_seq: u64) -> Result<JournalFrames, Error> {
         let segments = walk::list(journal_dir)?;
+        let archives = Archives::of(journal_dir.parent().unwrap_or(journal_dir));
         let index = segments.iter().rposition(|s| s.first_seq <= from_seq).unwrap_or(0);
         // The first file's name must be 1: a chain that has to start at genesis says so when it is not.
         let chain = (index == 0).then_some(walk::Chain::GENESIS);
         let walk = Walk::new(segments, index, 0, chain);
-        Ok(JournalFrames { walk, from_seq, before_seq: u64::MAX, looked_again: false, done: false })
+        Ok(JournalFrames {
+            walk,
+            from_seq,
+            before_seq: u64::MAX,
+            looked_again: false,
+            done: false,
+            archives,
+            archived: Vec::new().into_iter(),
+        })
     }
 
     /// Stops before the frame that starts at `before_seq`.
@@ -60,20 +73,34 @@ impl JournalFrames {
 
     fn read(&mut self) -> Result<Option<Frame>, Error> {
         while !self.done {
+            if let Some(frame) = self.archived.next() {
+                if self.wants(&frame) {
+                    return Ok(Some(frame));
+                }
+                continue;
+            }
             match self.walk.step()? {
                 Step::Frame(frame) => {
                     self.looked_again = false;
-                    if frame.first_seq >= self.before_seq {
-                        self.done = true;
-                    } else if frame.end_seq() > self.from_seq {
+                    if self.wants(&frame) {
                         return Ok(Some(*frame));
                     }
                 }
+                Step::Span(span) if span.end_seq > self.from_seq => {
+                    self.archived = self.archives.frames(&span)?.into_iter();
+                }
+                Step::Span(_) => {}
                 Step::End => self.done = true,
                 Step::Bad(damage) => self.at_bad(*damage)?,
             }
         }
         Ok(None)
+    }
+
+    /// Whether the frame is one of those that are asked for; the first one after them ends the reading.
+    fn wants(&mut self, frame: &Frame) -> bool {
+        self.done |= frame.first_seq >= self.before_seq;
+        !self.done && frame.end_seq() > self.from_seq
     }
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use uuid::Uuid;
 
@@ -78,6 +79,17 @@ enum NoWay {
     Failed(PathBuf, String),
 }
 
+/// Asks a journal to begin a new segment with the next group, so that all before it can be compacted.
+#[derive(Debug, Clone, Default)]
+pub struct Sealer(Arc<AtomicBool>);
+
+impl Sealer {
+    /// The next group begins a new segment, if there is room for one.
+    pub fn seal(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// The journal in segment files of one directory. The caller holds the data directory's lock.
 pub struct LocalJournal {
     dir: PathBuf,
@@ -92,6 +104,7 @@ pub struct LocalJournal {
     failed: Option<(PathBuf, String)>,
     since_free_check: u64,
     zeroing: Option<Zeroing>,
+    sealer: Sealer,
 }
 
 impl std::fmt::Debug for LocalJournal {
@@ -147,6 +160,7 @@ impl LocalJournal {
             failed: None,
             since_free_check: FREE_CHECK_BYTES,
             zeroing: None,
+            sealer: Sealer::default(),
         })
     }
 
@@ -176,7 +190,8 @@ impl LocalJournal {
         check_group(&group, self.chain.next_seq)?;
         let needed = group.iter().map(frame::encoded_bytes).sum();
         let needed_bytes = needed as u64;
-        if let Err(no_way) = self.check_free(needed_bytes).and_then(|()| self.make_room(needed_bytes)) {
+        let room = self.check_free(needed_bytes).and_then(|()| self.seal(needed_bytes));
+        if let Err(no_way) = room.and_then(|()| self.make_room(needed_bytes)) {
             return Err(match no_way {
                 NoWay::NoRoom(what) => AppendError::NoRoom { path: self.dir.clone(), needed_bytes, what },
                 NoWay::Failed(path, what) => self.fail(path, what),
@@ -240,6 +255,22 @@ impl LocalJournal {
         }
         self.since_free_check = 0;
         Ok(())
+    }
+
+    pub(crate) fn sealer(&self) -> Sealer {
+        self.sealer.clone()
+    }
+
+    /// Begins a new segment where that was asked for. Without room for one the old one goes on.
+    fn seal(&mut self, needed: u64) -> Result<(), NoWay> {
+        let wanted = self.sealer.0.swap(false, Ordering::Relaxed);
+        if !wanted || self.active.as_ref().is_none_or(|active| active.end == 0) {
+            return Ok(());
+        }
+        match self.rotate(needed) {
+            Err(NoWay::NoRoom(_)) => Ok(()),
+            rotated => rotated,
+        }
     }
 
     /// Makes the active segment one that has room for `needed` bytes.

@@ -11,7 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-use crate::journal::frame::{self, Frame};
+use crate::journal::archives::Archives;
+use crate::journal::frame::{self, Entry, Frame, View};
 use crate::journal::seam::Tips;
 use crate::journal::segments::Written;
 use crate::journal::sled_guard::{self, Trouble, guarded};
@@ -195,10 +196,10 @@ impl Store {
         FramesByKey::new(self.clone(), Wanted::Run(run), 1)
     }
 
-    /// All frames that name a ticket, oldest first.
+    /// The frames of a stream that name a ticket, oldest first.
     #[must_use]
-    pub fn frames_of_ticket(&self, ticket: &str) -> FramesByKey {
-        FramesByKey::new(self.clone(), Wanted::Ticket(ticket.to_owned()), 1)
+    pub fn frames_of_ticket(&self, stream: Uuid, ticket: &str) -> FramesByKey {
+        FramesByKey::new(self.clone(), Wanted::Ticket(stream, ticket.to_owned()), 1)
     }
 
     /// How many bytes the store's files take, and how many bytes are kept in them.
@@ -221,7 +222,7 @@ impl Store {
         if let Some(what) = &queue.failed {
             return Err(Error::Store { path: self.inner.dir.clone(), what: what.clone() });
         }
-        queue.head = Applied::after(last);
+        queue.head = Applied::after(View::Frame(last));
         queue.pending_bytes += group.bytes.len();
         queue.pending.push_back(group);
         if queue.pending_bytes >= block::BLOCK_BYTES {
@@ -240,12 +241,9 @@ impl Store {
         &self.inner.dir
     }
 
-    /// The bytes of the frames of the block that starts at `first_seq`, if there is one.
-    pub(crate) fn block(&self, first_seq: u64) -> Result<Option<Vec<u8>>, Error> {
-        match self.run(|| self.inner.trees.blocks.get(trees::block_key(first_seq)))? {
-            Some(value) => self.unpacked(first_seq, &value).map(Some),
-            None => Ok(None),
-        }
+    /// The block that starts at `first_seq`, as it is kept, if there is one.
+    pub(crate) fn block(&self, first_seq: u64) -> Result<Option<sled::IVec>, Error> {
+        self.run(|| self.inner.trees.blocks.get(trees::block_key(first_seq)))
     }
 
     /// The bytes of the frames of a block, put together when its value is in chunks.
@@ -291,8 +289,13 @@ impl Store {
         Ok(None)
     }
 
-    pub(crate) fn decode(&self, record: &[u8]) -> Result<Frame, Error> {
-        frame::decode(record).map_err(|flaw| self.suspect(&flaw.to_string()))
+    pub(crate) fn decode(&self, record: &[u8]) -> Result<Entry, Error> {
+        frame::read(record).map_err(|flaw| self.suspect(&flaw.to_string()))
+    }
+
+    /// The archives beside it.
+    pub(crate) fn archives(&self) -> Archives {
+        Archives::of(self.inner.dir.parent().unwrap_or(&self.inner.dir))
     }
 
     /// Runs `work` on sled; damage makes the store suspect.

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::journal::frame::{self, Frame};
+use crate::journal::archives::Archives;
+use crate::journal::block::Tickets;
+use crate::journal::frame::{self, Entry, Frame};
 use crate::journal::segments::Written;
+use crate::journal::span::{Member, Span};
 use crate::journal::store::{Snapshot, Store};
 use crate::journal::trees::{self, Index};
 use crate::journal::walk::Chain;
@@ -19,8 +22,8 @@ struct Reading {
 }
 
 impl Reading {
-    /// The next frame, checked, if there is one.
-    fn next(&mut self, store: &Store) -> Result<Option<Frame>, Error> {
+    /// What stands next in it, checked, if there is anything.
+    fn next(&mut self, store: &Store) -> Result<Option<Entry>, Error> {
         let Some(range) = block::record_at(&self.frames, self.at) else {
             if self.at == self.frames.len() {
                 return Ok(None);
@@ -60,6 +63,9 @@ pub struct Frames {
     store: Store,
     blocks: sled::Iter,
     block: Reading,
+    archives: Archives,
+    /// Frames of the last span that are still to be given.
+    archived: std::vec::IntoIter<Frame>,
     waiting: Waiting,
     /// Where sled's part of what is to be read ends, and where all of it does.
     sled_ends: u64,
@@ -84,6 +90,8 @@ impl Frames {
         let blocks = store.blocks_range(from_seq)?;
         let expect = (from_seq == 1).then_some((Chain::GENESIS.next_seq, Chain::GENESIS.hash));
         Ok(Frames {
+            archives: store.archives(),
+            archived: Vec::new().into_iter(),
             store,
             blocks,
             block: Reading::default(),
@@ -119,15 +127,21 @@ impl Frames {
         }
     }
 
-    /// The next frame of sled, then of what waits for it.
+    /// The next frame of sled or of the archives, then of what waits for sled.
     fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
         let next = self.expect.map_or(1, |(seq, _)| seq);
         while next < self.sled_ends {
-            if let Some(frame) = self.block.next(&self.store)? {
-                if frame.first_seq < self.sled_ends {
-                    return Ok(Some(frame));
+            if let Some(frame) = self.archived.next() {
+                return Ok(Some(frame));
+            }
+            match self.block.next(&self.store)? {
+                Some(Entry::Frame(frame)) if frame.first_seq < self.sled_ends => return Ok(Some(*frame)),
+                Some(Entry::Span(span)) if span.first_seq < self.sled_ends => {
+                    self.open(&span)?;
+                    continue;
                 }
-                break;
+                Some(_) => break,
+                None => {}
             }
             let blocks = &mut self.blocks;
             let Some((key, value)) = self.store.run(|| blocks.next().transpose())? else { break };
@@ -142,6 +156,23 @@ impl Frames {
         }
         Ok(self.waiting.next().cloned())
     }
+
+    /// Reads the frames that a span stands for. Where they cannot be read, reading goes on behind them.
+    fn open(&mut self, span: &Span) -> Result<(), Error> {
+        if span.end_seq <= self.from_seq {
+            return Ok(());
+        }
+        match self.archives.frames(span) {
+            Ok(frames) => {
+                self.archived = frames.into_iter();
+                Ok(())
+            }
+            Err(e) => {
+                self.expect = Some((span.end_seq, span.hash));
+                Err(e)
+            }
+        }
+    }
 }
 
 impl Iterator for Frames {
@@ -152,8 +183,11 @@ impl Iterator for Frames {
             return None;
         }
         let read = self.read().transpose();
-        if !matches!(read, Some(Ok(_))) {
-            self.done = true;
+        match &read {
+            Some(Ok(_)) => {}
+            // Whoever can do without what an archive holds goes on.
+            Some(Err(Error::Archive { last_seq, .. })) => self.done = last_seq + 1 >= self.before_seq,
+            Some(Err(_)) | None => self.done = true,
         }
         read
     }
@@ -164,15 +198,15 @@ impl Iterator for Frames {
 pub(crate) enum Wanted {
     Stream(Uuid),
     Run(Uuid),
-    Ticket(String),
+    /// Frames of this stream that name this ticket.
+    Ticket(Uuid, String),
 }
 
 impl Wanted {
     pub(crate) fn prefix(&self) -> Vec<u8> {
         match self {
-            Wanted::Stream(id) => trees::uuid_prefix(Index::Stream, *id),
+            Wanted::Stream(id) | Wanted::Ticket(id, _) => trees::uuid_prefix(Index::Stream, *id),
             Wanted::Run(id) => trees::uuid_prefix(Index::Run, *id),
-            Wanted::Ticket(id) => trees::ticket_prefix(id),
         }
     }
 
@@ -180,7 +214,7 @@ impl Wanted {
         match self {
             Wanted::Stream(id) => frame.keys.stream == *id,
             Wanted::Run(id) => frame.keys.run == Some(*id),
-            Wanted::Ticket(id) => frame.keys.tickets.contains(id),
+            Wanted::Ticket(stream, id) => frame.keys.stream == *stream && frame.keys.tickets.contains(id),
         }
     }
 
@@ -189,8 +223,25 @@ impl Wanted {
         match self {
             Wanted::Stream(_) => Some(frame.prev_in_stream),
             Wanted::Run(_) => Some(frame.prev_in_run),
-            Wanted::Ticket(_) => None,
+            Wanted::Ticket(..) => None,
         }
+    }
+
+    /// Whether a block with this value may hold such frames.
+    fn may_be_in(&self, value: &[u8]) -> bool {
+        match self {
+            Wanted::Stream(_) | Wanted::Run(_) => true,
+            Wanted::Ticket(_, id) => Tickets::of(value).is_none_or(|tickets| tickets.may_name(id)),
+        }
+    }
+
+    /// The stream whose frames a span stands for, if such are among them, and the first event of the last such frame.
+    fn within(&self, span: &Span) -> Option<(Uuid, u64)> {
+        let of = |member: &Member| match self {
+            Wanted::Stream(id) | Wanted::Ticket(id, _) => member.stream == *id,
+            Wanted::Run(id) => member.run == Some(*id),
+        };
+        span.members_of(of).map(|(member, last)| (member.stream, last)).max_by_key(|(_, last)| *last)
     }
 }
 
@@ -201,6 +252,9 @@ pub struct FramesByKey {
     index: sled::Iter,
     prefix_bytes: usize,
     block: Reading,
+    archives: Archives,
+    /// Frames of the last span that are still to be given.
+    archived: std::vec::IntoIter<Frame>,
     waiting: Waiting,
     sled_ends: u64,
     from_seq: u64,
@@ -229,6 +283,8 @@ impl FramesByKey {
             },
         };
         FramesByKey {
+            archives: store.archives(),
+            archived: Vec::new().into_iter(),
             store,
             wanted,
             index,
@@ -261,12 +317,20 @@ impl FramesByKey {
 
     fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
         loop {
-            if let Some(frame) = self.block.next(&self.store)? {
+            if let Some(frame) = self.archived.next() {
+                return Ok(Some(frame));
+            }
+            match self.block.next(&self.store)? {
                 // What was put into the block since waits in memory for this reader.
-                if frame.first_seq < self.sled_ends {
-                    return Ok(Some(frame));
+                Some(entry) if entry.first_seq() >= self.sled_ends => self.block = Reading::default(),
+                Some(Entry::Frame(frame)) => return Ok(Some(*frame)),
+                Some(Entry::Span(span)) => {
+                    if let Some((stream, _)) = self.wanted.within(&span).filter(|_| span.end_seq > self.from_seq) {
+                        self.archived = self.archives.frames_of(&span, stream)?.into_iter();
+                    }
+                    continue;
                 }
-                self.block = Reading::default();
+                None => {}
             }
             let index = &mut self.index;
             let Some((key, _)) = self.store.run(|| index.next().transpose())? else { break };
@@ -276,12 +340,14 @@ impl FramesByKey {
             if first_seq >= self.sled_ends {
                 break;
             }
-            let Some(frames) = self.store.block(first_seq)? else {
+            let Some(value) = self.store.block(first_seq)? else {
                 return Err(self
                     .store
                     .suspect(&format!("an index names the block at event {first_seq}, which is missing")));
             };
-            self.block = Reading { frames, at: 0 };
+            if self.wanted.may_be_in(&value) {
+                self.block = Reading { frames: self.store.unpacked(first_seq, &value)?, at: 0 };
+            }
         }
         Ok(self.waiting.next().cloned())
     }
@@ -318,12 +384,15 @@ impl Store {
         let prefix = wanted.prefix();
         let last = self.run(|| self.inner.trees.index.scan_prefix(&prefix).keys().next_back().transpose())?;
         let Some(first_seq) = last.and_then(|key| trees::index_seq(&key, prefix.len())) else { return Ok(0) };
-        let mut block = Reading { frames: self.block(first_seq)?.unwrap_or_default(), at: 0 };
+        let Some(value) = self.block(first_seq)? else { return Ok(0) };
+        let mut block = Reading { frames: self.unpacked(first_seq, &value)?, at: 0 };
         let mut found = 0;
-        while let Some(frame) = block.next(self)? {
-            if wanted.is(&frame) {
-                found = frame.first_seq;
-            }
+        while let Some(entry) = block.next(self)? {
+            let last = match entry {
+                Entry::Frame(frame) => wanted.is(&frame).then_some(frame.first_seq),
+                Entry::Span(span) => wanted.within(&span).map(|(_, last)| last),
+            };
+            found = last.unwrap_or(found);
         }
         Ok(found)
     }

@@ -57,6 +57,20 @@ impl Store {
         })
     }
 
+    /// Drops the view `name`, if it is there.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn remove_view(&self, name: &str) -> Result<(), Error> {
+        let trees = &self.inner.trees;
+        let prefix = [name.as_bytes(), &[0]].concat();
+        let old = self.run(|| trees.views.remove(name))?.and_then(|v| trees::parse_chunked(v.get(8..)?));
+        self.replaced(old.map_or(0, |(length, _)| usize::try_from(length).unwrap_or(0)), 0);
+        self.run(|| {
+            trees.view_chunks.scan_prefix(&prefix).keys().try_for_each(|key| trees.view_chunks.remove(key?).map(drop))
+        })
+    }
+
     /// The row of `table` with this key.
     ///
     /// # Errors

@@ -7,9 +7,11 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
+use uuid::Uuid;
+
 use crate::journal::Error;
-use crate::journal::block::{self, BLOCK_BYTES};
-use crate::journal::frame::{self, Frame};
+use crate::journal::block::{self, BLOCK_BYTES, Tickets};
+use crate::journal::frame::{self, View};
 use crate::journal::segments::Written;
 use crate::journal::store::Store;
 use crate::journal::trees::{self, Applied, Index};
@@ -27,8 +29,10 @@ struct Block {
     first_seq: u64,
     /// The frames in it, as they stand in the journal.
     frames: Vec<u8>,
+    /// The tickets that they name.
+    tickets: Tickets,
     /// Index entries that it has.
-    indexed: HashSet<Vec<u8>>,
+    indexed: HashSet<(u8, Uuid)>,
     /// Bytes that it takes in sled now.
     packed: usize,
 }
@@ -56,28 +60,33 @@ impl StoreWriter {
             }
             frames.truncate(at);
             if frames.len() < BLOCK_BYTES {
-                block = Block { first_seq, frames, packed: value.len(), ..Block::default() };
+                // May name more than what is left: what is read for nothing is found out.
+                let tickets = Tickets::of(&value).unwrap_or(Tickets::ANY);
+                block = Block { first_seq, frames, tickets, packed: value.len(), ..Block::default() };
             }
         }
         Ok(StoreWriter { store, block })
     }
 
-    /// Writes frames that follow on what the store has; `records` gives each one's bytes.
-    pub(crate) fn write<'a>(&mut self, frames: impl Iterator<Item = (&'a Frame, &'a [u8])>) -> Result<(), Error> {
+    /// Writes what follows on what the store has, each with its bytes.
+    pub(crate) fn write<'a>(&mut self, entries: impl Iterator<Item = (View<'a>, &'a [u8])>) -> Result<(), Error> {
         let mut applied = self.store.applied();
-        for (frame, record) in frames {
+        for (entry, record) in entries {
             // A block of more than one frame stays below the size above which values are cut into chunks, so that a
             // block that grows is replaced as one value.
             if !self.block.frames.is_empty() && self.block.frames.len() + record.len() > BLOCK_BYTES {
                 self.put_block()?;
                 self.block = Block::default();
             }
+            applied = Applied::after(entry);
             if self.block.frames.is_empty() {
-                self.block.first_seq = frame.first_seq;
+                self.block.first_seq = match entry {
+                    View::Frame(frame) => frame.first_seq,
+                    View::Span(span) => span.first_seq,
+                };
             }
             self.block.frames.extend_from_slice(record);
-            self.index(frame)?;
-            applied = Applied::after(frame);
+            self.index(entry)?;
         }
         if !self.block.frames.is_empty() {
             self.put_block()?;
@@ -90,41 +99,35 @@ impl StoreWriter {
         Ok(())
     }
 
-    fn index(&mut self, frame: &Frame) -> Result<(), Error> {
-        let keys = &frame.keys;
-        let run = keys.run.map(|run| trees::uuid_prefix(Index::Run, run));
-        let tickets = keys.tickets.iter().map(|ticket| trees::ticket_prefix(ticket));
-        for prefix in [trees::uuid_prefix(Index::Stream, keys.stream)].into_iter().chain(run).chain(tickets) {
-            if self.block.indexed.contains(&prefix) {
-                continue;
+    fn index(&mut self, entry: View<'_>) -> Result<(), Error> {
+        match entry {
+            View::Frame(frame) => {
+                frame.keys.tickets.iter().for_each(|ticket| self.block.tickets.add(ticket));
+                self.found_by(frame.keys.stream, frame.keys.run)
             }
-            let key = trees::index_key(&prefix, self.block.first_seq);
-            self.store.run(|| self.store.inner.trees.index.insert(key, &[]))?;
-            self.block.indexed.insert(prefix);
+            View::Span(span) => {
+                self.block.tickets = Tickets::ANY;
+                span.members.keys().try_for_each(|member| self.found_by(member.stream, member.run))
+            }
+        }
+    }
+
+    /// Has the block found by this stream and run.
+    fn found_by(&mut self, stream: Uuid, run: Option<Uuid>) -> Result<(), Error> {
+        let run = run.map(|run| (Index::Run, run));
+        for (index, id) in [(Index::Stream, stream)].into_iter().chain(run) {
+            if self.block.indexed.insert((index as u8, id)) {
+                let key = trees::index_key(&trees::uuid_prefix(index, id), self.block.first_seq);
+                self.store.run(|| self.store.inner.trees.index.insert(key, &[]))?;
+            }
         }
         Ok(())
     }
 
     fn put_block(&mut self) -> Result<(), Error> {
-        let trees = &self.store.inner.trees;
-        let key = trees::block_key(self.block.first_seq);
-        let value =
-            block::pack(&self.block.frames).map_err(|e| self.store.suspect(&format!("packing a block: {e}")))?;
-        self.store.replaced(self.block.packed, value.len());
-        self.block.packed = value.len();
-        self.store.run(|| {
-            if value.len() <= trees::CHUNK_BYTES {
-                trees.blocks.insert(key, value)?;
-                return Ok(());
-            }
-            let mut chunks = 0;
-            for chunk in value.chunks(trees::CHUNK_BYTES) {
-                trees.chunks.insert(trees::chunk_key(&key, chunks), chunk)?;
-                chunks += 1;
-            }
-            trees.blocks.insert(key, trees::chunked_value(value.len(), chunks))?;
-            Ok(())
-        })
+        let Block { first_seq, frames, tickets, packed, .. } = &self.block;
+        self.block.packed = self.store.put_block(*first_seq, frames, tickets, *packed)?;
+        Ok(())
     }
 
     /// Writes what waits, as it comes, until the store is closed.
@@ -161,6 +164,46 @@ impl StoreWriter {
     }
 }
 
+impl Store {
+    /// Writes a block in the place of one that took `before` bytes; says how many this one takes.
+    pub(crate) fn put_block(
+        &self,
+        first_seq: u64,
+        frames: &[u8],
+        tickets: &Tickets,
+        before: usize,
+    ) -> Result<usize, Error> {
+        let trees = &self.inner.trees;
+        let key = trees::block_key(first_seq);
+        let value = block::pack(frames, tickets).map_err(|e| self.suspect(&format!("packing a block: {e}")))?;
+        let packed = value.len();
+        self.replaced(before, packed);
+        self.run(|| {
+            if packed <= trees::CHUNK_BYTES {
+                trees.blocks.insert(key, value)?;
+                return Ok(());
+            }
+            let mut chunks = 0;
+            for chunk in value.chunks(trees::CHUNK_BYTES) {
+                trees.chunks.insert(trees::chunk_key(&key, chunks), chunk)?;
+                chunks += 1;
+            }
+            trees.blocks.insert(key, trees::chunked_value(packed, chunks))?;
+            Ok(())
+        })?;
+        Ok(packed)
+    }
+
+    /// Drops the chunks of a block's value that one in a single piece has taken the place of.
+    pub(crate) fn drop_chunks(&self, first_seq: u64, replaced: &[u8]) -> Result<(), Error> {
+        let trees = &self.inner.trees;
+        let key = trees::block_key(first_seq);
+        let chunks = |value: &[u8]| trees::parse_chunked(value).map_or(0, |(_, chunks)| chunks);
+        let left = self.block(first_seq)?.map_or(0, |value| chunks(&value));
+        self.run(|| (left..chunks(replaced)).try_for_each(|n| trees.chunks.remove(trees::chunk_key(&key, n)).map(drop)))
+    }
+}
+
 /// Whoever waits for the writer must hear of its end, however it came about.
 struct Ended(Store);
 
@@ -175,8 +218,8 @@ impl Drop for Ended {
 }
 
 /// The frames of a group with their bytes.
-pub(crate) fn records(group: &Written) -> impl Iterator<Item = (&Frame, &[u8])> {
-    group.frames.iter().zip(group.ranges.iter().map(|range| &group.bytes[range.clone()]))
+fn records(group: &Written) -> impl Iterator<Item = (View<'_>, &[u8])> {
+    group.frames.iter().map(View::Frame).zip(group.ranges.iter().map(|range| &group.bytes[range.clone()]))
 }
 
 /// The thread that writes into sled.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::journal::Error;
 use crate::journal::disk::Disk;
-use crate::journal::frame::{Flaw, Frame};
+use crate::journal::frame::{Entry, Flaw, Frame};
 use crate::journal::walk::{Chain, Damage, Segment, SegmentReader, Slot, Step, Walk};
 
 /// An unacknowledged tail that was cut away at an open.
@@ -63,6 +63,8 @@ pub(crate) fn settle(
     let bad = loop {
         match walk.step()? {
             Step::Frame(frame) => visit(&frame, walk.record())?,
+            // The store may still hold the frames: what is archived is looked at by who reads it.
+            Step::Span(_) => {}
             Step::End => break None,
             Step::Bad(damage) => break Some(*damage),
         }
@@ -163,11 +165,13 @@ fn look_ahead(segments: &[Segment], damage: &Damage) -> Result<Ahead, Error> {
         from = place + reader.record().len().max(1) as u64;
         match found {
             // Frames below the damage can only be copies of what was read already.
-            Ok(frame) if frame.first_seq >= damage.seq && place != damage.offset => {
+            Ok(Entry::Frame(frame)) if frame.first_seq >= damage.seq && place != damage.offset => {
                 ahead.frames += 1;
                 ahead.mark = ahead.mark.max(frame.durable_upto);
             }
-            Ok(_) => {}
+            Ok(Entry::Frame(_)) => {}
+            // Only a file that was finished is rewritten with spans in it: all of it had been acknowledged.
+            Ok(Entry::Span(_)) => ahead.mark = u64::MAX,
             // Not ours to judge, so nothing may be cut.
             Err(Flaw::Newer(_)) => ahead.mark = u64::MAX,
             Err(Flaw::Broken(_)) => {}

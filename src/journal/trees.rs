@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `blocks` | first_seq of its first frame u64 | a block (see `block`), or `0x01`, length u64, chunks u32 |
 //! | `chunks` | first_seq u64, chunk u32 | a part of a block longer than [`CHUNK_BYTES`] |
-//! | `index` | [`Index`], id, first_seq of a block u64 | empty: the block holds frames with this id |
+//! | `index` | [`Index`], id, first_seq of a block u64 | empty: the block holds frames with this id, or stands for them |
 //! | `rows` | table, `0x00`, key | a row of a view that is kept current with the log |
 //! | `views` | name | upto u64, length u64, chunks u32 |
 //! | `view_chunks` | name, `0x00`, upto u64, chunk u32 | a part of the view |
@@ -16,13 +16,14 @@ use std::path::Path;
 
 use uuid::Uuid;
 
+use crate::journal::Hash;
+use crate::journal::frame::View;
 use crate::journal::sled_guard::{Trouble, guarded};
-use crate::journal::{Frame, Hash};
 
 /// The version of everything above. A store of an older one is made anew from the journal.
 ///
-/// 1 had a value for every frame and an index entry for every frame and id.
-pub(crate) const FORMAT: u32 = 2;
+/// 1 had a value for every frame and an index entry for every frame and id; 2 an index entry for every ticket of a block.
+pub(crate) const FORMAT: u32 = 3;
 /// The longest value: longer ones cost sled a file each, or a large part of one of its segments.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 /// The first byte of a `blocks` value that stands for chunks; a block's own first byte is another.
@@ -37,7 +38,6 @@ pub(crate) const META_LIVE: &[u8] = b"live";
 pub(crate) enum Index {
     Stream = b's',
     Run = b'r',
-    Ticket = b't',
 }
 
 /// The trees, open.
@@ -89,9 +89,16 @@ pub(crate) struct Applied {
 impl Applied {
     pub(crate) const NOTHING: Applied = Applied { next_seq: 1, last_first_seq: 0, hash: Hash::ZERO };
 
-    /// Everything up to and with this frame.
-    pub(crate) fn after(frame: &Frame) -> Applied {
-        Applied { next_seq: frame.end_seq(), last_first_seq: frame.first_seq, hash: frame.hash }
+    /// Everything up to and with this.
+    pub(crate) fn after(entry: View<'_>) -> Applied {
+        match entry {
+            View::Frame(frame) => {
+                Applied { next_seq: frame.end_seq(), last_first_seq: frame.first_seq, hash: frame.hash }
+            }
+            View::Span(span) => {
+                Applied { next_seq: span.end_seq, last_first_seq: span.last_first_seq, hash: span.hash }
+            }
+        }
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -140,11 +147,6 @@ pub(crate) fn parse_chunked(value: &[u8]) -> Option<(u64, u32)> {
 /// What all index keys of one stream or run begin with.
 pub(crate) fn uuid_prefix(index: Index, id: Uuid) -> Vec<u8> {
     [&[index as u8], &id.as_bytes()[..]].concat()
-}
-
-/// What all index keys of one ticket begin with.
-pub(crate) fn ticket_prefix(id: &str) -> Vec<u8> {
-    [&[Index::Ticket as u8], id.as_bytes(), &[0]].concat()
 }
 
 /// A row's key: its table's name, and its own.

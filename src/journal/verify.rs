@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::journal::archives::Archives;
 use crate::journal::hash::NotAHash;
 use crate::journal::log::JOURNAL_DIR;
 use crate::journal::walk::{self, Damage, Segment, Step, Walk};
@@ -55,18 +56,30 @@ pub struct Bad {
 pub fn verify(path: &Path, anchor: Option<Hash>, on_progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, Error> {
     let anchors: Vec<Anchor> = anchor.map(|hash| Anchor { seq: None, hash }).into_iter().collect();
     let (mut frames, mut events) = (0, 0);
-    verify_with(path, &anchors, &mut |frame| {
+    verify_with(path, &anchors, &mut |frame, _| {
         frames += 1;
         events += u64::from(frame.events);
         on_progress(frames, events);
     })
 }
 
-/// [`verify`] with any number of anchors; `on_frame` is shown every good frame.
+/// Where a frame was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// In the journal.
+    Journal,
+    /// In the archive of its stream.
+    Archive,
+}
+
+/// Is shown every good frame.
+type OnFrame<'a> = dyn FnMut(&Frame, Kept) + 'a;
+
+/// [`verify`] with any number of anchors; `on_frame` is shown every good frame, archived ones too.
 ///
 /// # Errors
 /// As [`verify`].
-pub fn verify_with(path: &Path, anchors: &[Anchor], on_frame: &mut dyn FnMut(&Frame)) -> Result<Verified, Error> {
+pub fn verify_with(path: &Path, anchors: &[Anchor], on_frame: &mut OnFrame<'_>) -> Result<Verified, Error> {
     let target = Target::find(path)?;
     let segments = target.segments()?;
     let mut seen = Seen { anchors: Anchors::new(anchors), frames: 0, events: 0 };
@@ -92,12 +105,8 @@ pub fn verify_with(path: &Path, anchors: &[Anchor], on_frame: &mut dyn FnMut(&Fr
 }
 
 /// Walks to the end, giving a live writer time to finish what it is writing.
-fn check(
-    walk: &mut Walk,
-    target: &Target,
-    seen: &mut Seen,
-    on_frame: &mut dyn FnMut(&Frame),
-) -> Result<Option<Bad>, Error> {
+fn check(walk: &mut Walk, target: &Target, seen: &mut Seen, on_frame: &mut OnFrame<'_>) -> Result<Option<Bad>, Error> {
+    let mut archives = Archives::of(target.data_dir.as_deref().unwrap_or(Path::new(".")));
     let mut tries = 0;
     loop {
         match walk.step()? {
@@ -106,7 +115,29 @@ fn check(
                 seen.frames += 1;
                 seen.events += u64::from(frame.events);
                 seen.anchors.see(&frame);
-                on_frame(&frame);
+                on_frame(&frame, Kept::Journal);
+            }
+            Step::Span(span) => {
+                tries = 0;
+                match archives.frames(&span) {
+                    Ok(frames) => {
+                        for frame in frames {
+                            seen.frames += 1;
+                            seen.events += u64::from(frame.events);
+                            seen.anchors.see(&frame);
+                            on_frame(&frame, Kept::Archive);
+                        }
+                    }
+                    Err(e) => {
+                        let file = walk.segments()[walk.position().0].path.clone();
+                        return Ok(Some(Bad {
+                            seq: span.first_seq,
+                            what: e.to_string(),
+                            file,
+                            offset: walk.position().1,
+                        }));
+                    }
+                }
             }
             Step::End => return Ok(None),
             Step::Bad(damage) => {

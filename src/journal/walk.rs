@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::journal::frame::{self, Flaw, Frame, HEADER_BYTES};
+use crate::journal::frame::{self, Entry, Flaw, Frame, HEADER_BYTES};
+use crate::journal::span::Span;
 use crate::journal::{Error, Hash, Head};
 
 /// The extension of segment files.
@@ -64,24 +65,32 @@ pub(crate) struct Chain {
 impl Chain {
     pub(crate) const GENESIS: Chain = Chain { next_seq: 1, hash: Hash::ZERO, last_first_seq: 0, durable_upto: 0 };
 
-    /// The chain just before `frame`, taking the frame's own word for it.
-    pub(crate) fn before(frame: &Frame) -> Chain {
-        Chain { next_seq: frame.first_seq, hash: frame.prev_hash, last_first_seq: frame.prev_in_log, durable_upto: 0 }
+    /// The chain just before `entry`, taking the entry's own word for it.
+    fn before(entry: &Entry) -> Chain {
+        let (hash, last_first_seq) = match entry {
+            Entry::Frame(frame) => (frame.prev_hash, frame.prev_in_log),
+            Entry::Span(span) => (span.prev_hash, span.prev_in_log),
+        };
+        Chain { next_seq: entry.first_seq(), hash, last_first_seq, durable_upto: 0 }
     }
 
     pub(crate) fn head(&self) -> Head {
         Head { next_seq: self.next_seq, hash: self.hash }
     }
 
-    /// Checks that `frame` is the next one.
-    pub(crate) fn check(&self, frame: &Frame) -> Result<(), String> {
-        if frame.first_seq != self.next_seq {
-            return Err(format!("the frame here starts at event {}, expected {}", frame.first_seq, self.next_seq));
+    /// Checks that `entry` is the next one.
+    fn check(&self, entry: &Entry) -> Result<(), String> {
+        let (prev_hash, prev_in_log, durable_upto) = match entry {
+            Entry::Frame(frame) => (frame.prev_hash, frame.prev_in_log, frame.durable_upto),
+            Entry::Span(span) => (span.prev_hash, span.prev_in_log, span.durable_upto),
+        };
+        if entry.first_seq() != self.next_seq {
+            return Err(format!("the frame here starts at event {}, expected {}", entry.first_seq(), self.next_seq));
         }
-        if frame.prev_hash != self.hash {
+        if prev_hash != self.hash {
             return Err("the frame does not follow from the one before it (its previous hash differs)".to_owned());
         }
-        if frame.prev_in_log != self.last_first_seq || frame.durable_upto < self.durable_upto {
+        if prev_in_log != self.last_first_seq || durable_upto < self.durable_upto {
             return Err("the frame does not follow from the one before it (its links differ)".to_owned());
         }
         Ok(())
@@ -92,6 +101,13 @@ impl Chain {
         self.hash = frame.hash;
         self.last_first_seq = frame.first_seq;
         self.durable_upto = frame.durable_upto;
+    }
+
+    fn cross(&mut self, span: &Span) {
+        self.next_seq = span.end_seq;
+        self.hash = span.hash;
+        self.last_first_seq = span.last_first_seq;
+        self.durable_upto = span.durable_upto;
     }
 }
 
@@ -115,14 +131,14 @@ impl Damage {
 
 /// What is at one place of a segment.
 pub(crate) enum Slot {
-    Frame(Box<Frame>),
+    Entry(Entry),
     /// Nothing but zeros to the end of the file.
     End,
     Bad(String),
 }
 
-/// A whole frame somewhere in a file: its place, and what it is.
-pub(crate) type Found = (u64, Result<Frame, Flaw>);
+/// A whole record somewhere in a file: its place, and what it is.
+pub(crate) type Found = (u64, Result<Entry, Flaw>);
 
 /// Reads one segment file through a window of bounded size.
 #[derive(Debug)]
@@ -155,8 +171,8 @@ impl SegmentReader {
     }
 
     pub(crate) fn slot(&mut self, at: u64) -> Result<Slot, Error> {
-        if let Some(frame) = self.frame_in_window(at) {
-            return Ok(Slot::Frame(frame));
+        if let Some(entry) = self.entry_in_window(at) {
+            return Ok(Slot::Entry(entry));
         }
         let available = self.len()?.saturating_sub(at);
         let start = usize::try_from(available).unwrap_or(HEADER_BYTES).min(HEADER_BYTES);
@@ -169,23 +185,23 @@ impl SegmentReader {
             });
         }
         match self.decode_at(at, available)? {
-            Ok(frame) => Ok(Slot::Frame(Box::new(frame))),
+            Ok(entry) => Ok(Slot::Entry(entry)),
             Err(Flaw::Broken(what)) => Ok(Slot::Bad(what)),
             Err(Flaw::Newer(version)) => Err(Error::NewerVersion {
                 file: self.path.clone(),
                 version: u32::from(version),
-                ours: u32::from(frame::VERSION),
+                ours: u32::from(frame::NEWEST),
             }),
         }
     }
 
-    /// The good frame at `at`, when all of it was read already: most frames, and without asking the system for anything.
-    fn frame_in_window(&mut self, at: u64) -> Option<Box<Frame>> {
+    /// What stands at `at`, if it is good and was read already: most of it, and without asking the system for anything.
+    fn entry_in_window(&mut self, at: u64) -> Option<Entry> {
         let from = usize::try_from(at.checked_sub(self.window_at)?).ok()?;
         let bytes = frame::record_bytes(self.window.get(from..)?).ok()?;
-        let frame = frame::decode(self.window.get(from..from.checked_add(bytes)?)?).ok()?;
+        let entry = frame::read(self.window.get(from..from.checked_add(bytes)?)?).ok()?;
         self.record = from..from + bytes;
-        Some(Box::new(frame))
+        Some(entry)
     }
 
     /// The first whole frame that starts at or after `from`, whatever stands before it, with its place.
@@ -248,7 +264,7 @@ impl SegmentReader {
         }
     }
 
-    fn decode_at(&mut self, at: u64, available: u64) -> Result<Result<Frame, Flaw>, Error> {
+    fn decode_at(&mut self, at: u64, available: u64) -> Result<Result<Entry, Flaw>, Error> {
         let start = usize::try_from(available).unwrap_or(HEADER_BYTES).min(HEADER_BYTES);
         self.fill(at, start)?;
         let bytes = match frame::record_bytes(self.bytes(at, start)) {
@@ -261,7 +277,7 @@ impl SegmentReader {
         }
         self.fill(at, bytes)?;
         let record = self.bytes(at, bytes);
-        let decoded = frame::decode(record);
+        let decoded = frame::read(record);
         let from = usize::try_from(at - self.window_at).expect("the window was just filled around `at`");
         self.record = from..from + record_len(&self.window, from, bytes);
         Ok(decoded)
@@ -305,6 +321,8 @@ fn record_len(window: &[u8], from: usize, bytes: usize) -> usize {
 /// What a walk came to.
 pub(crate) enum Step {
     Frame(Box<Frame>),
+    /// What stands for frames that archives hold.
+    Span(Box<Span>),
     /// The end of the last segment.
     End,
     /// The walk stays where it is; stepping again looks at the same place again.
@@ -379,7 +397,7 @@ impl Walk {
             let slot = reader.slot(self.offset);
             self.reader = Some(reader);
             match slot? {
-                Slot::Frame(frame) => return Ok(self.take(frame)),
+                Slot::Entry(entry) => return Ok(self.take(entry)),
                 Slot::End if self.index + 1 < self.segments.len() => {
                     self.index += 1;
                     self.offset = 0;
@@ -391,20 +409,26 @@ impl Walk {
         }
     }
 
-    fn take(&mut self, frame: Box<Frame>) -> Step {
-        let mut chain = self.chain.clone().unwrap_or_else(|| Chain::before(&frame));
+    fn take(&mut self, entry: Entry) -> Step {
+        let mut chain = self.chain.clone().unwrap_or_else(|| Chain::before(&entry));
         let named = self.segments[self.index].first_seq;
-        if self.offset == 0 && frame.first_seq != named {
-            let what = format!("the file starts with event {}, its name says {named}", frame.first_seq);
+        if self.offset == 0 && entry.first_seq() != named {
+            let what = format!("the file starts with event {}, its name says {named}", entry.first_seq());
             return self.bad(what, false);
         }
-        if let Err(what) = chain.check(&frame) {
+        if let Err(what) = chain.check(&entry) {
             return self.bad(what, false);
         }
-        chain.advance(&frame);
+        match &entry {
+            Entry::Frame(frame) => chain.advance(frame),
+            Entry::Span(span) => chain.cross(span),
+        }
         self.chain = Some(chain);
         self.offset += self.record().len() as u64;
-        Step::Frame(frame)
+        match entry {
+            Entry::Frame(frame) => Step::Frame(frame),
+            Entry::Span(span) => Step::Span(span),
+        }
     }
 
     fn bad(&self, what: String, structural: bool) -> Step {

@@ -5,7 +5,7 @@ use super::{
     attempt::{ExitReport, Harvest},
     effect::Timer,
     id::{ApprovalId, AttemptId, BlobId, CommitId, MilestoneId, RunId, TicketId},
-    kept::{Fork, Imported},
+    kept::{Archived, Fork, Imported},
     protocol::{Message, Proposal},
     settings::{Budget, Settings},
     ticket::BacklogItem,
@@ -270,6 +270,11 @@ pub enum Action {
     NoteImport {
         /// What is known of it.
         imported: Box<Imported>,
+    },
+    /// Let an archive take the journal's place for a milestone; its file is in its place.
+    NoteArchive {
+        /// What stays known of it.
+        archived: Box<Archived>,
     },
     /// Go on from a run's state at one event, as a new milestone.
     ForkRun(Box<Fork>),

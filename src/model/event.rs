@@ -14,7 +14,7 @@ use super::{
     attempt::{ExitReport, Harvest, Outcome, Session},
     files::Files,
     id::{AgentName, ApprovalId, AttemptId, BlobId, CommitId, LearningId, MilestoneId, RoleName, RunId, StageName},
-    kept::{Imported, Origin},
+    kept::{Archived, Imported, Origin},
     protocol::Message,
     settings::{Budget, Settings},
     ticket::{BacklogItem, BlockedOn, Changes, Claim, Seed},
@@ -190,6 +190,12 @@ events! {
         /// What is known of it.
         #[serde(flatten)]
         imported: Imported,
+    }
+    /// An archive took the journal's place for a milestone whose runs are over.
+    RunArchived = "run.archived" {
+        /// What stays known of it.
+        #[serde(flatten)]
+        archived: Box<Archived>,
     }
     /// A stage begins.
     StageEntered = "stage.entered" {

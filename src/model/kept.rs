@@ -77,6 +77,26 @@ pub struct Imported {
     pub file: RunFile,
 }
 
+/// A milestone whose record is in a file of its own from now on: an archive takes the journal's place for it. What lists
+/// show stays known without the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Archived {
+    /// The milestone; the archive is named after it.
+    pub milestone: MilestoneId,
+    /// Its key.
+    pub key: String,
+    /// Its title.
+    pub title: String,
+    /// Its spec.
+    pub spec: BlobId,
+    /// The repository's root.
+    pub project: String,
+    /// Its runs, the oldest first. All are over.
+    pub runs: Vec<RunSummary>,
+    /// The file: the run file of the newest run.
+    pub file: RunFile,
+}
+
 /// The input of [`super::command::Action::ForkRun`]: a run's state at one event, to go on from under a new key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Fork {

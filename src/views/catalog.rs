@@ -18,7 +18,9 @@
 //! | `runs-of` | milestone, `0x00`, seq u64 | the run's id |
 //! | `attempt` | id | the milestone's id |
 //! | `imported` | id | what is kept of a run of another data directory |
+//! | `archived` | milestone | what is kept of a milestone whose record is in an archive |
 //! | `mark` | empty | the event up to which all this is current, u64 |
+mod archived;
 mod recorded;
 
 pub use recorded::Recorded;
@@ -152,10 +154,7 @@ impl Catalog {
         match &draft.event {
             Event::MilestoneCreated { id, key, title, spec, project } => {
                 let (key, title, project) = (key.clone(), title.clone(), project.clone());
-                let row = MilestoneRow { key, title, spec: spec.clone(), project };
-                self.rows.put("key", &joined(&[&row.key, &id.to_string()]), b"")?;
-                self.rows.put("project", &joined(&[&row.project, &id.to_string()]), b"")?;
-                self.put_milestone(*id, &row)?;
+                self.add_milestone(*id, &MilestoneRow { key, title, spec: spec.clone(), project })?;
             }
             Event::MilestoneUpdated { title, spec } => {
                 let Some(mut row) = self.milestone(stream)? else { return Ok(false) };
@@ -171,11 +170,7 @@ impl Catalog {
             }
             Event::RunStarted { id, workflow, base, branch, .. } => {
                 self.set_open(stream, true)?;
-                let name = id.to_string();
-                self.rows.put("runs", &seq.to_be_bytes(), name.as_bytes())?;
-                let of = [begins(&[&stream.to_string()]), seq.to_be_bytes().to_vec()].concat();
-                self.rows.put("runs-of", &of, name.as_bytes())?;
-                self.put_run(&RunRow {
+                self.add_run(&RunRow {
                     id: *id,
                     milestone: stream,
                     seq,
@@ -195,6 +190,7 @@ impl Catalog {
                 let value = serde_json::to_vec(imported).map_err(|e| RowError(e.to_string()))?;
                 self.rows.put("imported", imported.run.run.to_string().as_bytes(), &value)?;
             }
+            Event::RunArchived { archived } => self.note_archived(archived)?,
             Event::RunOpened { head } => self.edit(draft.run, |r| r.head.clone_from(head))?,
             Event::IntegrationLanded { commit, .. } => self.edit(draft.run, |r| r.head.clone_from(commit))?,
             Event::RunPaused { why, .. } => self.set(draft, "paused", Some(why), false)?,
@@ -206,6 +202,20 @@ impl Catalog {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    fn add_milestone(&self, id: MilestoneId, row: &MilestoneRow) -> Found<()> {
+        self.rows.put("key", &joined(&[&row.key, &id.to_string()]), b"")?;
+        self.rows.put("project", &joined(&[&row.project, &id.to_string()]), b"")?;
+        self.put_milestone(id, row)
+    }
+
+    fn add_run(&self, row: &RunRow) -> Found<()> {
+        let name = row.id.to_string();
+        self.rows.put("runs", &row.seq.to_be_bytes(), name.as_bytes())?;
+        let of = [begins(&[&row.milestone.to_string()]), row.seq.to_be_bytes().to_vec()].concat();
+        self.rows.put("runs-of", &of, name.as_bytes())?;
+        self.put_run(row)
     }
 
     fn put_milestone(&self, id: MilestoneId, row: &MilestoneRow) -> Found<()> {

@@ -94,6 +94,10 @@ fn of_run(event: &Event) -> Option<(Weight, String)> {
         Event::RunImported { imported } => {
             (Normal, format!("run {} of {} taken in: {}", imported.run.run, imported.key, imported.title))
         }
+        Event::RunArchived { archived } => (
+            Normal,
+            format!("{} is archived: {} events of {} runs", archived.key, archived.file.events, archived.runs.len()),
+        ),
         Event::RunStarted { id, workflow, base, branch, .. } => {
             (Normal, format!("run {id} of workflow {} on {branch} from {}", workflow.name, base.short()))
         }

@@ -10,6 +10,7 @@
 
 mod agents;
 mod approvals;
+mod archives;
 mod backup;
 mod bubblewrap;
 mod doctor;

@@ -252,7 +252,7 @@ fn a_log_of_a_newer_version_is_not_touched() {
     let file = segment(&t.data);
     let mut bytes = fs::read(&file).unwrap();
     let (begin, end, _) = *frames(&bytes).last().unwrap();
-    bytes[begin + 4] = 3;
+    bytes[begin + 4] = 4;
     let mut checked = bytes[begin..begin + 12].to_vec();
     checked.extend(&bytes[begin + 16..end]);
     let crc = crc32c::crc32c(&checked).to_le_bytes();
@@ -262,13 +262,13 @@ fn a_log_of_a_newer_version_is_not_touched() {
     insta::assert_snapshot!(output.shown(), @"
     exit 5
     --- stderr
-    error: [dir]/data/journal/00000000000000000001.p0j has format version [n] this p0 reads up to 2: use the p0 that wrote it, or a newer one
+    error: [dir]/data/journal/00000000000000000001.p0j has format version [n] this p0 reads up to 3: use the p0 that wrote it, or a newer one
     hint: see what is wrong with `p0 audit verify`; nothing was changed
     ");
     insta::assert_snapshot!(t.p0(&["audit", "verify"]).expect(5).shown(), @"
     exit 5
     --- stderr
-    error: [dir]/data/journal/00000000000000000001.p0j has format version [n] this p0 reads up to 2: use the p0 that wrote it, or a newer one
+    error: [dir]/data/journal/00000000000000000001.p0j has format version [n] this p0 reads up to 3: use the p0 that wrote it, or a newer one
     ");
     assert_eq!(fs::read(&file).unwrap(), bytes);
 }

@@ -39,7 +39,7 @@ fn help() {
       fork         Start a new run from the state another one had at an event
       audit        Read the log, and check that it is as it was written
       graph        Draw the tickets of a run, or the stages of a workflow
-      gc           Remove what nothing needs any more
+      gc           Archive what is long over, and remove what nothing needs any more
       backup       Write the data directory into one file
       restore      Put a backup in the place of the data directory
       doctor       Look whether everything p0 needs is there, and say what to do where it is not

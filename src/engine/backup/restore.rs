@@ -13,7 +13,7 @@ use std::{
 };
 
 /// What a backup may hold, below the data directory.
-const FOLDERS: [&str; 4] = ["journal", "blobs", "imports", "repos"];
+const FOLDERS: [&str; 5] = ["journal", "blobs", "imports", "archives", "repos"];
 /// The longest first and last entry, in bytes.
 const MAX_NOTE_BYTES: u64 = 64 << 10;
 

@@ -2,7 +2,7 @@
 use super::{BackupError, MANIFEST, Manifest, SEAL, Seal, VERSION, tar};
 use crate::{
     engine::{audit::payload_json, run_files::IMPORTS},
-    journal::{self, Blobs, Error, Hash, run_file},
+    journal::{self, ARCHIVES, Blobs, Error, Hash, run_file},
 };
 use std::{
     collections::BTreeSet,
@@ -36,6 +36,7 @@ pub struct BackedUp {
 pub fn write(data_dir: &Path, out: impl Write, target: &Path) -> Result<BackedUp, BackupError> {
     let failed = BackupError::io("write", target);
     let mut named: BTreeSet<Hash> = BTreeSet::new();
+    let held = journal::hold_still(data_dir)?;
     let (parts, head) = journal::parts(data_dir, &mut |frame| {
         named.extend(payload_json(frame).iter().flat_map(|json| run_file::blobs_named(json)).map(|blob| blob.hash));
     })?;
@@ -68,6 +69,7 @@ pub fn write(data_dir: &Path, out: impl Write, target: &Path) -> Result<BackedUp
             other => other.map_err(&failed)?,
         }
     }
+    drop(held);
     let seal = Seal { files: entries.files, blake3: entries.hasher.finalize().to_hex().to_string() };
     let files = entries.files;
     add_json(&mut entries, SEAL, &seal).map_err(&failed)?;
@@ -96,11 +98,14 @@ fn add_file<W: Write>(entries: &mut tar::Entries<W>, data_dir: &Path, path: &Pat
     entries.add(name, content.len() as u64, &mut content.as_slice())
 }
 
-/// The files of imported runs, and the repositories of results. Of these the refs come before the objects: what they
+/// The files of imported and of archived runs, and the repositories of results. Of these the refs come before the objects: what they
 /// name is then there.
 fn beside(data_dir: &Path) -> Result<Vec<PathBuf>, BackupError> {
     let mut found = Vec::new();
-    list(&data_dir.join(IMPORTS), &mut |path| path.extension().is_some_and(|e| e == run_file::EXTENSION), &mut found)?;
+    for folder in [IMPORTS, ARCHIVES] {
+        let is_run_file = &mut |path: &Path| path.extension().is_some_and(|e| e == run_file::EXTENSION);
+        list(&data_dir.join(folder), is_run_file, &mut found)?;
+    }
     let mut projects = Vec::new();
     for entry in entries_of(&data_dir.join("repos"))? {
         projects.push(entry.join("repo.git"));

@@ -103,7 +103,7 @@ impl World {
         let project = Path::new(&project);
         let (worktree, carried) = self.worktree(state, attempt)?;
         let spec =
-            state.milestone.as_ref().map(|m| self.handle.blob(&m.spec)).transpose().map_err(|e| e.to_string())?;
+            state.milestone.as_ref().map(|m| self.handle.blob(m.id, &m.spec)).transpose().map_err(|e| e.to_string())?;
         let template = std::fs::read_to_string(project.join(".p0/roles").join(format!("{}.md", attempt.role))).ok();
         let source = input::Source {
             state,

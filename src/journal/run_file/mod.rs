@@ -30,7 +30,7 @@ mod write;
 
 pub use form::Header;
 pub use named::blobs_named;
-pub use read::{Counts, Entry, RunFileError, RunReader, check, looks_like};
+pub use read::{Counts, Entry, FileFrames, RunFileError, RunReader, check, looks_like};
 pub use write::{Source, StreamFrames, Written, write};
 
 /// The extension of run files.

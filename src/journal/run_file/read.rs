@@ -73,6 +73,9 @@ pub struct Counts {
     pub blobs: u64,
 }
 
+/// The frames of a run file, in order.
+pub type FileFrames = Box<dyn Iterator<Item = Result<Frame, RunFileError>> + Send>;
+
 /// The blob whose parts are being read.
 struct Current {
     blob: BlobRef,
@@ -88,7 +91,7 @@ pub struct RunReader {
     at: usize,
     line: u64,
     hasher: blake3::Hasher,
-    readable: Readable,
+    readable: Option<Readable>,
     header: Header,
     last: Option<(u64, u64, Hash)>,
     runs: HashMap<Uuid, u64>,
@@ -136,6 +139,15 @@ impl RunReader {
     /// # Errors
     /// It cannot be read, is none, or is of a newer form.
     pub fn open(path: &Path, readable: Readable) -> Result<RunReader, RunFileError> {
+        RunReader::open_with(path, Some(readable))
+    }
+
+    /// Opens a run file of which only the frames' bytes and the blobs count, not what it tells people of them.
+    pub(crate) fn open_unread(path: &Path) -> Result<RunReader, RunFileError> {
+        RunReader::open_with(path, None)
+    }
+
+    fn open_with(path: &Path, readable: Option<Readable>) -> Result<RunReader, RunFileError> {
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
         let mut decoder =
             zstd::stream::read::Decoder::new(file).map_err(|e| Error::io("read", path, e))?.single_frame();
@@ -207,9 +219,9 @@ impl RunReader {
     }
 
     /// Only the frames, without reading what stands behind them.
-    pub fn frames(mut self) -> impl Iterator<Item = Result<Frame, RunFileError>> + Send {
+    pub fn frames(mut self) -> FileFrames {
         let mut over = false;
-        std::iter::from_fn(move || {
+        Box::new(std::iter::from_fn(move || {
             if over {
                 return None;
             }
@@ -220,7 +232,7 @@ impl RunReader {
             };
             over = !matches!(next, Some(Ok(_)));
             next
-        })
+        }))
     }
 
     fn read_header(&self, line: &[u8]) -> Result<Header, RunFileError> {

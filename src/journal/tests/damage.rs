@@ -155,7 +155,7 @@ fn a_newer_frame_is_left_alone() {
     let crc = crc32c::crc32c_append(crc32c::crc32c(&newest[..12]), &newest[16..]);
     newest[12..16].copy_from_slice(&crc.to_le_bytes());
     write(dir.path(), &records);
-    let newer = |e| matches!(e, Error::NewerVersion { version: 9, ours: 2, .. });
+    let newer = |e| matches!(e, Error::NewerVersion { version: 9, ours: 3, .. });
     assert!(newer(open_journal(&dir.path().join("journal"), options()).unwrap_err()));
     assert!(newer(verify(dir.path(), None, &mut quiet).unwrap_err()));
     assert!(newer(open_with(dir.path(), options()).unwrap_err()));

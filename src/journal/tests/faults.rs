@@ -10,7 +10,7 @@ use crate::journal::{AppendError, verify};
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub(super) enum Fault {
     /// ENOSPC, nothing done.
     Full,
     /// EIO, nothing done.
@@ -21,7 +21,7 @@ enum Fault {
 
 /// A real disk, one of whose calls fails.
 #[derive(Debug)]
-struct FaultyDisk {
+pub(super) struct FaultyDisk {
     /// Calls so far.
     calls: AtomicU64,
     /// The number of the call that fails; none while the log is opened for the last time.
@@ -30,7 +30,7 @@ struct FaultyDisk {
 }
 
 impl FaultyDisk {
-    fn new(at: u64, fault: Fault) -> Arc<FaultyDisk> {
+    pub(super) fn new(at: u64, fault: Fault) -> Arc<FaultyDisk> {
         Arc::new(FaultyDisk { calls: AtomicU64::new(0), at: AtomicU64::new(at), fault })
     }
 

@@ -1,5 +1,6 @@
 //! Tests of the room as a whole, on real files.
 
+mod archives;
 mod crash;
 mod damage;
 mod disk;

@@ -123,6 +123,7 @@ fn apply(cx: &mut Cx<'_>, action: &Action) -> Result<Reply, Rejection> {
         Action::NoteRepair { what } => note(cx, Event::JournalRepaired { what: what.clone() }),
         Action::NoteRebuild { why } => note(cx, Event::StoreRebuilt { why: why.clone() }),
         Action::NoteImport { imported } => note(cx, Event::RunImported { imported: (**imported).clone() }),
+        Action::NoteArchive { archived } => note(cx, Event::RunArchived { archived: archived.clone() }),
         Action::ForkRun(wanted) => fork::fork(cx, wanted),
         Action::NoteRefusedRequest { attempt, what, why } => {
             let scope = cx.scope_of(*attempt)?;

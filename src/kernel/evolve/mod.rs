@@ -111,6 +111,7 @@ pub fn evolve(state: &mut Aggregate, draft: &Draft) {
         | Event::SecretRedacted { .. }
         | Event::ResultIgnored { .. }
         | Event::RunImported { .. }
+        | Event::RunArchived { .. }
         | Event::JournalRepaired { .. }
         | Event::StoreRebuilt { .. } => {}
     }

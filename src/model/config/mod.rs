@@ -42,6 +42,9 @@ pub const GENERATED: &[&str] = &[
     "**/.DS_Store",
 ];
 
+/// When `p0 gc` archives a run, in days after its end.
+pub const ARCHIVE_AFTER_DAYS: u32 = 90;
+
 /// The project's words to agents, where they usually stand.
 pub const CONTEXT: &[&str] = &["AGENTS.md", "README.md"];
 
@@ -73,6 +76,16 @@ pub struct Config {
     pub secrets: SecretsConfig,
     /// Files of the repository that go into every prompt, the weightiest first; [`CONTEXT`] when left out.
     pub context: Option<Vec<String>>,
+    /// How long what happened stays in the log itself.
+    pub retention: RetentionConfig,
+}
+
+/// `[retention]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionConfig {
+    /// `p0 gc` archives runs that were over for so many days; [`ARCHIVE_AFTER_DAYS`] when left out.
+    pub archive_after_days: Option<u32>,
 }
 
 /// `[secrets]`.

@@ -1,5 +1,5 @@
 //! What every route holds, and the table of routes.
-use super::{approvals, claims, edit, events, health, log, peer, records, reply::Failure, runs, start, tickets};
+use super::{approvals, claims, edit, events, gc, health, log, peer, records, reply::Failure, runs, start, tickets};
 use crate::{
     effects::clock,
     engine::handle::Handle,
@@ -39,6 +39,8 @@ pub(crate) struct App {
     pub(crate) handle: Handle,
     /// Where configurations come from.
     pub(crate) configs: Arc<Configs>,
+    /// Held while something is archived or removed: one at a time.
+    pub(crate) collecting: Arc<tokio::sync::Mutex<()>>,
     /// Who holds the data directory: `p0d`, `p0 run`.
     pub(crate) holder: &'static str,
     /// The person on whose behalf this process works.
@@ -58,6 +60,7 @@ impl App {
         App {
             handle,
             configs: Arc::new(configs),
+            collecting: Arc::default(),
             holder,
             user: env::user().into(),
             closing: Arc::new(watch::Sender::new(false)),
@@ -108,7 +111,7 @@ pub(crate) fn routes(app: App) -> Router {
         .route("/runs/{run}/fork", post(records::fork))
         .route("/imports", post(records::import))
         .route("/head", get(records::head))
-        .route("/gc", post(records::gc))
+        .route("/gc", post(gc::gc))
         .route("/runs/{run}/graph", get(runs::graph))
         .route("/tickets", get(tickets::list).post(edit::create))
         .route("/tickets/status", post(edit::statuses))

@@ -127,8 +127,9 @@ pub(crate) async fn events(
         if wanted.past.as_ref().is_some_and(Past::is_all) {
             wanted.filter.ticket = Some(name.to_uppercase().parse().map_err(|e| Problem::new(Kind::Usage, e))?);
         } else {
-            let ticket = names::ticket(&app.handle, name)?.id;
-            wanted.past = Some(Past::here(&app.handle, &Subject::Ticket(ticket.clone())));
+            let found = names::ticket(&app.handle, name)?;
+            let ticket = found.id;
+            wanted.past = Some(Past::here(&app.handle, &Subject::Ticket(found.milestone, ticket.clone())));
             wanted.filter.ticket = Some(ticket);
         }
     }

@@ -196,7 +196,7 @@ fn kept(
     let Some(Event::AttemptExited { report }) = exit_of(handle, milestone, attempt)? else { return Err(missing()) };
     let bytes = match (name, &report.transcript) {
         ("stderr", _) => report.stderr_tail.into_bytes(),
-        (_, Some(blob)) => handle.blob(blob)?,
+        (_, Some(blob)) => handle.blob(milestone, blob)?,
         // An agent may have nothing to say.
         (_, None) if report.stdout_bytes == 0 => Vec::new(),
         (_, None) => return Err(missing()),

@@ -15,6 +15,7 @@
 //! | `approvals` | what waits for a person |
 //! | `events` | the log as a stream: server-sent events or lines |
 //! | `log` | what an attempt's program prints |
+//! | `gc` | archiving and removing |
 //! | `health` | signs of life and metrics |
 //! | `peer` | refusing attempts on the main socket |
 //! | `reply` | bodies in, documents and problems out |
@@ -23,6 +24,7 @@ pub(crate) mod approvals;
 pub(crate) mod claims;
 pub(crate) mod edit;
 pub(crate) mod events;
+pub(crate) mod gc;
 mod health;
 mod log;
 pub(crate) mod names;

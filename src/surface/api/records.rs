@@ -6,10 +6,7 @@ use super::{
 };
 use crate::{
     effects::git::PersonRepo,
-    engine::{
-        gc::Swept,
-        run_files::{ImportError, ImportOutcome},
-    },
+    engine::run_files::{ImportError, ImportOutcome},
     model::{command::Action, id::RunId, kept::Imported, reply::Reply},
     surface::{
         api::start::fresh_milestone,
@@ -91,19 +88,6 @@ pub(crate) struct HeadDoc {
 pub(crate) async fn head(State(app): State<App>) -> Json<HeadDoc> {
     let (seq, hash) = app.handle.anchor();
     Json(HeadDoc { seq, hash })
-}
-
-/// How to clean up.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct GcWish {
-    /// Only say what would go.
-    #[serde(default)]
-    pub(crate) dry_run: bool,
-}
-
-/// Removes what nothing needs any more.
-pub(crate) async fn gc(State(app): State<App>, Input(wish): Input<GcWish>) -> Answer<Swept> {
-    Ok(Json(blocking(move || Ok(app.handle.sweep(wish.dry_run)?)).await?))
 }
 
 /// A run as a file.
@@ -228,6 +212,8 @@ pub(crate) async fn fork(
     let fork = blocking(move || {
         let fork = handle.fork_of(of, wish.at, milestone, key)?;
         let fork = fork.ok_or_else(|| Problem::new(Kind::Usage, format!("run {of} had not begun at {}", wish.at)))?;
+        // Where the run is archived, its spec is with it.
+        handle.put_blob(&handle.blob(row.milestone, &fork.spec)?)?;
         // Without its commit there is nothing to go on from; better said now than by a run that fails.
         let there = PersonRepo::discover(std::path::Path::new(&fork.project)).and_then(|r| r.resolve(&fork.base.0));
         there.map_err(|e| {

@@ -164,6 +164,10 @@ const AFTER_GATES: &str = "
 # [budget]
 # usd = 20.0
 # tokens = 2000000
+
+# What `p0 gc` moves into a compressed file of its own, which `p0 replay` and `p0 audit` go on reading.
+# [retention]
+# archive_after_days = 90
 ";
 
 fn write_agents(text: &mut String, found: &[Adapter]) -> std::fmt::Result {

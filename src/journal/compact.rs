@@ -1,0 +1,205 @@
+//! Giving back the room of frames that archives hold: finished segment files, and blocks of the store, are written anew
+//! with spans in the place of those frames.
+//!
+//! Every file is replaced whole, by a rename, after the archives have given back the very frames that leave it; so
+//! whatever happens, each frame is in the journal or in its archive. What is half done the next call finishes.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::journal::archives::Archives;
+use crate::journal::block::{self, Tickets};
+use crate::journal::disk::Disk;
+use crate::journal::frame::{self, Entry, Frame};
+use crate::journal::log::JOURNAL_DIR;
+use crate::journal::span::Span;
+use crate::journal::store::Store;
+use crate::journal::walk::{self, Segment, Step, Walk};
+use crate::journal::{Error, trees};
+
+/// The file that is going to take a segment's place.
+const REWRITTEN: &str = "rewritten";
+
+/// Which streams are archived, each with the last event that its archive holds.
+pub type Archived = HashMap<Uuid, u64>;
+
+/// What was given back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compacted {
+    /// Segment files that were written anew.
+    pub segments: u64,
+    /// Blocks of the store that were.
+    pub blocks: u64,
+    /// Frames that left the journal.
+    pub frames: u64,
+    /// Bytes of the journal that were given back.
+    pub bytes: u64,
+}
+
+/// Takes out of the journal in `data_dir`, and out of its store, the frames that archives hold. May run beside the writer
+/// and readers, in the process that holds the directory's lock. The segment that is being written is left alone.
+///
+/// # Errors
+/// [`Error::Archive`]: an archive does not give back what it should; the frames stay where they are. Or a file cannot be
+/// read or written.
+pub fn compact(data_dir: &Path, store: &Store, archived: &Archived, disk: &dyn Disk) -> Result<Compacted, Error> {
+    let dir = data_dir.join(JOURNAL_DIR);
+    let segments = walk::list(&dir)?;
+    let mut done = Compacted::default();
+    let Some((active, finished)) = segments.split_last().filter(|_| !archived.is_empty()) else { return Ok(done) };
+    let mut archives = Archives::of(data_dir);
+    for segment in finished {
+        let _alone = hold(&dir, FlockOperation::LockExclusive)?;
+        let Some(rewriting) = Rewriting::of(segment, archived)? else { continue };
+        for span in &rewriting.fresh {
+            archives.frames(span)?;
+        }
+        let before = fs::metadata(&segment.path).map_err(|e| Error::io("read", &segment.path, e))?.len();
+        replace(&dir, segment, &rewriting.bytes, disk)?;
+        done.segments += 1;
+        done.frames += rewriting.frames;
+        done.bytes += before.saturating_sub(rewriting.bytes.len() as u64);
+    }
+    done.blocks = compact_store(store, archived, active.first_seq)?;
+    Ok(done)
+}
+
+/// Keeps what is archived in the journal too for as long as the answer lives: for whoever copies its files.
+///
+/// # Errors
+/// The journal cannot be locked.
+pub fn hold_still(data_dir: &Path) -> Result<File, Error> {
+    hold(&data_dir.join(JOURNAL_DIR), FlockOperation::LockShared)
+}
+
+fn hold(dir: &Path, how: FlockOperation) -> Result<File, Error> {
+    let file = File::open(dir).map_err(|e| Error::io("open", dir, e))?;
+    flock(&file, how).map_err(|e| Error::io("lock", dir, e.into()))?;
+    Ok(file)
+}
+
+/// Whether the frame is in its stream's archive.
+fn is_archived(archived: &Archived, frame: &Frame) -> bool {
+    archived.get(&frame.keys.stream).is_some_and(|last| frame.last_seq() <= *last)
+}
+
+/// What takes the place of records.
+#[derive(Debug, Default)]
+struct Rewriting {
+    bytes: Vec<u8>,
+    /// The span that the last record belongs to, and whether it is larger than it was before.
+    open: Option<(Span, bool)>,
+    /// The spans that stand for more than before.
+    fresh: Vec<Span>,
+    /// Frames that spans stand for now and did not before.
+    frames: u64,
+    tickets: Tickets,
+}
+
+impl Rewriting {
+    /// A segment without what is archived; none when it holds nothing of that.
+    fn of(segment: &Segment, archived: &Archived) -> Result<Option<Rewriting>, Error> {
+        let mut walk = Walk::new(vec![segment.clone()], 0, 0, None);
+        let mut rewriting = Rewriting::default();
+        loop {
+            let entry = match walk.step()? {
+                Step::Frame(frame) => Entry::Frame(frame),
+                Step::Span(span) => Entry::Span(span),
+                Step::End => break,
+                Step::Bad(damage) => return Err(damage.into_error()),
+            };
+            rewriting.take(entry, walk.record(), archived);
+        }
+        Ok(rewriting.finish())
+    }
+
+    fn take(&mut self, entry: Entry, record: &[u8], archived: &Archived) {
+        let (span, is_fresh) = match entry {
+            Entry::Frame(frame) if is_archived(archived, &frame) => {
+                self.frames += 1;
+                (Span::of(&frame, record.len()), true)
+            }
+            Entry::Frame(frame) => {
+                self.close();
+                frame.keys.tickets.iter().for_each(|ticket| self.tickets.add(ticket));
+                self.bytes.extend_from_slice(record);
+                return;
+            }
+            Entry::Span(span) => (*span, false),
+        };
+        match &mut self.open {
+            Some((open, fresh)) => {
+                open.join(span);
+                *fresh |= is_fresh;
+            }
+            None => self.open = Some((span, is_fresh)),
+        }
+    }
+
+    fn close(&mut self) {
+        let Some((span, is_fresh)) = self.open.take() else { return };
+        frame::encode_span(&span, &mut self.bytes);
+        self.tickets = Tickets::ANY;
+        if is_fresh {
+            self.fresh.push(span);
+        }
+    }
+
+    fn finish(mut self) -> Option<Rewriting> {
+        self.close();
+        (self.frames > 0).then_some(self)
+    }
+}
+
+/// Puts `bytes` in the place of a segment, durable when this returns.
+fn replace(dir: &Path, segment: &Segment, bytes: &[u8], disk: &dyn Disk) -> Result<(), Error> {
+    let path = dir.join(REWRITTEN);
+    let written = || -> io::Result<()> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+        disk.write_all_at(&file, bytes, 0)?;
+        disk.sync_data(&file)?;
+        fs::rename(&path, &segment.path)
+    };
+    written().map_err(|e| {
+        // What is half written is of no use; the segment is as it was.
+        let _ = fs::remove_file(&path);
+        Error::io("write", &path, e)
+    })?;
+    disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))
+}
+
+/// Replaces the blocks that end before event `before`. The last block is its writer's.
+fn compact_store(store: &Store, archived: &Archived, before: u64) -> Result<u64, Error> {
+    let mut blocks = store.blocks_range(1)?;
+    let mut replaced = 0;
+    let mut current = store.run(|| blocks.next().transpose())?;
+    while let Some((key, value)) = current {
+        current = store.run(|| blocks.next().transpose())?;
+        let next = current.as_ref().and_then(|(key, _)| trees::index_seq(key, 0));
+        if next.is_none_or(|next| next > before) {
+            break;
+        }
+        let Some(first_seq) = trees::index_seq(&key, 0) else {
+            return Err(store.suspect("a block's key cannot be read"));
+        };
+        let frames = store.unpacked(first_seq, &value)?;
+        let mut rewriting = Rewriting::default();
+        let mut at = 0;
+        while let Some(range) = block::record_at(&frames, at) {
+            at = range.end;
+            rewriting.take(store.decode(&frames[range.clone()])?, &frames[range], archived);
+        }
+        if let Some(Rewriting { bytes, tickets, .. }) = rewriting.finish() {
+            store.put_block(first_seq, &bytes, &tickets, value.len())?;
+            store.drop_chunks(first_seq, &value)?;
+            replaced += 1;
+        }
+    }
+    Ok(replaced)
+}

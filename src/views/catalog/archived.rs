@@ -1,0 +1,54 @@
+//! Milestones whose record is in an archive: what stays known of them without it.
+use super::{Catalog, Found, MilestoneRow, RowError, RunRow, decode};
+use crate::model::{
+    id::MilestoneId,
+    kept::{Archived, RunSummary},
+};
+
+impl Catalog {
+    /// What is kept of a milestone that is archived, if it is.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn archived(&self, milestone: MilestoneId) -> Found<Option<Archived>> {
+        self.rows.get("archived", milestone.to_string().as_bytes())?.map(|row| decode(&row)).transpose()
+    }
+
+    /// All milestones that are archived, the oldest first.
+    pub fn archives(&self) -> impl DoubleEndedIterator<Item = Found<Archived>> + use<> {
+        self.rows.scan("archived", b"").map(|row| decode(&row?.1))
+    }
+
+    /// Takes in that a milestone is archived. Rows that its own events led to stay; where those could not be read, because
+    /// its archive is not there, this is all that is known.
+    pub(super) fn note_archived(&self, archived: &Archived) -> Found<()> {
+        let id = archived.milestone;
+        let value = serde_json::to_vec(archived).map_err(|e| RowError(e.to_string()))?;
+        self.rows.put("archived", id.to_string().as_bytes(), &value)?;
+        if self.milestone(id)?.is_none() {
+            let Archived { key, title, spec, project, .. } = archived.clone();
+            self.add_milestone(id, &MilestoneRow { key, title, spec, project })?;
+        }
+        for run in &archived.runs {
+            if self.run(run.run)?.is_none() {
+                self.add_run(&row(id, run))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn row(milestone: MilestoneId, run: &RunSummary) -> RunRow {
+    RunRow {
+        id: run.run,
+        milestone,
+        seq: run.seq,
+        workflow: run.workflow.clone(),
+        state: run.state.clone(),
+        reason: run.reason.clone(),
+        branch: run.branch.clone(),
+        head: run.head.clone(),
+        started_at: run.started_at,
+        ended_at: run.ended_at,
+    }
+}

@@ -28,7 +28,7 @@ pub fn outstanding(state: &Aggregate) -> BTreeSet<Effect> {
         let timer = Timer::Approval { approval: approval.id.clone(), until: approval.until };
         wanted.insert(Effect::Wait { timer });
     }
-    for (id, ticket) in &state.tickets {
+    for (id, ticket) in state.claimed() {
         let Some(claim) = &ticket.claim else { continue };
         if let Holder::Worker { lease_s, renewals, .. } = &claim.holder {
             let timer = Timer::Lease { ticket: id.clone(), fence: claim.fence, renewals: *renewals, lease_s: *lease_s };

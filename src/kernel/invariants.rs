@@ -7,6 +7,9 @@ pub fn broken(state: &Aggregate) -> Vec<String> {
     runs(state, &mut found);
     claims(state, &mut found);
     ownership(state, &mut found);
+    if !state.is_indexed() {
+        found.push("what is at work is not what the tickets and attempts say".to_owned());
+    }
     found
 }
 
@@ -54,7 +57,7 @@ fn claims(state: &Aggregate, found: &mut Vec<String>) {
 
 /// A file belongs to at most one ticket at work.
 fn ownership(state: &Aggregate, found: &mut Vec<String>) {
-    let at_work: Vec<_> = state.tickets.values().filter(|t| t.claim.is_some()).collect();
+    let at_work: Vec<_> = state.claimed().map(|(_, ticket)| ticket).collect();
     for (i, a) in at_work.iter().enumerate() {
         for b in &at_work[i + 1..] {
             if let Some(path) = a.seed.files.overlap(&b.seed.files) {

@@ -142,9 +142,8 @@ pub fn not_claimable(state: &Aggregate, id: &TicketId, ticket: &Ticket) -> Optio
     not_claimable_beside(&claimed(state), state, id, ticket)
 }
 
-/// The tickets somebody holds: a handful, whatever the size of the milestone.
 fn claimed(state: &Aggregate) -> Vec<(&TicketId, &Ticket)> {
-    state.tickets.iter().filter(|(_, t)| t.claim.is_some()).map(|(id, t)| (id, t.as_ref())).collect()
+    state.claimed().collect()
 }
 
 fn not_claimable_beside(
@@ -241,12 +240,12 @@ pub fn next_ready(state: &Aggregate) -> Option<TicketId> {
 
 /// Whether somebody works, or could work, on some ticket.
 pub(crate) fn anything_moves(state: &Aggregate) -> bool {
-    state.tickets.values().any(|t| t.claim.is_some()) || next_ready(state).is_some()
+    state.claimed().next().is_some() || next_ready(state).is_some()
 }
 
 /// Places taken by the attempts of a run.
 pub(crate) fn slots_taken(state: &Aggregate, run: &Run) -> u32 {
-    let taken = state.attempts.values().filter(|a| a.run == run.id && a.takes_slot()).count();
+    let taken = state.live_attempts().filter(|a| a.run == run.id && a.takes_slot()).count();
     u32::try_from(taken).unwrap_or(u32::MAX)
 }
 

@@ -7,8 +7,8 @@ use super::{
     run::Run,
     ticket::Ticket,
 };
-use imbl::OrdMap;
-use serde::{Deserialize, Serialize};
+use imbl::{OrdMap, OrdSet};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::sync::Arc;
 
 /// A spec, as a milestone keeps it.
@@ -42,6 +42,7 @@ pub struct Learning {
 /// The state of one milestone, folded from its frames. Cloning is cheap: the maps share their nodes. What changes copies
 /// its node, with all that stands in it: so the large values are shared too, and a change copies only its own.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Aggregate {
     /// The milestone; `None` before its first event.
     pub milestone: Option<Milestone>,
@@ -65,9 +66,68 @@ pub struct Aggregate {
     /// Why this milestone's record cannot be followed any further, if it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantined: Option<String>,
+    /// What nearly every decision looks at, of tickets and attempts by the thousand. Made from the rest, and not stored.
+    #[serde(skip)]
+    at_work: AtWork,
+}
+
+/// Where somebody is at work, or something is still to be done.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct AtWork {
+    claimed: OrdSet<TicketId>,
+    attempts: OrdSet<AttemptId>,
+}
+
+impl Serialize for Aggregate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Aggregate::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Aggregate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Aggregate::deserialize(deserializer).map(Aggregate::indexed)
+    }
 }
 
 impl Aggregate {
+    /// With what is made from the rest.
+    pub(crate) fn indexed(mut self) -> Aggregate {
+        let claimed = self.tickets.iter().filter(|(_, ticket)| ticket.claim.is_some());
+        let live = self.attempts.iter().filter(|(_, attempt)| attempt.is_live());
+        self.at_work = AtWork {
+            claimed: claimed.map(|(id, _)| id.clone()).collect(),
+            attempts: live.map(|(id, _)| *id).collect(),
+        };
+        self
+    }
+
+    /// Whether what is made from the rest is what the rest says.
+    pub(crate) fn is_indexed(&self) -> bool {
+        self.clone().indexed().at_work == self.at_work
+    }
+
+    /// To be told of every ticket that was claimed or let go of.
+    pub(crate) fn note_ticket(&mut self, id: &TicketId) {
+        match self.tickets.get(id).is_some_and(|ticket| ticket.claim.is_some()) {
+            true => self.at_work.claimed.insert(id.clone()),
+            false => self.at_work.claimed.remove(id),
+        };
+    }
+
+    /// To be told of every attempt that begins or ends.
+    pub(crate) fn note_attempt(&mut self, id: AttemptId) {
+        match self.attempts.get(&id).is_some_and(|attempt| attempt.is_live()) {
+            true => self.at_work.attempts.insert(id),
+            false => self.at_work.attempts.remove(&id),
+        };
+    }
+
+    /// The tickets that somebody holds: a handful, whatever the size of the milestone.
+    pub fn claimed(&self) -> impl Iterator<Item = (&TicketId, &Ticket)> {
+        self.at_work.claimed.iter().filter_map(|id| self.tickets.get_key_value(id)).map(|(id, t)| (id, t.as_ref()))
+    }
+
     /// The run that is not over, if there is one. At most one at a time.
     pub fn live_run(&self) -> Option<&Run> {
         self.runs.values().rev().map(Arc::as_ref).find(|r| !r.state.is_over())
@@ -80,13 +140,11 @@ impl Aggregate {
 
     /// Attempts that something is still to be done about.
     pub fn live_attempts(&self) -> impl Iterator<Item = &Attempt> {
-        self.attempts.values().map(Arc::as_ref).filter(|a| a.is_live())
+        self.at_work.attempts.iter().filter_map(|id| self.attempts.get(id)).map(Arc::as_ref)
     }
 
     /// Whether nothing is in flight: no run at work, no attempt alive, no ticket claimed.
     pub fn is_settled(&self) -> bool {
-        self.live_run().is_none()
-            && self.live_attempts().next().is_none()
-            && self.tickets.values().all(|t| t.claim.is_none())
+        self.live_run().is_none() && self.at_work.attempts.is_empty() && self.at_work.claimed.is_empty()
     }
 }

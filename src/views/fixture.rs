@@ -141,23 +141,21 @@ fn attempt() -> Attempt {
 
 /// Item 1 is done, 2 is at work, 3 waits for 2.
 pub(crate) fn aggregate() -> Aggregate {
-    let mut state = Aggregate {
-        milestone: Some(Milestone {
-            id: MilestoneId(Uuid::from_u128(1)),
-            key: "BLOG".into(),
-            title: "A blog".into(),
-            spec: BlobId { hash: "00".into(), size: 1 },
-            project: "/p".into(),
-            created_at: at(0),
-        }),
-        ..Aggregate::default()
-    };
+    let mut state = Aggregate::default();
     let mut second = ticket(2, Status::InProgress, &[1]);
     second.attempts.push(attempt_id());
     for item in [ticket(1, Status::Done, &[]), second, ticket(3, Status::Open, &[2])] {
         state.tickets.insert(item.seed.id.clone(), item.into());
     }
+    state.milestone = Some(Milestone {
+        id: MilestoneId(Uuid::from_u128(1)),
+        key: "BLOG".into(),
+        title: "A blog".into(),
+        spec: BlobId { hash: "00".into(), size: 1 },
+        project: "/p".into(),
+        created_at: at(0),
+    });
     state.runs.insert(run_id(), run().into());
     state.attempts.insert(attempt_id(), attempt().into());
-    state
+    state.indexed()
 }

@@ -177,7 +177,7 @@ fn lapse(cx: &mut Cx<'_>) {
         Some(Holder::Worker { expires, .. }) => *expires < now,
         Some(Holder::Attempt { .. }) | None => false,
     };
-    let lapsed: Vec<TicketId> = cx.state.tickets.iter().filter(|(_, t)| over(t)).map(|(id, _)| id.clone()).collect();
+    let lapsed: Vec<TicketId> = cx.state.claimed().filter(|(_, t)| over(t)).map(|(id, _)| id.clone()).collect();
     for id in lapsed {
         let why = "its lease was over when somebody else asked for a ticket".to_owned();
         cx.emit_engine(scope(cx, &id), Event::TicketLeaseExpired { why });

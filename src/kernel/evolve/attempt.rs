@@ -12,8 +12,18 @@ use std::sync::Arc;
 
 pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
     match &draft.event {
-        Event::AttemptStarted { .. } => start(state, draft),
-        Event::AttemptFinished { outcome } => finish(state, draft, outcome),
+        Event::AttemptStarted { id, .. } => {
+            start(state, draft);
+            state.note_attempt(*id);
+        }
+        Event::AttemptFinished { outcome } => {
+            finish(state, draft, outcome);
+            draft.attempt.into_iter().for_each(|id| state.note_attempt(id));
+        }
+        Event::AttemptReleased { .. } => {
+            change(state, draft);
+            draft.attempt.into_iter().for_each(|id| state.note_attempt(id));
+        }
         Event::AttemptReported { line, message } => report(state, draft, *line, message),
         Event::IntegrationLanded { commit, wall_ms, .. } => {
             if let Some(run) = draft.run.and_then(|id| state.runs.get_mut(&id).map(Arc::make_mut)) {

@@ -17,10 +17,13 @@ pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
             if let Event::TicketClaimed { claim } = event {
                 state.last_fence = state.last_fence.max(claim.fence.0);
             }
-            let Some(ticket) = draft.ticket.as_ref().and_then(|id| state.tickets.get_mut(id).map(Arc::make_mut)) else {
-                return;
-            };
+            let Some(id) = &draft.ticket else { return };
+            let Some(ticket) = state.tickets.get_mut(id).map(Arc::make_mut) else { return };
+            let was_claimed = ticket.claim.is_some();
             change(ticket, draft, event);
+            if ticket.claim.is_some() != was_claimed {
+                state.note_ticket(id);
+            }
         }
     }
 }

@@ -9,6 +9,10 @@
     )
 )]
 
+/// Events are many small values: allocated, moved between threads and freed by the million.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod demo;
 pub mod effects;
 pub mod engine;

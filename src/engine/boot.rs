@@ -70,7 +70,7 @@ fn catch_up(store: &Store, catalog: &Catalog, head: u64) -> Result<(), StartErro
                 catalog.set_live(stream, true).map_err(row_error)?;
             }
             // What cannot be read quarantines the milestone where it is folded; here it is passed over.
-            for event in payload::events(&frame).into_iter().flatten() {
+            for event in payload::events(frame.view()).into_iter().flatten() {
                 let seq = event.seq();
                 if let Ok(draft) = event.into_draft() {
                     catalog.apply(stream, seq, &draft).map_err(row_error)?;

@@ -1,11 +1,11 @@
 //! From frames to states.
-use super::payload::{self, BadFrame};
+use super::payload::{self, BadFrame, Detached, Stored};
 use crate::{
-    journal::{Error, Frame},
+    journal::{Batch, Error, EventsView, Frame},
     kernel::evolve,
     model::{
         aggregate::Aggregate,
-        record::{Draft, FramePayload, Record},
+        record::{FramePayload, Record},
     },
 };
 
@@ -16,38 +16,53 @@ pub(super) fn read(frame: &Frame) -> Result<FramePayload, BadFrame> {
 
 /// Only the events of a frame, without reading its command: what showing needs.
 pub(super) fn records(frame: &Frame) -> Result<Vec<Record>, BadFrame> {
-    let events = payload::events(frame)?.into_iter().map(payload::Stored::into_record);
+    let events = payload::events(frame.view())?.into_iter().map(Stored::into_record);
     events.collect::<Result<_, _>>().map_err(|e| BadFrame { seq: frame.first_seq, why: e.to_string() })
 }
 
-/// Events that are handed from the thread that reads to the one that folds, at the most.
-const BATCH: usize = 512;
+/// Frames that were read and checked, with their events read as far as their envelopes; or what this version cannot read.
+struct Ready(Batch, Result<Vec<Detached>, BadFrame>);
+
+impl Ready {
+    fn of(batch: Batch) -> Ready {
+        let mut events = Vec::new();
+        let read = batch.frames().try_for_each(|frame| {
+            events.extend(payload::events(frame)?.into_iter().map(|event| event.detached(batch.bytes())));
+            Ok(())
+        });
+        Ready(batch, read.map(|()| events))
+    }
+
+    fn fold_into(self, state: &mut Aggregate) {
+        let Ready(batch, events) = self;
+        match events {
+            Ok(events) => fold_events(state, events.into_iter().map(|event| event.attached(batch.bytes()))),
+            // Frame by frame: those before the bad one count.
+            Err(_) => batch.frames().for_each(|frame| fold(state, frame)),
+        }
+    }
+}
 
 /// Folds frames of one milestone from nothing, on two threads: one reads and checks, one decodes and folds. `None` =
 /// there is no frame.
 ///
 /// # Errors
 /// A frame cannot be read, or is not what was written.
-pub(super) fn refold(frames: impl Iterator<Item = Result<Frame, Error>> + Send) -> Result<Option<Aggregate>, Error> {
+pub(super) fn refold(batches: impl Iterator<Item = Result<Batch, Error>> + Send) -> Result<Option<Aggregate>, Error> {
     std::thread::scope(|scope| {
-        let (batches, read) = std::sync::mpsc::sync_channel::<Vec<Frame>>(8);
+        let (sender, read) = std::sync::mpsc::sync_channel::<Ready>(64);
         let reader = scope.spawn(move || {
-            let mut batch = Vec::with_capacity(BATCH);
-            for frame in frames {
-                batch.push(frame?);
-                if batch.len() == BATCH
-                    && batches.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))).is_err()
-                {
+            for batch in batches {
+                // A receiver that is gone has had enough.
+                if sender.send(Ready::of(batch?)).is_err() {
                     break;
                 }
             }
-            // A receiver that is gone has had enough.
-            let _ = batches.send(batch);
             Ok(())
         });
         let mut state = None;
-        for frame in read.into_iter().flatten() {
-            fold(state.get_or_insert_with(Aggregate::default), &frame, |_, _| {});
+        for ready in read {
+            ready.fold_into(state.get_or_insert_with(Aggregate::default));
         }
         match reader.join() {
             Ok(read) => read.map(|()| state),
@@ -57,24 +72,23 @@ pub(super) fn refold(frames: impl Iterator<Item = Result<Frame, Error>> + Send) 
 }
 
 /// Takes a frame's events into a state. What cannot be read quarantines this milestone, and no other.
-pub(super) fn fold(state: &mut Aggregate, frame: &Frame, mut each: impl FnMut(u64, &Draft)) {
+pub(super) fn fold(state: &mut Aggregate, frame: EventsView<'_>) {
     if state.quarantined.is_some() {
         return;
     }
-    let events = match payload::events(frame) {
-        Ok(events) => events,
-        Err(bad) => {
-            state.quarantined = Some(bad.to_string());
-            return;
-        }
-    };
+    match payload::events(frame) {
+        Ok(events) => fold_events(state, events.into_iter()),
+        Err(bad) => state.quarantined = Some(bad.to_string()),
+    }
+}
+
+fn fold_events<'a>(state: &mut Aggregate, events: impl Iterator<Item = Stored<'a>>) {
+    if state.quarantined.is_some() {
+        return;
+    }
     for event in events {
-        let seq = event.seq();
         match event.into_draft() {
-            Ok(draft) => {
-                evolve(state, &draft);
-                each(seq, &draft);
-            }
+            Ok(draft) => evolve(state, &draft),
             Err(unreadable) => {
                 state.quarantined = Some(unreadable.to_string());
                 return;

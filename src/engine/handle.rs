@@ -93,8 +93,8 @@ impl Handle {
     /// # Errors
     /// The log cannot be read.
     pub fn refold(&self, milestone: MilestoneId) -> Result<Option<Aggregate>, ReadError> {
-        let frames = self.shared.store.frames_of_stream(milestone.0);
-        fold::refold(frames).map_err(|e| ReadError(e.to_string()))
+        let batches = self.shared.store.batches_of_stream(milestone.0);
+        fold::refold(batches).map_err(|e| ReadError(e.to_string()))
     }
 
     /// What there is.

@@ -5,7 +5,7 @@
 //! - `turn`: the one place that decides, commits, publishes, answers and hands over effects, in this order;
 //! - [`replay`]: a run lived again, every decision taken anew; `fold`: states from frames;
 //! - `group`, `writer`: what becomes durable together, and the hand that writes it;
-//! - `payload`: the bytes of a frame's command and events; `snapshots`, `rows`: what a start need not fold again;
+//! - `payload`, `packed`: the bytes of a frame's command and events; `snapshots`, `rows`: what a start need not fold again;
 //! - [`run_files`]: runs to and from files of their own; [`backup`]: all of it; [`audit`]: checking logs and files;
 //! - [`history`]: one milestone or ticket, by index;
 //! - [`archive`]: records of runs that are long over, in files of their own; [`gc`]: what nothing needs any more;
@@ -24,6 +24,7 @@ mod boot;
 mod fold;
 mod fork;
 mod group;
+mod packed;
 mod payload;
 mod rows;
 mod shared;
@@ -38,5 +39,5 @@ pub(crate) fn fuzz_payload(bytes: &[u8]) {
     let frame = crate::journal::Frame::with_payload(1, 1, bytes.to_vec());
     let _ = payload::decode(&frame);
     let mut state = crate::model::aggregate::Aggregate::default();
-    fold::fold(&mut state, &frame, |_, _| {});
+    fold::fold(&mut state, frame.view());
 }

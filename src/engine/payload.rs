@@ -10,21 +10,22 @@
 //! Form 2 is an array of the moment of the command, the run, the events and the command. Whatever an event shares with
 //! its frame is left out (the moment, the run, its number), and the event itself and the command are byte strings in it:
 //! so that folding skips the command, and showing decodes only what is shown. Inside them stands what the JSON form has,
-//! field names included, so that forms can grow as they do in JSON. Measured against JSON in `benches/encoding.rs`.
+//! field names included, so that forms can grow as they do in JSON. A test below compares the two on every recorded frame.
 
+use super::packed::{self, Envelope};
 use crate::{
-    journal::Frame,
+    journal::{EventsView, Frame},
     model::{
         Time,
         actor::Actor,
         event::Event,
-        id::{AttemptId, RunId, TicketId},
+        id::{RunId, TicketId},
         record::{Draft, FramePayload, Record, Unreadable},
     },
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use serde::{Deserialize, Serialize, Serializer, de, ser};
 use serde_json::Value;
-use std::fmt;
+use std::ops::Range;
 use uuid::Uuid;
 
 /// The version of the JSON form.
@@ -49,35 +50,12 @@ impl Serialize for Bytes<'_> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Bytes<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = &'de [u8];
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("bytes")
-            }
-            fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<&'de [u8], E> {
-                Ok(bytes)
-            }
-        }
-        deserializer.deserialize_bytes(Visitor).map(Bytes)
-    }
-}
-
 /// An id as its sixteen bytes.
 struct Id(Uuid);
 
 impl Serialize for Id {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(self.0.as_bytes())
-    }
-}
-
-impl<'de> Deserialize<'de> for Id {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Bytes(bytes) = Bytes::deserialize(deserializer)?;
-        Uuid::from_slice(bytes).map(Id).map_err(de::Error::custom)
     }
 }
 
@@ -91,27 +69,20 @@ impl Serialize for Moment {
     }
 }
 
-impl<'de> Deserialize<'de> for Moment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        i64::deserialize(deserializer).map(|nanoseconds| Moment(chrono::DateTime::from_timestamp_nanos(nanoseconds)))
-    }
-}
-
-/// The whole payload, in this order.
-#[derive(Serialize, Deserialize)]
+/// The whole payload, in this order. [`packed::read`] reads it.
+#[derive(Serialize)]
 struct Packed<'a>(
     /// The moment of the command.
     Moment,
     /// The run of most events.
     Option<Id>,
-    #[serde(borrow)] Vec<PackedEvent<'a>>,
+    Vec<PackedEvent<'a>>,
     /// The command.
-    #[serde(borrow)]
     Bytes<'a>,
 );
 
 /// One event, in this order.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct PackedEvent<'a>(
     /// Its moment, where it is not the command's.
     Option<Moment>,
@@ -122,12 +93,11 @@ struct PackedEvent<'a>(
     /// The version of its kind.
     u32,
     /// The event with its kind.
-    #[serde(borrow)]
     Bytes<'a>,
 );
 
 /// The run of an event.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 enum OfRun {
     #[serde(rename = "n")]
     None,
@@ -191,17 +161,34 @@ pub(super) enum Stored<'a> {
     Packed(Envelope, u32, &'a [u8]),
 }
 
-/// What an event belongs to.
-pub(super) struct Envelope {
-    seq: u64,
-    at: Time,
-    run: Option<RunId>,
-    ticket: Option<TicketId>,
-    attempt: Option<AttemptId>,
-    actor: Actor,
+/// A [`Stored`] apart from the bytes that it stands in.
+pub(super) enum Detached {
+    Record(Box<Record>),
+    Packed(Envelope, u32, Range<usize>),
+}
+
+impl Detached {
+    /// Back in its bytes.
+    pub(super) fn attached(self, within: &[u8]) -> Stored<'_> {
+        match self {
+            Detached::Record(record) => Stored::Record(record),
+            Detached::Packed(envelope, v, place) => Stored::Packed(envelope, v, within.get(place).unwrap_or_default()),
+        }
+    }
 }
 
 impl Stored<'_> {
+    /// Apart from `within`, which it stands in.
+    pub(super) fn detached(self, within: &[u8]) -> Detached {
+        match self {
+            Stored::Record(record) => Detached::Record(record),
+            Stored::Packed(envelope, v, bytes) => {
+                let start = (bytes.as_ptr() as usize).saturating_sub(within.as_ptr() as usize);
+                Detached::Packed(envelope, v, start..start + bytes.len())
+            }
+        }
+    }
+
     /// Its number.
     pub(super) fn seq(&self) -> u64 {
         match self {
@@ -253,27 +240,16 @@ fn record(envelope: Envelope, v: u32, bytes: &[u8]) -> Result<Record, Unreadable
 }
 
 /// The events of a frame, without reading its command: what showing and folding need.
-pub(super) fn events(frame: &Frame) -> Result<Vec<Stored<'_>>, BadFrame> {
+pub(super) fn events(frame: EventsView<'_>) -> Result<Vec<Stored<'_>>, BadFrame> {
     let bad = |why: String| BadFrame { seq: frame.first_seq, why };
     if frame.payload.first() != Some(&PACKED) {
-        return json_events(&frame.payload).map_err(bad);
+        return json_events(frame.payload).map_err(bad);
     }
-    let Packed(Moment(at), frame_run, packed, _) = unpack(&frame.payload[1..]).map_err(|e| bad(e.to_string()))?;
+    let (packed, _) = packed::read(&frame.payload[1..], frame.first_seq).map_err(bad)?;
     if packed.len() as u64 != u64::from(frame.events) {
         return Err(bad(format!("it holds {} events and says {}", packed.len(), frame.events)));
     }
-    let frame_run = frame_run.map(|id| RunId(id.0));
-    let stored = (frame.first_seq..).zip(packed).map(|(seq, event)| {
-        let PackedEvent(own_at, of_run, ticket, attempt, actor, v, Bytes(bytes)) = event;
-        let run = match of_run {
-            OfRun::None => None,
-            OfRun::OfFrame => frame_run,
-            OfRun::Other(id) => Some(RunId(id.0)),
-        };
-        let attempt = attempt.map(|id| AttemptId(id.0));
-        Stored::Packed(Envelope { seq, at: own_at.map_or(at, |own| own.0), run, ticket, attempt, actor }, v, bytes)
-    });
-    Ok(stored.collect())
+    Ok(packed.into_iter().map(|(envelope, v, bytes)| Stored::Packed(envelope, v, bytes)).collect())
 }
 
 fn json_events<'a>(payload: &[u8]) -> Result<Vec<Stored<'a>>, String> {
@@ -302,9 +278,9 @@ pub(super) fn decode(frame: &Frame) -> Result<FramePayload, BadFrame> {
         check_version(payload.v).map_err(bad)?;
         return Ok(payload);
     }
-    let Packed(_, _, _, Bytes(command)) = unpack(&frame.payload[1..]).map_err(|e| bad(e.to_string()))?;
+    let (_, command) = packed::read(&frame.payload[1..], frame.first_seq).map_err(bad)?;
     let command = unpack(command).map_err(|e| bad(e.to_string()))?;
-    let records = events(frame)?.into_iter().map(Stored::into_record);
+    let records = events(frame.view())?.into_iter().map(Stored::into_record);
     let events = records.collect::<Result<_, _>>().map_err(|e| bad(e.to_string()))?;
     Ok(FramePayload { v: JSON, command, events })
 }
@@ -339,7 +315,7 @@ mod tests {
                     assert_eq!(again.command, payload.command);
                     let drafts_again = again.events.iter().map(|record| (record.seq, record.to_draft().unwrap()));
                     assert_eq!(drafts_again.collect::<Vec<_>>(), drafts);
-                    let folded = events(&frame).unwrap().into_iter().map(|event| event.into_draft().unwrap());
+                    let folded = events(frame.view()).unwrap().into_iter().map(|event| event.into_draft().unwrap());
                     assert!(folded.eq(drafts.iter().map(|(_, draft)| draft.clone())));
                 }
             }
@@ -353,7 +329,7 @@ mod tests {
             let frame = Frame::with_payload(7, 1, bytes.to_vec());
             let why = decode(&frame).unwrap_err().to_string();
             assert!(why.starts_with("frame 7 cannot be read"), "{why}");
-            assert!(events(&frame).is_err());
+            assert!(events(frame.view()).is_err());
         }
     }
 }

@@ -139,7 +139,7 @@ pub(super) fn load(store: &Store, milestone: MilestoneId) -> Result<Option<(Aggr
     for frame in store.frames_of_stream_from(milestone.0, from) {
         let frame = frame?;
         tail += u64::from(frame.events);
-        fold::fold(state.get_or_insert_with(Aggregate::default), &frame, |_, _| {});
+        fold::fold(state.get_or_insert_with(Aggregate::default), frame.view());
     }
     Ok(state.map(|state| (state, tail)))
 }

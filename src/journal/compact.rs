@@ -72,10 +72,16 @@ pub fn compact(data_dir: &Path, store: &Store, archived: &Archived, disk: &dyn D
 
 /// Keeps what is archived in the journal too for as long as the answer lives: for whoever copies its files.
 ///
+/// None where there is no journal yet.
+///
 /// # Errors
 /// The journal cannot be locked.
-pub fn hold_still(data_dir: &Path) -> Result<File, Error> {
-    hold(&data_dir.join(JOURNAL_DIR), FlockOperation::LockShared)
+pub fn hold_still(data_dir: &Path) -> Result<Option<File>, Error> {
+    let dir = data_dir.join(JOURNAL_DIR);
+    if !dir.exists() {
+        return Ok(None);
+    }
+    hold(&dir, FlockOperation::LockShared).map(Some)
 }
 
 fn hold(dir: &Path, how: FlockOperation) -> Result<File, Error> {

@@ -107,6 +107,12 @@ impl Frame {
         }
     }
 
+    /// Its events.
+    #[must_use]
+    pub fn view(&self) -> EventsView<'_> {
+        EventsView { first_seq: self.first_seq, events: self.events, payload: &self.payload }
+    }
+
     /// The sequence number after its last event.
     #[must_use]
     pub fn end_seq(&self) -> u64 {
@@ -118,6 +124,17 @@ impl Frame {
     pub fn last_seq(&self) -> u64 {
         self.end_seq().saturating_sub(1)
     }
+}
+
+/// The events of a frame, wherever it stands.
+#[derive(Debug, Clone, Copy)]
+pub struct EventsView<'a> {
+    /// The sequence number of the first event.
+    pub first_seq: u64,
+    /// How many events there are.
+    pub events: u32,
+    /// The command and the events; opaque to this room.
+    pub payload: &'a [u8],
 }
 
 /// Why bytes are not a frame that can be used.
@@ -319,6 +336,28 @@ pub(crate) fn decode(record: &[u8]) -> Result<Frame, Flaw> {
 
 /// Reads a whole record and checks everything that it alone can show.
 pub(crate) fn read(record: &[u8]) -> Result<Entry, Flaw> {
+    Ok(match read_raw(record)? {
+        RawEntry::Frame(raw) => {
+            let (prev_hash, hash) = hashes(record);
+            Entry::Frame(Box::new(raw.to_frame(prev_hash, hash)))
+        }
+        RawEntry::Span(span) => Entry::Span(span),
+    })
+}
+
+/// An [`Entry`], read where it stands.
+pub(crate) enum RawEntry<'a> {
+    Frame(Raw<'a>),
+    Span(Box<Span>),
+}
+
+/// The two hashes of a record that is long enough.
+fn hashes(record: &[u8]) -> (Hash, Hash) {
+    (Hash::from_bytes(array(&record[16..48])), Hash::from_bytes(array(&record[48..80])))
+}
+
+/// [`read`], copying nothing of a frame.
+pub(crate) fn read_raw(record: &[u8]) -> Result<RawEntry<'_>, Flaw> {
     if record_bytes(record)? != record.len() || record.len() < HEADER_BYTES {
         return Err(Flaw::broken("a frame was cut short"));
     }
@@ -328,12 +367,11 @@ pub(crate) fn read(record: &[u8]) -> Result<Entry, Flaw> {
     if record[4] > NEWEST {
         return Err(Flaw::Newer(record[4]));
     }
-    let prev_hash = Hash::from_bytes(array(&record[16..48]));
-    let hash = Hash::from_bytes(array(&record[48..80]));
+    let (prev_hash, hash) = hashes(record);
     let body = &record[HEADER_BYTES..];
     match (record[4], record[5], &record[6..8]) {
         (NEWEST, ARCHIVED, [0, 0]) => {
-            return Span::decode_body(body, prev_hash, hash).map(|span| Entry::Span(Box::new(span)));
+            return Span::decode_body(body, prev_hash, hash).map(|span| RawEntry::Span(Box::new(span)));
         }
         (1..=VERSION, AS_IS, [0, 0]) => {}
         _ => return Err(Flaw::broken("the frame has an unknown encoding")),
@@ -341,16 +379,80 @@ pub(crate) fn read(record: &[u8]) -> Result<Entry, Flaw> {
     if Hash::chained(&prev_hash, body) != hash {
         return Err(Flaw::broken("the hash does not match the content"));
     }
-    let mut frame = decode_body(body).ok_or_else(|| Flaw::broken("the content has the wrong shape"))?;
-    frame.prev_hash = prev_hash;
-    frame.hash = hash;
+    let frame = decode_body(body).ok_or_else(|| Flaw::broken("the content has the wrong shape"))?;
     if frame.events == 0 || frame.durable_upto >= frame.first_seq || frame.prev_in_log >= frame.first_seq {
         return Err(Flaw::broken("the numbers in the frame contradict each other"));
     }
-    Ok(Entry::Frame(Box::new(frame)))
+    Ok(RawEntry::Frame(frame))
 }
 
-fn decode_body(body: &[u8]) -> Option<Frame> {
+/// A frame of which nothing was copied from where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Raw<'a> {
+    pub(crate) first_seq: u64,
+    events: u32,
+    at_ms: i64,
+    durable_upto: u64,
+    prev_in_log: u64,
+    pub(crate) prev_in_stream: u64,
+    prev_in_run: u64,
+    pub(crate) stream: Uuid,
+    run: Option<Uuid>,
+    tickets: Tickets<'a>,
+    payload: &'a [u8],
+}
+
+impl<'a> Raw<'a> {
+    /// Its events.
+    pub(crate) fn view(&self) -> EventsView<'a> {
+        EventsView { first_seq: self.first_seq, events: self.events, payload: self.payload }
+    }
+
+    fn to_frame(self, prev_hash: Hash, hash: Hash) -> Frame {
+        let Raw { first_seq, events, at_ms, durable_upto, prev_in_log, prev_in_stream, prev_in_run, .. } = self;
+        let tickets = self.tickets.map(|ticket| ticket.unwrap_or_default().to_owned()).collect();
+        Frame {
+            first_seq,
+            events,
+            at_ms,
+            keys: FrameKeys { stream: self.stream, run: self.run, tickets },
+            payload: self.payload.to_vec(),
+            prev_hash,
+            hash,
+            durable_upto,
+            prev_in_log,
+            prev_in_stream,
+            prev_in_run,
+        }
+    }
+}
+
+/// The tickets of a frame as they stand in it; `None` for what is no ticket.
+#[derive(Debug, Clone, Copy)]
+struct Tickets<'a> {
+    count: u16,
+    rest: &'a [u8],
+}
+
+impl<'a> Tickets<'a> {
+    fn read(&mut self) -> Option<&'a str> {
+        let bytes = usize::from(u16::from_le_bytes(take(&mut self.rest)?));
+        let (ticket, after) = self.rest.split_at_checked(bytes)?;
+        self.rest = after;
+        std::str::from_utf8(ticket).ok()
+    }
+}
+
+impl<'a> Iterator for Tickets<'a> {
+    type Item = Option<&'a str>;
+
+    fn next(&mut self) -> Option<Option<&'a str>> {
+        self.count = self.count.checked_sub(1)?;
+        Some(self.read())
+    }
+}
+
+fn decode_body(body: &[u8]) -> Option<Raw<'_>> {
     let mut rest = body;
     let first_seq = u64::from_le_bytes(take(&mut rest)?);
     let events = u32::from_le_bytes(take(&mut rest)?);
@@ -366,25 +468,24 @@ fn decode_body(body: &[u8]) -> Option<Frame> {
         _ => return None,
     };
     let count = u16::from_le_bytes(take(&mut rest)?);
-    let mut tickets = Vec::new();
-    for _ in 0..count {
-        let bytes = usize::from(u16::from_le_bytes(take(&mut rest)?));
-        let (ticket, after) = rest.split_at_checked(bytes)?;
-        tickets.push(std::str::from_utf8(ticket).ok()?.to_owned());
-        rest = after;
+    let tickets = Tickets { count, rest };
+    let mut looked_at = tickets;
+    if !looked_at.by_ref().all(|ticket| ticket.is_some()) {
+        return None;
     }
-    Some(Frame {
+    let payload = looked_at.rest;
+    Some(Raw {
         first_seq,
         events,
         at_ms,
-        keys: FrameKeys { stream, run, tickets },
-        payload: rest.to_vec(),
-        prev_hash: Hash::ZERO,
-        hash: Hash::ZERO,
         durable_upto,
         prev_in_log,
         prev_in_stream,
         prev_in_run,
+        stream,
+        run,
+        tickets,
+        payload,
     })
 }
 

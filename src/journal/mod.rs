@@ -58,7 +58,7 @@ pub use archives::{ARCHIVES, archive_path, archived_blob};
 pub use blobs::{BlobRef, Blobs};
 pub use compact::{Archived, Compacted, compact, hold_still};
 pub use error::{AppendError, Error};
-pub use frame::{Frame, FrameKeys, NewFrame};
+pub use frame::{EventsView, Frame, FrameKeys, NewFrame};
 pub use hash::Hash;
 pub use lock::DirLock;
 pub use log::{Log, OpenReport, StoreReport};
@@ -67,7 +67,7 @@ pub use read::{JournalFrames, read_frames};
 pub use seam::{Head, Journal, Tips};
 pub use segments::{LocalJournal, Options, Sealer};
 pub use store::Store;
-pub use store_read::{Frames, FramesByKey};
+pub use store_read::{Batch, Batches, Frames, FramesByKey};
 pub use tail::Repair;
 pub use verify::{Anchor, Anchors, Bad, Kept, Verified, verify, verify_with};
 

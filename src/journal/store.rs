@@ -16,7 +16,7 @@ use crate::journal::frame::{self, Entry, Frame, View};
 use crate::journal::seam::Tips;
 use crate::journal::segments::Written;
 use crate::journal::sled_guard::{self, Trouble, guarded};
-use crate::journal::store_read::{Frames, FramesByKey, Wanted};
+use crate::journal::store_read::{Batches, Frames, FramesByKey, Wanted};
 use crate::journal::trees::{self, Applied, Trees};
 use crate::journal::{Error, Head, block};
 
@@ -182,6 +182,12 @@ impl Store {
     #[must_use]
     pub fn frames_of_stream(&self, stream: Uuid) -> FramesByKey {
         FramesByKey::new(self.clone(), Wanted::Stream(stream), 1)
+    }
+
+    /// All frames of a stream, oldest first, block by block: for who reads them all.
+    #[must_use]
+    pub fn batches_of_stream(&self, stream: Uuid) -> Batches {
+        Batches::new(self.clone(), stream)
     }
 
     /// The frames of a stream from the one that holds event `seq`, or the first after it.

@@ -1,12 +1,13 @@
 //! Reading frames from the store, lazily, with every link checked: what sled lost is an error, never a gap.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::journal::archives::Archives;
 use crate::journal::block::Tickets;
-use crate::journal::frame::{self, Entry, Frame};
+use crate::journal::frame::{self, Entry, EventsView, Frame, RawEntry};
 use crate::journal::segments::Written;
 use crate::journal::span::{Member, Span};
 use crate::journal::store::{Snapshot, Store};
@@ -301,21 +302,39 @@ impl FramesByKey {
     fn read(&mut self) -> Result<Option<Frame>, Error> {
         loop {
             let Some(frame) = self.next_frame()? else { return Ok(None) };
-            if !self.wanted.is(&frame) || frame.end_seq() <= self.from_seq {
-                continue;
+            if self.wanted.is(&frame) && frame.end_seq() > self.from_seq {
+                self.links(frame.first_seq, self.wanted.link(&frame))?;
+                return Ok(Some(frame));
             }
-            if let (Some(last), Some(link)) = (self.last, self.wanted.link(&frame))
-                && last != link
-            {
-                let what = format!("the index does not lead to the frame before event {}", frame.first_seq);
-                return Err(self.store.suspect(&what));
-            }
-            self.last = Some(frame.first_seq);
-            return Ok(Some(frame));
         }
     }
 
+    /// Checks that the frame at `first_seq`, which says that `link` is the wanted one before it, is the next.
+    fn links(&mut self, first_seq: u64, link: Option<u64>) -> Result<(), Error> {
+        if let (Some(last), Some(link)) = (self.last, link)
+            && last != link
+        {
+            let what = format!("the index does not lead to the frame before event {first_seq}");
+            return Err(self.store.suspect(&what));
+        }
+        self.last = Some(first_seq);
+        Ok(())
+    }
+
     fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
+        loop {
+            if let Some(frame) = self.next_in_block()? {
+                return Ok(Some(frame));
+            }
+            match self.next_block()? {
+                Some(frames) => self.block = Reading { frames, at: 0 },
+                None => return Ok(self.waiting.next().cloned()),
+            }
+        }
+    }
+
+    /// The next frame of the block that is being read, or of the archive that it leads to.
+    fn next_in_block(&mut self) -> Result<Option<Frame>, Error> {
         loop {
             if let Some(frame) = self.archived.next() {
                 return Ok(Some(frame));
@@ -328,17 +347,22 @@ impl FramesByKey {
                     if let Some((stream, _)) = self.wanted.within(&span).filter(|_| span.end_seq > self.from_seq) {
                         self.archived = self.archives.frames_of(&span, stream)?.into_iter();
                     }
-                    continue;
                 }
-                None => {}
+                None => return Ok(None),
             }
+        }
+    }
+
+    /// The bytes of the next block that may hold such frames.
+    fn next_block(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        loop {
             let index = &mut self.index;
-            let Some((key, _)) = self.store.run(|| index.next().transpose())? else { break };
+            let Some((key, _)) = self.store.run(|| index.next().transpose())? else { return Ok(None) };
             let Some(first_seq) = trees::index_seq(&key, self.prefix_bytes) else {
                 return Err(self.store.suspect("a key of an index cannot be read"));
             };
             if first_seq >= self.sled_ends {
-                break;
+                return Ok(None);
             }
             let Some(value) = self.store.block(first_seq)? else {
                 return Err(self
@@ -346,10 +370,117 @@ impl FramesByKey {
                     .suspect(&format!("an index names the block at event {first_seq}, which is missing")));
             };
             if self.wanted.may_be_in(&value) {
-                self.block = Reading { frames: self.store.unpacked(first_seq, &value)?, at: 0 };
+                return self.store.unpacked(first_seq, &value).map(Some);
             }
         }
-        Ok(self.waiting.next().cloned())
+    }
+}
+
+/// Frames of one stream that were read together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    frames: Vec<(u64, u32, Range<usize>)>,
+}
+
+impl Batch {
+    /// What its frames' payloads stand in.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The frames, in order.
+    pub fn frames(&self) -> impl Iterator<Item = EventsView<'_>> {
+        self.frames.iter().map(|(first_seq, events, payload)| EventsView {
+            first_seq: *first_seq,
+            events: *events,
+            payload: &self.bytes[payload.clone()],
+        })
+    }
+
+    fn of(frame: Frame) -> Batch {
+        let payload = 0..frame.payload.len();
+        Batch { frames: vec![(frame.first_seq, frame.events, payload)], bytes: frame.payload }
+    }
+}
+
+/// The frames of one stream, oldest first and block by block: checked as all reading is, and without a copy of each.
+#[derive(Debug)]
+pub struct Batches {
+    frames: FramesByKey,
+    stream: Uuid,
+}
+
+impl Batches {
+    pub(crate) fn new(store: Store, stream: Uuid) -> Batches {
+        Batches { frames: FramesByKey::new(store, Wanted::Stream(stream), 1), stream }
+    }
+
+    fn read(&mut self) -> Result<Option<Batch>, Error> {
+        loop {
+            // What archives hold and what waits in memory is read frame by frame.
+            let frames = &mut self.frames;
+            let next = match frames.next_in_block()? {
+                Some(frame) => Some(frame),
+                None => match frames.next_block()? {
+                    Some(bytes) => {
+                        let batch = self.batch(bytes)?;
+                        if batch.frames.is_empty() {
+                            continue;
+                        }
+                        return Ok(Some(batch));
+                    }
+                    None => frames.waiting.next().cloned(),
+                },
+            };
+            let Some(frame) = next else { return Ok(None) };
+            if frame.keys.stream == self.stream {
+                frames.links(frame.first_seq, Some(frame.prev_in_stream))?;
+                return Ok(Some(Batch::of(frame)));
+            }
+        }
+    }
+
+    /// The frames of a block, up to what stands for archived ones.
+    fn batch(&mut self, bytes: Vec<u8>) -> Result<Batch, Error> {
+        let mut found = Vec::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            let Some(range) = block::record_at(&bytes, at) else {
+                return Err(self.frames.store.suspect("a block holds something that is no frame"));
+            };
+            let entry = frame::read_raw(&bytes[range.clone()]);
+            match entry.map_err(|flaw| self.frames.store.suspect(&flaw.to_string()))? {
+                RawEntry::Frame(raw) if raw.first_seq >= self.frames.sled_ends => break,
+                RawEntry::Frame(raw) => {
+                    if raw.stream == self.stream {
+                        self.frames.links(raw.first_seq, Some(raw.prev_in_stream))?;
+                        let EventsView { first_seq, events, payload } = raw.view();
+                        found.push((first_seq, events, range.end - payload.len()..range.end));
+                    }
+                }
+                RawEntry::Span(_) => {
+                    self.frames.block = Reading { frames: bytes.clone(), at };
+                    break;
+                }
+            }
+            at = range.end;
+        }
+        Ok(Batch { bytes, frames: found })
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch, Error>;
+
+    fn next(&mut self) -> Option<Result<Batch, Error>> {
+        if self.frames.done {
+            return None;
+        }
+        let read = self.read().transpose();
+        self.frames.done = !matches!(read, Some(Ok(_)));
+        read
     }
 }
 

@@ -1,5 +1,9 @@
 //! Who did something.
-use super::id::{AttemptId, RoleName};
+use super::{
+    id::{AttemptId, RoleName},
+    text,
+};
+use compact_str::CompactString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -11,9 +15,9 @@ pub enum Actor {
     /// The engine itself, by its rules.
     Engine,
     /// A person at the command line, or a program acting for one.
-    Person(String),
+    Person(CompactString),
     /// A worker outside any run that claims tickets.
-    Worker(String),
+    Worker(CompactString),
     /// An attempt, in its role.
     Agent {
         /// The role it acts in.
@@ -46,10 +50,10 @@ impl FromStr for Actor {
             return Ok(Actor::Engine);
         }
         if let Some(name) = text.strip_prefix("person:") {
-            return Ok(Actor::Person(name.to_owned()));
+            return Ok(Actor::Person(name.into()));
         }
         if let Some(name) = text.strip_prefix("worker:") {
-            return Ok(Actor::Worker(name.to_owned()));
+            return Ok(Actor::Worker(name.into()));
         }
         text.rsplit_once('@')
             .and_then(|(role, attempt)| Some(Actor::Agent { role: role.into(), attempt: attempt.parse().ok()? }))
@@ -65,7 +69,7 @@ impl Serialize for Actor {
 
 impl<'de> Deserialize<'de> for Actor {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+        text::deserialize(d, "an actor")
     }
 }
 

@@ -1,6 +1,9 @@
 //! One newtype for every kind of id.
+use super::text;
+use compact_str::CompactString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 use std::{fmt, str::FromStr, sync::Arc};
 use uuid::Uuid;
 
@@ -104,16 +107,17 @@ impl CommitId {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TicketId(Arc<Parts>);
 
+/// Both inside the one allocation, but for paths of more than three numbers: the ids of a log are read by the million.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Parts {
-    key: String,
-    path: Vec<u32>,
+    key: CompactString,
+    path: SmallVec<[u32; 3]>,
 }
 
 impl TicketId {
     /// The `number`-th top-level item of the milestone with this key.
     pub fn new(key: &str, number: u32) -> Self {
-        Self(Arc::new(Parts { key: key.to_owned(), path: vec![number] }))
+        Self(Arc::new(Parts { key: key.into(), path: smallvec![number] }))
     }
 
     /// The `number`-th sub-task of this item.
@@ -125,7 +129,7 @@ impl TicketId {
 
     /// The item of the same number in the milestone with this key.
     pub fn under(&self, key: &str) -> Self {
-        Self(Arc::new(Parts { key: key.to_owned(), path: self.0.path.clone() }))
+        Self(Arc::new(Parts { key: key.into(), path: self.0.path.clone() }))
     }
 
     /// The milestone's key: `BLOG` of `BLOG-2.3`.
@@ -160,8 +164,8 @@ impl FromStr for TicketId {
         if !is_key(key) {
             return Err(fail());
         }
-        let path: Vec<u32> = path.split('.').map(|n| n.parse().map_err(|_| fail())).collect::<Result<_, _>>()?;
-        Ok(Self(Arc::new(Parts { key: key.to_owned(), path })))
+        let path = path.split('.').map(|n| n.parse().map_err(|_| fail())).collect::<Result<_, _>>()?;
+        Ok(Self(Arc::new(Parts { key: key.into(), path })))
     }
 }
 
@@ -181,8 +185,7 @@ impl Serialize for TicketId {
 
 impl<'de> Deserialize<'de> for TicketId {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        text.parse().map_err(serde::de::Error::custom)
+        text::deserialize(d, "a ticket id")
     }
 }
 

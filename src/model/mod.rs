@@ -24,6 +24,7 @@ pub mod sandbox;
 pub mod schema;
 pub mod settings;
 pub mod spec;
+mod text;
 pub mod ticket;
 pub mod workflow;
 

@@ -72,7 +72,7 @@ impl App {
 
     /// The person, as an actor.
     pub(crate) fn person(&self) -> Actor {
-        Actor::Person(self.user.to_string())
+        Actor::Person((&*self.user).into())
     }
 
     /// Whether this process carries runs out, or only looks.

@@ -114,7 +114,7 @@ async fn try_claim(
     let token = token::fresh()?;
     let token_hash = token::hash(&token);
     let action = Action::Claim { ticket, worker: wish.worker.clone(), token_hash, lease_s };
-    let accepted = match app.handle.submit(milestone, Actor::Worker(wish.worker.clone()), action).await {
+    let accepted = match app.handle.submit(milestone, Actor::Worker(wish.worker.as_str().into()), action).await {
         Ok(accepted) => accepted,
         Err(e) => return Ok(Err(e)),
     };

@@ -179,7 +179,7 @@ pub(crate) fn writer(app: &App, found: &Found, token: Option<&str>) -> Actor {
         (Some(token), Some(Claim { holder: Holder::Worker { name, token_hash, .. }, .. }))
             if token::fits(token, token_hash) =>
         {
-            Actor::Worker(name.clone())
+            Actor::Worker(name.as_str().into())
         }
         _ => app.person(),
     }

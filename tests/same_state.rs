@@ -1,20 +1,25 @@
-//! One history, one state: whether it was folded live, from a snapshot and the events since, from a store made anew, or
-//! from the journal alone.
+//! One history, one state: whether it was folded live, from a snapshot and the events since, from a store made anew, from
+//! an exported file, or from an archive.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may stop at the first surprise")]
 
 use p0::{
     engine::{
         handle::Handle,
+        run_files::frames_of_file,
         start::{Engine, Environment, Options, Stop},
     },
     kernel,
     model::{
+        Time,
         actor::Actor,
         aggregate::Aggregate,
-        command::{Action, WantedStatus},
-        id::{BlobId, MilestoneId, TicketId},
+        command::{Action, StartRun, WantedStatus},
+        config::{Config, Overrides},
+        event::RULES,
+        id::{CommitId, MilestoneId, TicketId},
         protocol::Proposal,
         reply::Reply,
+        workflow::builtin,
     },
 };
 use proptest::prelude::*;
@@ -121,7 +126,8 @@ fn state(handle: &Handle, milestone: MilestoneId) -> Arc<Aggregate> {
 /// Every event of the milestone from the beginning, as the store has them.
 fn folded(handle: &Handle) -> Aggregate {
     let mut state = Aggregate::default();
-    for record in handle.records(0, usize::MAX).unwrap() {
+    let of_engine = |kind: &str| kind == "run.archived" || kind == "store.rebuilt";
+    for record in handle.records(0, usize::MAX).unwrap().iter().filter(|record| !of_engine(&record.kind)) {
         kernel::evolve(&mut state, &record.to_draft().unwrap());
     }
     state
@@ -132,7 +138,7 @@ async fn check(dir: &Path, before: &[Step], after: &[Step]) {
     let mut tickets = Vec::new();
     let engine = start(dir).await;
     let handle = engine.handle();
-    let spec = BlobId { hash: "0".repeat(64), size: 1 };
+    let spec = handle.put_blob(b"# A property").unwrap();
     let (key, title, project) = ("PROP".to_owned(), "A property".to_owned(), "/".to_owned());
     let open = Action::OpenTracker { milestone, key, title, spec, project };
     handle.submit(milestone, Actor::Engine, open).await.unwrap();
@@ -163,7 +169,63 @@ async fn check(dir: &Path, before: &[Step], after: &[Step]) {
     let handle = engine.handle();
     assert_eq!(state(&handle, milestone), last, "from a store made anew from the journal");
     assert_eq!(handle.digest(&state(&handle, milestone)), digest);
+    check_files(dir, engine, milestone, &tickets).await;
+}
+
+/// The same for the files that a run's record can be in.
+async fn check_files(dir: &Path, engine: Engine, milestone: MilestoneId, tickets: &[TicketId]) {
+    let handle = engine.handle();
+    let person = || Actor::Person("prop".into());
+    for ticket in tickets {
+        let release = Action::Release { ticket: ticket.clone(), token_hash: "token".to_owned() };
+        // Most of them nobody holds.
+        let _ = handle.submit(milestone, person(), release).await;
+    }
+    let started = handle.submit(milestone, person(), start_run(&handle, milestone)).await.unwrap();
+    let Reply::RunStarted { run } = started.reply else { panic!("a new run") };
+    handle.submit(milestone, person(), Action::CancelRun { run, why: "enough".into() }).await.unwrap();
+    let last = state(&handle, milestone);
+
+    let path = dir.join("run.p0run");
+    handle.export(run, fs::File::create(&path).unwrap()).unwrap();
+    let mut from_file = Aggregate::default();
+    for frame in frames_of_file(&path).unwrap().1 {
+        for record in frame.unwrap().events {
+            kernel::evolve(&mut from_file, &record.to_draft().unwrap());
+        }
+    }
+    assert_eq!(from_file, *last, "from an exported file");
+
+    let archived = handle.archive(|_| Some(Time::MAX_UTC), false, &person()).await.unwrap();
+    assert_eq!(archived.len(), 1);
+    assert!(handle.compact().unwrap().frames > 0);
+    assert_eq!(handle.refold(milestone).unwrap().as_ref(), Some(&*last), "from an archive");
+    assert_eq!(folded(&handle), *last, "in the order of the log");
+    drop(handle);
     engine.stop(Stop::Now).await;
+    fs::remove_dir_all(dir.join("store")).unwrap();
+    let engine = start(dir).await;
+    assert_eq!(state(&engine.handle(), milestone), last, "from an archive, with a store made anew");
+    engine.stop(Stop::Now).await;
+}
+
+fn start_run(handle: &Handle, milestone: MilestoneId) -> Action {
+    let config = Config::parse("[agents.a]\nkind = 'command'\ncommand = ['true']\n", Path::new("config.toml")).unwrap();
+    let workflow = builtin::ralph();
+    Action::StartRun(Box::new(StartRun {
+        milestone,
+        key: "PROP".into(),
+        title: "A property".into(),
+        spec: handle.put_blob(b"# A property").unwrap(),
+        project: "/".into(),
+        base: CommitId("0".repeat(40)),
+        base_is_explicit: true,
+        settings: config.resolve(&workflow, Path::new("/"), &Overrides::default()).unwrap(),
+        workflow,
+        rules: RULES,
+        p0: "test".into(),
+        backlog: Vec::new(),
+    }))
 }
 
 proptest! {

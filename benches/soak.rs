@@ -1,6 +1,6 @@
 //! A simulated year of a busy team on one data directory: thousands of runs, two million events. Every month the engine is
-//! started anew, and a line says what is on the disk and in memory, how long a start and a command took, and what of
-//! it is old: what must not grow does not.
+//! started anew, and everything but the last three months is archived, as `p0 gc` does it by default. A line says what is
+//! on the disk and in memory, and how long a start, a command and the archiving took: what must not grow does not.
 //!
 //! `scripts/soak` runs it; `cargo bench` leaves it out. `P0_SOAK_RUNS` sets the runs of a month.
 #![allow(
@@ -19,6 +19,7 @@ use p0::{
         start::{Engine, Stop},
     },
     model::{
+        Time,
         command::{Action, WantedStatus},
         id::{MilestoneId, TicketId},
         reply::Reply,
@@ -32,6 +33,8 @@ use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 const MONTHS: u64 = 12;
+/// Months that stay in the log itself.
+const KEPT: usize = 3;
 const RUNS: u64 = 240;
 /// Of each run: tickets, and of each ticket renewals of its lease and comments.
 const TICKETS: usize = 20;
@@ -126,6 +129,14 @@ fn look(data: &Path) -> f64 {
     })
 }
 
+/// What `p0 gc` does about runs that were over before `old`.
+fn archive(runtime: &Runtime, engine: &Engine, old: Option<Time>) {
+    let handle = engine.handle();
+    runtime.block_on(handle.archive(move |_| old, false, &engine::person())).unwrap();
+    handle.compact().unwrap();
+    handle.sweep(false).unwrap();
+}
+
 fn main() {
     if !std::env::args().any(|a| a == "--soak") {
         return;
@@ -134,24 +145,32 @@ fn main() {
     let dir = folder();
     let data = dir.path().join("data");
     let runtime = engine::runtime();
-    println!("| month | events | start | journal | store | bytes/event | in memory | renewal p50 | p99 | p0 ready |");
-    println!("| -----:| ------:| -----:| -------:| -----:| -----------:| ---------:| -----------:| ---:| --------:|");
+    println!(
+        "| month | events | start | journal | store | archives | in memory | renewal p50 | p99 | archiving | p0 ready |"
+    );
+    println!(
+        "| -----:| ------:| -----:| -------:| -----:| --------:| ---------:| -----------:| ---:| ---------:| --------:|"
+    );
+    let mut began = Vec::new();
     for n in 0..MONTHS {
+        began.push(Time::from(std::time::SystemTime::now()));
         let mut engine = None;
         let starting = seconds(|| engine = Some(runtime.block_on(engine::start(&data, false))));
         let engine = engine.unwrap();
         let mut took = month(&runtime, &engine, n * runs, runs);
         took.sort_by(f64::total_cmp);
         let (events, held) = (*engine.handle().head().borrow(), resident());
+        let old = began.iter().rev().nth(KEPT - 1).copied();
+        let archiving = seconds(|| archive(&runtime, &engine, old));
         runtime.block_on(engine.stop(Stop::Now));
         let looking = look(&data);
-        let [journal, store] = ["journal", "store"].map(|part| megabytes(&data.join(part)));
+        let [journal, store, archives] = ["journal", "store", "archives"].map(|part| megabytes(&data.join(part)));
         let at = |share: f64| took[(share * (took.len() - 1) as f64) as usize] * 1e6;
         println!(
-            "| {} | {events} | {:.0} ms | {journal:.0} MB | {store:.0} MB | {:.0} | {held:.0} MB | {:.0} µs | {:.0} µs | {:.0} ms |",
+            "| {} | {events} | {:.0} ms | {journal:.0} MB | {store:.0} MB | {archives:.0} MB | {held:.0} MB | {:.0} µs | \
+             {:.0} µs | {archiving:.1} s | {:.0} ms |",
             n + 1,
             starting * 1e3,
-            (journal + store) * 1e6 / events as f64,
             at(0.5),
             at(0.99),
             looking * 1e3,

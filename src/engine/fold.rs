@@ -20,6 +20,10 @@ pub(super) fn records(frame: &Frame) -> Result<Vec<Record>, BadFrame> {
     events.collect::<Result<_, _>>().map_err(|e| BadFrame { seq: frame.first_seq, why: e.to_string() })
 }
 
+/// Events that are handed from the thread that reads to the one that folds at a time: waking the other one takes as long as
+/// folding some dozens.
+const TOGETHER: usize = 2048;
+
 /// Frames that were read and checked, with their events read as far as their envelopes; or what this version cannot read.
 struct Ready(Batch, Result<Vec<Detached>, BadFrame>);
 
@@ -31,6 +35,10 @@ impl Ready {
             Ok(())
         });
         Ready(batch, read.map(|()| events))
+    }
+
+    fn events(&self) -> usize {
+        self.1.as_ref().map_or(0, Vec::len)
     }
 
     fn fold_into(self, state: &mut Aggregate) {
@@ -50,18 +58,26 @@ impl Ready {
 /// A frame cannot be read, or is not what was written.
 pub(super) fn refold(batches: impl Iterator<Item = Result<Batch, Error>> + Send) -> Result<Option<Aggregate>, Error> {
     std::thread::scope(|scope| {
-        let (sender, read) = std::sync::mpsc::sync_channel::<Ready>(64);
+        let (sender, read) = std::sync::mpsc::sync_channel::<Vec<Ready>>(8);
         let reader = scope.spawn(move || {
+            let (mut together, mut events) = (Vec::new(), 0);
             for batch in batches {
-                // A receiver that is gone has had enough.
-                if sender.send(Ready::of(batch?)).is_err() {
-                    break;
+                let ready = Ready::of(batch?);
+                events += ready.events();
+                together.push(ready);
+                if events >= TOGETHER {
+                    events = 0;
+                    // A receiver that is gone has had enough.
+                    if sender.send(std::mem::take(&mut together)).is_err() {
+                        break;
+                    }
                 }
             }
+            let _ = sender.send(together);
             Ok(())
         });
         let mut state = None;
-        for ready in read {
+        for ready in read.into_iter().flatten() {
             ready.fold_into(state.get_or_insert_with(Aggregate::default));
         }
         match reader.join() {

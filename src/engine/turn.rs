@@ -405,3 +405,6 @@ fn frame(
     };
     Ok((frame, drafts))
 }
+
+#[cfg(test)]
+mod tests;

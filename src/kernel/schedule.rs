@@ -6,7 +6,7 @@ use crate::model::{
     id::{AgentName, CommitId, RoleName, StageName, TicketId},
     run::{Run, RunState, TROUBLE_IN_A_ROW},
     settings::Settings,
-    ticket::{BlockedOn, Holder, Kind, Priority, Status, Ticket},
+    ticket::{BlockedOn, Holder, Kind, Status, Ticket},
     workflow::{Rights, Work},
 };
 use std::fmt;
@@ -223,19 +223,14 @@ fn busy_files(claimed: &[(&TicketId, &Ticket)], id: &TicketId, ticket: &Ticket) 
 pub fn ready(state: &Aggregate) -> Vec<TicketId> {
     let claimed = claimed(state);
     let is_ready = |id: &TicketId, ticket: &Ticket| not_claimable_beside(&claimed, state, id, ticket).is_none();
-    let mut ready: Vec<(&TicketId, &Ticket)> =
-        state.tickets.iter().map(|(id, t)| (id, t.as_ref())).filter(|(id, t)| is_ready(id, t)).collect();
-    ready.sort_by_key(|(id, ticket)| (ticket.seed.priority, *id));
-    ready.into_iter().map(|(id, _)| id.clone()).collect()
+    state.open().filter(|(id, ticket)| is_ready(id, ticket)).map(|(id, _)| id.clone()).collect()
 }
 
-/// The first of [`ready`], without looking at the rest where the most important can be had.
+/// The first of [`ready`], without looking at the rest.
 pub fn next_ready(state: &Aggregate) -> Option<TicketId> {
     let claimed = claimed(state);
-    [Priority::High, Priority::Medium, Priority::Low].into_iter().find_map(|priority| {
-        let mut of_priority = state.tickets.iter().filter(|(_, t)| t.seed.priority == priority);
-        of_priority.find(|(id, t)| not_claimable_beside(&claimed, state, id, t).is_none()).map(|(id, _)| id.clone())
-    })
+    let mut open = state.open();
+    open.find(|(id, t)| not_claimable_beside(&claimed, state, id, t).is_none()).map(|(id, _)| id.clone())
 }
 
 /// Whether somebody works, or could work, on some ticket.

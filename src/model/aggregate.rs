@@ -5,7 +5,7 @@ use super::{
     attempt::Attempt,
     id::{ApprovalId, AttemptId, BlobId, LearningId, MilestoneId, RunId, TicketId},
     run::Run,
-    ticket::Ticket,
+    ticket::{Priority, Status, Ticket},
 };
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -75,6 +75,8 @@ pub struct Aggregate {
 #[derive(Debug, Clone, Default, PartialEq)]
 struct AtWork {
     claimed: OrdSet<TicketId>,
+    /// Open tickets, the most important first: among them are those that can be claimed.
+    open: OrdSet<(Priority, TicketId)>,
     attempts: OrdSet<AttemptId>,
 }
 
@@ -94,9 +96,11 @@ impl Aggregate {
     /// With what is made from the rest.
     pub(crate) fn indexed(mut self) -> Aggregate {
         let claimed = self.tickets.iter().filter(|(_, ticket)| ticket.claim.is_some());
+        let open = self.tickets.iter().filter(|(_, ticket)| ticket.status == Status::Open);
         let live = self.attempts.iter().filter(|(_, attempt)| attempt.is_live());
         self.at_work = AtWork {
             claimed: claimed.map(|(id, _)| id.clone()).collect(),
+            open: open.map(|(id, ticket)| (ticket.seed.priority, id.clone())).collect(),
             attempts: live.map(|(id, _)| *id).collect(),
         };
         self
@@ -107,9 +111,31 @@ impl Aggregate {
         self.clone().indexed().at_work == self.at_work
     }
 
-    /// To be told of every ticket that was claimed or let go of.
-    pub(crate) fn note_ticket(&mut self, id: &TicketId) {
-        match self.tickets.get(id).is_some_and(|ticket| ticket.claim.is_some()) {
+    /// Lets `change` have a ticket, if there is one of this id.
+    pub(crate) fn change_ticket(&mut self, id: &TicketId, change: impl FnOnce(&mut Ticket)) {
+        let Some(ticket) = self.tickets.get_mut(id).map(Arc::make_mut) else { return };
+        let shows = |ticket: &Ticket| (ticket.claim.is_some(), ticket.status == Status::Open, ticket.seed.priority);
+        let before = shows(ticket);
+        change(ticket);
+        let after = shows(ticket);
+        if before != after {
+            self.at_work.open.remove(&(before.2, id.clone()));
+            self.note_ticket(id, after);
+        }
+    }
+
+    /// Adds a ticket.
+    pub(crate) fn add_ticket(&mut self, id: TicketId, ticket: Ticket) {
+        let shows = (ticket.claim.is_some(), ticket.status == Status::Open, ticket.seed.priority);
+        self.tickets.insert(id.clone(), Arc::new(ticket));
+        self.note_ticket(&id, shows);
+    }
+
+    fn note_ticket(&mut self, id: &TicketId, (is_claimed, is_open, priority): (bool, bool, Priority)) {
+        if is_open {
+            self.at_work.open.insert((priority, id.clone()));
+        }
+        match is_claimed {
             true => self.at_work.claimed.insert(id.clone()),
             false => self.at_work.claimed.remove(id),
         };
@@ -121,6 +147,12 @@ impl Aggregate {
             true => self.at_work.attempts.insert(id),
             false => self.at_work.attempts.remove(&id),
         };
+    }
+
+    /// The open tickets, the most important first, then by number.
+    pub fn open(&self) -> impl Iterator<Item = (&TicketId, &Ticket)> {
+        let ids = self.at_work.open.iter().map(|(_, id)| id);
+        ids.filter_map(|id| self.tickets.get_key_value(id)).map(|(id, ticket)| (id, ticket.as_ref()))
     }
 
     /// The tickets that somebody holds: a handful, whatever the size of the milestone.

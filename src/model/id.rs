@@ -132,6 +132,29 @@ impl TicketId {
         Self(Arc::new(Parts { key: key.into(), path: self.0.path.clone() }))
     }
 
+    /// Byte by byte: every event of every log that is folded has one or two.
+    fn parse(text: &str) -> Option<TicketId> {
+        let dash = text.bytes().position(|b| b == b'-')?;
+        let (key, path) = (&text[..dash], text.as_bytes().get(dash + 1..)?);
+        if !is_key(key) {
+            return None;
+        }
+        let mut numbers = SmallVec::new();
+        let mut number: Option<u32> = None;
+        for byte in path {
+            match byte {
+                b'0'..=b'9' => {
+                    let so_far = number.unwrap_or_default().checked_mul(10)?;
+                    number = Some(so_far.checked_add(u32::from(byte - b'0'))?);
+                }
+                b'.' => numbers.push(number.take()?),
+                _ => return None,
+            }
+        }
+        numbers.push(number?);
+        Some(Self(Arc::new(Parts { key: key.into(), path: numbers })))
+    }
+
     /// The milestone's key: `BLOG` of `BLOG-2.3`.
     pub fn key(&self) -> &str {
         &self.0.key
@@ -159,21 +182,18 @@ pub struct TicketIdError(String);
 impl FromStr for TicketId {
     type Err = TicketIdError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fail = || TicketIdError(text.to_owned());
-        let (key, path) = text.rsplit_once('-').ok_or_else(fail)?;
-        if !is_key(key) {
-            return Err(fail());
-        }
-        let path = path.split('.').map(|n| n.parse().map_err(|_| fail())).collect::<Result<_, _>>()?;
-        Ok(Self(Arc::new(Parts { key: key.into(), path })))
+        TicketId::parse(text).ok_or_else(|| TicketIdError(text.to_owned()))
     }
 }
 
-/// Whether a text can be a milestone's key: a capital letter, then capitals and digits, 16 at the most.
+/// The longest key of a milestone.
+pub const KEY_CHARS: usize = 16;
+
+/// Whether a text can be a milestone's key: a capital letter, then capitals and digits, [`KEY_CHARS`] at the most.
 pub fn is_key(text: &str) -> bool {
     let mut bytes = text.bytes();
     bytes.next().is_some_and(|b| b.is_ascii_uppercase())
-        && text.len() <= 16
+        && text.len() <= KEY_CHARS
         && bytes.all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 
@@ -223,7 +243,20 @@ mod tests {
         assert_eq!("BLOG-2.3".parse::<TicketId>().unwrap(), two.child(3));
         assert!(two < TicketId::new("BLOG", 10));
         assert!(two < two.child(1));
-        for bad in ["", "BLOG", "BLOG-", "blog-1", "BLOG-1.", "BLOG-x", "-1", "1A-1"] {
+        for bad in [
+            "",
+            "BLOG",
+            "BLOG-",
+            "blog-1",
+            "BLOG-1.",
+            "BLOG-x",
+            "-1",
+            "1A-1",
+            "BLOG-.1",
+            "BLOG-1..2",
+            "B-1-2",
+            "B-4294967296",
+        ] {
             assert!(bad.parse::<TicketId>().is_err(), "{bad}");
         }
     }

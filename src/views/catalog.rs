@@ -22,6 +22,8 @@
 //! | `mark` | empty | the event up to which all this is current, u64 |
 mod archived;
 mod recorded;
+#[cfg(test)]
+mod tests;
 
 pub use recorded::Recorded;
 
@@ -32,7 +34,7 @@ pub use rows::{RowError, RowIter, Rows};
 use crate::model::{
     Time,
     event::Event,
-    id::{AttemptId, BlobId, CommitId, MilestoneId, RunId},
+    id::{AttemptId, BlobId, CommitId, KEY_CHARS, MilestoneId, RunId},
     record::Draft,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -417,7 +419,7 @@ impl Catalog {
         row.map(|(key, _)| Ok(MilestoneId(id_at_end(&key)?))).transpose()
     }
 
-    /// A key that nobody has: the wanted one, or it with the first free number behind it.
+    /// A key that nobody has: the wanted one, or as much of it as leaves room for the first free number behind it.
     ///
     /// # Errors
     /// A row cannot be read.
@@ -425,7 +427,9 @@ impl Catalog {
         let mut key = wanted.to_owned();
         let mut number = 2_u32;
         while self.first("key", &[&key])?.is_some() {
-            key = format!("{wanted}{number}");
+            let number_text = number.to_string();
+            let kept: String = wanted.chars().take(KEY_CHARS.saturating_sub(number_text.len())).collect();
+            key = kept + &number_text;
             number += 1;
         }
         Ok(key)

@@ -17,12 +17,8 @@ pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
             if let Event::TicketClaimed { claim } = event {
                 state.last_fence = state.last_fence.max(claim.fence.0);
             }
-            let Some(id) = &draft.ticket else { return };
-            let Some(ticket) = state.tickets.get_mut(id).map(Arc::make_mut) else { return };
-            let was_claimed = ticket.claim.is_some();
-            change(ticket, draft, event);
-            if ticket.claim.is_some() != was_claimed {
-                state.note_ticket(id);
+            if let Some(id) = &draft.ticket {
+                state.change_ticket(id, |ticket| change(ticket, draft, event));
             }
         }
     }
@@ -37,9 +33,9 @@ fn create(state: &mut Aggregate, draft: &Draft, seed: &Seed) {
         }
         None => state.last_item += 1,
     }
-    state.tickets.insert(
+    state.add_ticket(
         seed.id.clone(),
-        Arc::new(Ticket {
+        Ticket {
             seed: seed.clone(),
             status: Status::Open,
             run: draft.run,
@@ -54,7 +50,7 @@ fn create(state: &mut Aggregate, draft: &Draft, seed: &Seed) {
             lost: 0,
             feedback: Vec::new(),
             children: 0,
-        }),
+        },
     );
 }
 

@@ -1,0 +1,58 @@
+use super::*;
+use crate::model::{actor::Actor, id::is_key};
+use std::{collections::BTreeMap, sync::Mutex};
+use uuid::Uuid;
+
+/// Rows in memory.
+#[derive(Default)]
+struct MemoryRows(Mutex<BTreeMap<(String, Vec<u8>), Vec<u8>>>);
+
+impl Rows for MemoryRows {
+    fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, RowError> {
+        Ok(self.0.lock().unwrap().get(&(table.to_owned(), key.to_vec())).cloned())
+    }
+
+    fn put(&self, table: &str, key: &[u8], value: &[u8]) -> Result<(), RowError> {
+        self.0.lock().unwrap().insert((table.to_owned(), key.to_vec()), value.to_vec());
+        Ok(())
+    }
+
+    fn remove(&self, table: &str, key: &[u8]) -> Result<(), RowError> {
+        self.0.lock().unwrap().remove(&(table.to_owned(), key.to_vec()));
+        Ok(())
+    }
+
+    fn scan(&self, table: &str, prefix: &[u8]) -> RowIter {
+        let rows = self.0.lock().unwrap().clone();
+        let wanted = rows.into_iter().filter(|((of, key), _)| of == table && key.starts_with(prefix));
+        Box::new(wanted.map(|((_, key), value)| Ok((key, value))).collect::<Vec<_>>().into_iter())
+    }
+}
+
+fn created(number: u128, key: &str) -> Draft {
+    let event = Event::MilestoneCreated {
+        id: MilestoneId(Uuid::from_u128(number)),
+        key: key.to_owned(),
+        title: "A spec".into(),
+        spec: BlobId { hash: "00".into(), size: 1 },
+        project: "/p".into(),
+    };
+    Draft { at: Time::default(), run: None, ticket: None, attempt: None, actor: Actor::Engine, event }
+}
+
+/// A key that is longer than keys are could be written into the log, and not read back.
+#[test]
+fn a_free_key_is_a_key() {
+    let catalog = Catalog::new(Arc::new(MemoryRows::default()));
+    for wanted in ["BLOG", "SIXTEENCHARACTER"] {
+        for number in 0..12 {
+            let key = catalog.free_key(wanted).unwrap();
+            assert!(is_key(&key), "{key}");
+            let milestone = Uuid::new_v4().as_u128() + number;
+            assert!(catalog.apply(MilestoneId(Uuid::from_u128(milestone)), 1, &created(milestone, &key)).unwrap());
+        }
+    }
+    let keys: Vec<String> = catalog.keys("").map(|key| key.unwrap().0).collect();
+    assert_eq!(keys.len(), 24);
+    assert!(keys.contains(&"BLOG12".to_owned()) && keys.contains(&"SIXTEENCHARACT12".to_owned()), "{keys:?}");
+}

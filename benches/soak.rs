@@ -132,8 +132,10 @@ fn look(data: &Path) -> f64 {
 /// What `p0 gc` does about runs that were over before `old`.
 fn archive(runtime: &Runtime, engine: &Engine, old: Option<Time>) {
     let handle = engine.handle();
-    runtime.block_on(handle.archive(move |_| old, false, &engine::person())).unwrap();
-    handle.compact().unwrap();
+    let mut left = Vec::new();
+    runtime.block_on(handle.archive(move |_| old, false, &engine::person(), &mut left)).unwrap();
+    handle.compact(&mut left).unwrap();
+    assert!(left.is_empty(), "{left:?}");
     handle.sweep(false).unwrap();
 }
 

@@ -196,9 +196,10 @@ async fn check_files(dir: &Path, engine: Engine, milestone: MilestoneId, tickets
     }
     assert_eq!(from_file, *last, "from an exported file");
 
-    let archived = handle.archive(|_| Some(Time::MAX_UTC), false, &person()).await.unwrap();
+    let mut left = Vec::new();
+    let archived = handle.archive(|_| Some(Time::MAX_UTC), false, &person(), &mut left).await.unwrap();
     assert_eq!(archived.len(), 1);
-    assert!(handle.compact().unwrap().frames > 0);
+    assert!(handle.compact(&mut left).unwrap().frames > 0 && left.is_empty(), "{left:?}");
     assert_eq!(handle.refold(milestone).unwrap().as_ref(), Some(&*last), "from an archive");
     assert_eq!(folded(&handle), *last, "in the order of the log");
     drop(handle);

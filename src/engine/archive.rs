@@ -5,6 +5,7 @@
 //! show; segments and the store's blocks are written anew without its frames ([`journal::compact`]); last of all go the
 //! blobs that only those frames named (`gc`). Whatever an earlier call left undone the next one does.
 use super::{
+    fold,
     handle::{Handle, ReadError},
     run_files::{hash_of_file, readable, run_file_of},
     snapshots,
@@ -12,15 +13,15 @@ use super::{
 use crate::{
     journal::{
         self, Compacted, Hash,
-        archives::{archive_path, archived_blob},
+        archives::{ARCHIVES, archive_path, archived_blob},
         disk::RealDisk,
-        run_file::{self, RunFileError},
+        run_file::{Counts, Entry, Header, RunFileError, RunReader},
     },
     model::{
         Time,
         actor::Actor,
         command::Action,
-        id::{BlobId, MilestoneId},
+        id::{AttemptId, BlobId, MilestoneId},
         kept::{Archived, RunSummary},
     },
     views::catalog::{MilestoneRow, RunRow},
@@ -30,6 +31,9 @@ use std::{
     io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
+
+/// The extension of a file that is not finished.
+const PART: &str = "part";
 
 /// Runs of a project that were over before this moment are archived; none of them where there is none.
 pub type Before<'a> = dyn Fn(&str) -> Option<Time> + Send + Sync + 'a;
@@ -68,22 +72,31 @@ impl Handle {
     }
 
     /// Archives the milestones whose runs were all over before the moment that `before` gives for their project; with
-    /// `dry_run` only says which.
+    /// `dry_run` only says which. `left` hears of those that could not be: a blob of theirs is missing, or this p0 cannot
+    /// read all of their record.
     ///
     /// # Errors
-    /// A file cannot be written or does not read back, or the engine has stopped. What was archived before that stays so.
+    /// The catalog cannot be read, or the engine has stopped. What was archived before that stays so.
     pub async fn archive(
         &self,
         before: impl Fn(&str) -> Option<Time> + Send + Sync + 'static,
         dry_run: bool,
         actor: &Actor,
+        left: &mut Vec<String>,
     ) -> Result<Vec<Archived>, ReadError> {
         let handle = self.clone();
-        let archived = blocking(move || {
+        let written = blocking(move || {
+            remove_parts(&handle.shared.data_dir.join(ARCHIVES));
             let candidates = handle.candidates(&before)?;
-            candidates.iter().map(|candidate| handle.write_archive(candidate, dry_run)).collect::<Result<Vec<_>, _>>()
+            Ok(candidates.iter().map(|candidate| handle.write_archive(candidate, dry_run)).collect::<Vec<_>>())
         });
-        let archived = archived.await?;
+        let mut archived = Vec::new();
+        for written in written.await? {
+            match written {
+                Ok(one) => archived.push(one),
+                Err(why) => left.push(why.0),
+            }
+        }
         if dry_run {
             return Ok(archived);
         }
@@ -98,14 +111,16 @@ impl Handle {
         Ok(archived)
     }
 
-    /// Takes the frames of archived milestones out of the journal and the store.
+    /// Takes the frames of archived milestones out of the journal and the store. `left` hears of archives that do not give
+    /// back what they should: their frames stay.
     ///
     /// # Errors
-    /// An archive does not give back what it should, or a file cannot be read or written.
-    pub fn compact(&self) -> Result<Compacted, ReadError> {
+    /// A file cannot be read or written.
+    pub fn compact(&self, left: &mut Vec<String>) -> Result<Compacted, ReadError> {
         let archived = self.catalog().archives().map(|found| found.map(|a| (a.milestone.0, a.file.last_seq)));
         let archived = archived.collect::<Result<_, _>>().map_err(|e| ReadError(e.to_string()))?;
-        journal::compact(&self.shared.data_dir, &self.shared.store, &archived, &RealDisk)
+        let on_left = &mut |why: journal::Error| left.push(why.to_string());
+        journal::compact(&self.shared.data_dir, &self.shared.store, &archived, &RealDisk, on_left)
             .map_err(|e| ReadError(e.to_string()))
     }
 
@@ -114,7 +129,7 @@ impl Handle {
         let Candidate { milestone, row, runs } = candidate;
         let newest = runs.last().ok_or_else(|| ReadError("a milestone without a run".to_owned()))?;
         let path = archive_path(&self.shared.data_dir, milestone.0);
-        let temp = path.with_extension("part");
+        let temp = path.with_extension(format!("{}.{PART}", uuid::Uuid::new_v4()));
         let failed = |e: &dyn std::fmt::Display| ReadError(format!("writing the archive {}: {e}", path.display()));
         let dir = path.parent().unwrap_or(Path::new("."));
         let work = || -> Result<_, ReadError> {
@@ -123,15 +138,14 @@ impl Handle {
             let mut out = BufWriter::new(file);
             self.write_run_file(newest.id, *milestone, newest.seq, &mut out, &temp).map_err(|e| failed(&e))?;
             out.flush().and_then(|()| out.get_ref().sync_all()).map_err(|e| failed(&e))?;
-            let checked = run_file::check(&temp, readable, &mut |_| {}).map_err(|e| failed(&e))?;
-            Ok((checked, hash_of_file(&temp).map_err(|e| failed(&e))?))
+            Ok((ReadBack::of(&temp).map_err(|e| failed(&e))?, hash_of_file(&temp).map_err(|e| failed(&e))?))
         };
         let written = work();
         if dry_run || written.is_err() {
-            // Whether or not it can be removed: the next archive of this milestone takes its place.
+            // Of no use; one that cannot be removed is only room.
             let _ = fs::remove_file(&temp);
         }
-        let ((header, counts), blake3) = written?;
+        let (ReadBack { header, counts, attempts }, blake3) = written?;
         if !dry_run {
             let placed = fs::rename(&temp, &path).and_then(|()| File::open(dir)?.sync_all());
             let placed = placed.and_then(|()| File::open(&self.shared.data_dir)?.sync_all());
@@ -144,6 +158,7 @@ impl Handle {
             spec: row.spec.clone(),
             project: row.project.clone(),
             runs: runs.iter().map(summary).collect(),
+            attempts,
             file: run_file_of(&header, counts, blake3),
         })
     }
@@ -186,6 +201,37 @@ impl Handle {
                 Err(journal::Error::BlobDamaged { path, what: e.to_string() })
             }
         }
+    }
+}
+
+/// Removes what a killed process had not finished. Whether or not they can be removed: they are only room.
+fn remove_parts(dir: &Path) {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    for part in entries.filter(|path| path.extension().is_some_and(|e| e == PART)) {
+        let _ = fs::remove_file(part);
+    }
+}
+
+/// What is known of an archive that was read from end to end.
+struct ReadBack {
+    header: Header,
+    counts: Counts,
+    attempts: Vec<AttemptId>,
+}
+
+impl ReadBack {
+    /// Of a frame that this p0 cannot read it is not known which blobs it names, so they are not in the file: it must not
+    /// take the journal's place.
+    fn of(path: &Path) -> Result<ReadBack, String> {
+        let mut reader = RunReader::open(path, readable).map_err(|e| e.to_string())?;
+        let mut attempts = Vec::new();
+        while let Some(entry) = reader.next_entry().map_err(|e| e.to_string())? {
+            let Entry::Frame(frame) = entry else { continue };
+            let payload = fold::read(&frame).map_err(|e| e.to_string())?;
+            let started = payload.events.iter().filter(|event| event.kind == "attempt.started");
+            attempts.extend(started.filter_map(|event| event.attempt));
+        }
+        Ok(ReadBack { header: reader.header().clone(), counts: reader.counts(), attempts })
     }
 }
 

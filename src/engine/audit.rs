@@ -58,6 +58,8 @@ pub fn check(what: &Check, on_progress: &mut dyn FnMut(&Progress)) -> Result<Che
     if run_file::looks_like(&what.path) {
         return check_file(what, on_progress);
     }
+    // What is archived meanwhile would take blobs with it that this check is going to look for.
+    let _held = journal::hold_still(&what.path)?;
     let mut beside = Beside::of(&what.path, what.blobs);
     let mut counts = Progress::default();
     let found = journal::verify_with(&what.path, &what.anchors, &mut |frame, kept| {
@@ -187,7 +189,7 @@ fn run_file_at(path: &Path, file: &RunFile, became: &str) -> Option<String> {
         Ok(hash) if hash.to_string() == file.blake3 => None,
         // A later one may have taken its place; then the file itself says whether it is whole.
         Ok(_) => match run_file::check(path, readable, &mut |_| {}) {
-            Ok((header, _)) if header.last_seq > file.last_seq => None,
+            Ok((header, _)) if header.last_seq > file.last_seq || header.head.to_string() == file.head => None,
             Ok(_) => Some(format!("is not the file that was {became}")),
             Err(e) => Some(e.to_string()),
         },

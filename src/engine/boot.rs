@@ -55,15 +55,9 @@ fn catch_up(store: &Store, catalog: &Catalog, head: u64) -> Result<(), StartErro
     let from = catalog.marked().map_err(row_error)? + 1;
     let mut seen = BTreeSet::new();
     if from <= head {
-        for frame in store.frames_from(from).map_err(start_error)? {
-            let frame = match frame {
-                // What lists show of it stands in the event that archived it.
-                Err(Error::Archive { path, what, .. }) => {
-                    tracing::warn!("the archive {} cannot be read: {what}", path.display());
-                    continue;
-                }
-                other => other.map_err(start_error)?,
-            };
+        // What is archived was taken in with the event that archived it.
+        for frame in store.present_frames_from(from).map_err(start_error)? {
+            let frame = frame.map_err(start_error)?;
             let stream = MilestoneId(frame.keys.stream);
             if seen.insert(stream) {
                 // Whether it is at rest shows when it is folded.
@@ -88,7 +82,17 @@ type Live = (HashMap<MilestoneId, Aggregate>, HashMap<MilestoneId, u64>);
 fn fold_live(store: &Store, catalog: &Catalog) -> Result<Live, StartError> {
     let (mut live, mut tails) = (HashMap::new(), HashMap::new());
     for milestone in catalog.live().map_err(row_error)? {
-        let loaded = snapshots::load(store, milestone).map_err(start_error)?;
+        let loaded = match snapshots::load(store, milestone) {
+            // It stays what it is until its archive is back; whoever asks for it hears why it cannot be had.
+            Err(Error::Archive { path, what, .. }) => {
+                tracing::error!(
+                    "milestone {milestone} needs its archive {}, which cannot be read: {what}",
+                    path.display()
+                );
+                continue;
+            }
+            loaded => loaded.map_err(start_error)?,
+        };
         let Some((state, tail)) = loaded.filter(|(state, _)| !state.is_settled() || state.quarantined.is_some()) else {
             catalog.set_live(milestone, false).map_err(row_error)?;
             continue;

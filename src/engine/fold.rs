@@ -20,9 +20,9 @@ pub(super) fn records(frame: &Frame) -> Result<Vec<Record>, BadFrame> {
     events.collect::<Result<_, _>>().map_err(|e| BadFrame { seq: frame.first_seq, why: e.to_string() })
 }
 
-/// Events that are handed from the thread that reads to the one that folds at a time: waking the other one takes as long as
-/// folding some dozens.
-const TOGETHER: usize = 2048;
+/// Bytes of blocks that are handed from the thread that reads to the one that folds at a time: waking the other one takes
+/// as long as folding some dozens of events.
+const TOGETHER: usize = 512 << 10;
 
 /// Frames that were read and checked, with their events read as far as their envelopes; or what this version cannot read.
 struct Ready(Batch, Result<Vec<Detached>, BadFrame>);
@@ -35,10 +35,6 @@ impl Ready {
             Ok(())
         });
         Ready(batch, read.map(|()| events))
-    }
-
-    fn events(&self) -> usize {
-        self.1.as_ref().map_or(0, Vec::len)
     }
 
     fn fold_into(self, state: &mut Aggregate) {
@@ -60,13 +56,13 @@ pub(super) fn refold(batches: impl Iterator<Item = Result<Batch, Error>> + Send)
     std::thread::scope(|scope| {
         let (sender, read) = std::sync::mpsc::sync_channel::<Vec<Ready>>(8);
         let reader = scope.spawn(move || {
-            let (mut together, mut events) = (Vec::new(), 0);
+            let (mut together, mut bytes) = (Vec::new(), 0);
             for batch in batches {
-                let ready = Ready::of(batch?);
-                events += ready.events();
-                together.push(ready);
-                if events >= TOGETHER {
-                    events = 0;
+                let batch = batch?;
+                bytes += batch.bytes().len();
+                together.push(Ready::of(batch));
+                if bytes >= TOGETHER {
+                    bytes = 0;
                     // A receiver that is gone has had enough.
                     if sender.send(std::mem::take(&mut together)).is_err() {
                         break;

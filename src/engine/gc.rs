@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     effects::clock,
-    journal::{self, Hash, run_file},
+    journal::{self, Hash, Shown, run_file},
 };
 use std::{collections::HashSet, time::Duration, time::SystemTime};
 
@@ -39,10 +39,13 @@ impl Handle {
         let before = SystemTime::from(clock::now()) - GRACE;
         let mut named: HashSet<Hash> = HashSet::new();
         let mut unread = None;
-        journal::parts(&self.shared.data_dir, &mut |frame| match payload_json(frame) {
-            Some(json) => named.extend(run_file::blobs_named(&json).map(|blob| blob.hash)),
-            None => {
-                unread.get_or_insert(frame.first_seq);
+        journal::parts(&self.shared.data_dir, &mut |shown| {
+            let Shown::Frame(frame) = shown else { return };
+            match payload_json(frame) {
+                Some(json) => named.extend(run_file::blobs_named(&json).map(|blob| blob.hash)),
+                None => {
+                    unread.get_or_insert(frame.first_seq);
+                }
             }
         })
         .map_err(|e| read(&e))?;

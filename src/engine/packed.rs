@@ -31,8 +31,8 @@ pub(super) fn read(payload: &[u8], first_seq: u64) -> Result<(Vec<PackedEvent<'_
     let at = cursor.moment()?;
     let run = cursor.or_nil(Cursor::id)?.map(RunId);
     let count = cursor.array()?;
-    // An event takes more bytes than one: a number that lies takes no memory.
-    let mut events = Vec::with_capacity(count.min(payload.len()));
+    // A number that lies takes no memory.
+    let mut events = Vec::with_capacity(count.min(64));
     for seq in (first_seq..).take(count) {
         events.push(cursor.event(seq, at, run)?);
     }

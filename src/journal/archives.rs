@@ -76,11 +76,11 @@ impl Archives {
         Ok(all)
     }
 
-    /// The frames of a span that are of one stream, in order. Each has its hash; whether they are all is known only of
-    /// [`Archives::frames`], and by their links.
+    /// The frames of a span that are of one stream, in order: each with its hash and linked to the one before, the last one
+    /// the last that was archived.
     ///
     /// # Errors
-    /// As there.
+    /// As of [`Archives::frames`].
     pub(crate) fn frames_of(&mut self, span: &Span, stream: Uuid) -> Result<Vec<Frame>, Error> {
         let mut reading = match self.open.iter().position(|r| r.stream == stream && r.from <= span.first_seq) {
             Some(at) => self.open.remove(at).expect("it was just found"),
@@ -97,6 +97,12 @@ impl Archives {
                 Some(Ok(_)) | None => {}
                 Some(Err(e)) => return Err(self.refused(span, stream, e)),
             }
+        }
+        let last = span.members_of(|member| member.stream == stream).map(|(_, last)| last).max();
+        let linked = found.windows(2).all(|two| two[1].prev_in_stream == two[0].first_seq);
+        if !linked || found.iter().any(|f| f.keys.stream != stream) || found.last().map(|f| f.first_seq) != last {
+            let what = "it is the archive of something else, or an earlier one".to_owned();
+            return Err(self.failed(span, stream, what));
         }
         reading.from = span.end_seq;
         self.open.push_back(reading);

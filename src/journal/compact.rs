@@ -45,20 +45,33 @@ pub struct Compacted {
 /// Takes out of the journal in `data_dir`, and out of its store, the frames that archives hold. May run beside the writer
 /// and readers, in the process that holds the directory's lock. The segment that is being written is left alone.
 ///
+/// A segment of which an archive does not give back what it should stays as it is; `on_left` hears why.
+///
 /// # Errors
-/// [`Error::Archive`]: an archive does not give back what it should; the frames stay where they are. Or a file cannot be
-/// read or written.
-pub fn compact(data_dir: &Path, store: &Store, archived: &Archived, disk: &dyn Disk) -> Result<Compacted, Error> {
+/// A file cannot be read or written.
+pub fn compact(
+    data_dir: &Path,
+    store: &Store,
+    archived: &Archived,
+    disk: &dyn Disk,
+    on_left: &mut dyn FnMut(Error),
+) -> Result<Compacted, Error> {
     let dir = data_dir.join(JOURNAL_DIR);
     let segments = walk::list(&dir)?;
     let mut done = Compacted::default();
     let Some((active, finished)) = segments.split_last().filter(|_| !archived.is_empty()) else { return Ok(done) };
     let mut archives = Archives::of(data_dir);
+    let mut left = false;
     for segment in finished {
         let _alone = hold(&dir, FlockOperation::LockExclusive)?;
         let Some(rewriting) = Rewriting::of(segment, archived)? else { continue };
-        for span in &rewriting.fresh {
-            archives.frames(span)?;
+        match rewriting.fresh.iter().try_for_each(|span| archives.frames(span).map(drop)) {
+            Err(e @ Error::Archive { .. }) => {
+                on_left(e);
+                left = true;
+                continue;
+            }
+            given_back => given_back?,
         }
         let before = fs::metadata(&segment.path).map_err(|e| Error::io("read", &segment.path, e))?.len();
         replace(&dir, segment, &rewriting.bytes, disk)?;
@@ -66,7 +79,11 @@ pub fn compact(data_dir: &Path, store: &Store, archived: &Archived, disk: &dyn D
         done.frames += rewriting.frames;
         done.bytes += before.saturating_sub(rewriting.bytes.len() as u64);
     }
-    done.blocks = compact_store(store, archived, active.first_seq)?;
+    // Not ahead of the journal: what is still there can be compared.
+    if !left {
+        // Nor of the end that sled tells: what comes behind it is written again after a crash, and must be the same.
+        done.blocks = compact_store(store, archived, active.first_seq.min(store.applied().next_seq))?;
+    }
     Ok(done)
 }
 
@@ -99,9 +116,12 @@ fn is_archived(archived: &Archived, frame: &Frame) -> bool {
 #[derive(Debug, Default)]
 struct Rewriting {
     bytes: Vec<u8>,
-    /// The span that the last record belongs to, and whether it is larger than it was before.
-    open: Option<(Span, bool)>,
-    /// The spans that stand for more than before.
+    /// The span that the last record belongs to.
+    open: Option<Span>,
+    /// The part of it that was frames until now.
+    open_fresh: Option<Span>,
+    /// What was frames until now. Verified apart from the older parts of their spans: an archive that was lost since does
+    /// not stand in the way of others.
     fresh: Vec<Span>,
     /// Frames that spans stand for now and did not before.
     frames: u64,
@@ -126,40 +146,43 @@ impl Rewriting {
     }
 
     fn take(&mut self, entry: Entry, record: &[u8], archived: &Archived) {
-        let (span, is_fresh) = match entry {
+        match entry {
             Entry::Frame(frame) if is_archived(archived, &frame) => {
                 self.frames += 1;
-                (Span::of(&frame, record.len()), true)
+                let span = Span::of(&frame, record.len());
+                join(&mut self.open_fresh, span.clone());
+                join(&mut self.open, span);
             }
             Entry::Frame(frame) => {
                 self.close();
                 frame.keys.tickets.iter().for_each(|ticket| self.tickets.add(ticket));
                 self.bytes.extend_from_slice(record);
-                return;
             }
-            Entry::Span(span) => (*span, false),
-        };
-        match &mut self.open {
-            Some((open, fresh)) => {
-                open.join(span);
-                *fresh |= is_fresh;
+            Entry::Span(span) => {
+                self.fresh.extend(self.open_fresh.take());
+                join(&mut self.open, *span);
             }
-            None => self.open = Some((span, is_fresh)),
         }
     }
 
     fn close(&mut self) {
-        let Some((span, is_fresh)) = self.open.take() else { return };
+        self.fresh.extend(self.open_fresh.take());
+        let Some(span) = self.open.take() else { return };
         frame::encode_span(&span, &mut self.bytes);
         self.tickets = Tickets::ANY;
-        if is_fresh {
-            self.fresh.push(span);
-        }
     }
 
     fn finish(mut self) -> Option<Rewriting> {
         self.close();
         (self.frames > 0).then_some(self)
+    }
+}
+
+/// Lets a span go on with the next one.
+fn join(open: &mut Option<Span>, next: Span) {
+    match open {
+        Some(span) => span.join(next),
+        None => *open = Some(next),
     }
 }
 
@@ -202,7 +225,8 @@ fn compact_store(store: &Store, archived: &Archived, before: u64) -> Result<u64,
             rewriting.take(store.decode(&frames[range.clone()])?, &frames[range], archived);
         }
         if let Some(Rewriting { bytes, tickets, .. }) = rewriting.finish() {
-            store.put_block(first_seq, &bytes, &tickets, value.len())?;
+            let before = trees::parse_chunked(&value).map_or(value.len() as u64, |(bytes, _)| bytes);
+            store.put_block(first_seq, &bytes, &tickets, usize::try_from(before).unwrap_or_default())?;
             store.drop_chunks(first_seq, &value)?;
             replaced += 1;
         }

@@ -17,6 +17,7 @@
 use uuid::Uuid;
 
 use crate::journal::Hash;
+use crate::journal::raw::{self, Raw};
 use crate::journal::span::Span;
 
 /// The first bytes of every frame.
@@ -391,114 +392,11 @@ pub(crate) fn read_raw(record: &[u8]) -> Result<RawEntry<'_>, Flaw> {
     if Hash::chained(&prev_hash, body) != hash {
         return Err(Flaw::broken("the hash does not match the content"));
     }
-    let frame = decode_body(body).ok_or_else(|| Flaw::broken("the content has the wrong shape"))?;
+    let frame = raw::decode_body(body).ok_or_else(|| Flaw::broken("the content has the wrong shape"))?;
     if frame.events == 0 || frame.durable_upto >= frame.first_seq || frame.prev_in_log >= frame.first_seq {
         return Err(Flaw::broken("the numbers in the frame contradict each other"));
     }
     Ok(RawEntry::Frame(frame))
-}
-
-/// A frame of which nothing was copied from where it stands.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Raw<'a> {
-    pub(crate) first_seq: u64,
-    events: u32,
-    at_ms: i64,
-    durable_upto: u64,
-    prev_in_log: u64,
-    pub(crate) prev_in_stream: u64,
-    prev_in_run: u64,
-    pub(crate) stream: Uuid,
-    run: Option<Uuid>,
-    tickets: Tickets<'a>,
-    payload: &'a [u8],
-}
-
-impl<'a> Raw<'a> {
-    /// Its events.
-    pub(crate) fn view(&self) -> EventsView<'a> {
-        EventsView { first_seq: self.first_seq, events: self.events, payload: self.payload }
-    }
-
-    fn to_frame(self, prev_hash: Hash, hash: Hash) -> Frame {
-        let Raw { first_seq, events, at_ms, durable_upto, prev_in_log, prev_in_stream, prev_in_run, .. } = self;
-        let tickets = self.tickets.map(|ticket| ticket.unwrap_or_default().to_owned()).collect();
-        Frame {
-            first_seq,
-            events,
-            at_ms,
-            keys: FrameKeys { stream: self.stream, run: self.run, tickets },
-            payload: self.payload.to_vec(),
-            prev_hash,
-            hash,
-            durable_upto,
-            prev_in_log,
-            prev_in_stream,
-            prev_in_run,
-        }
-    }
-}
-
-/// The tickets of a frame as they stand in it; `None` for what is no ticket.
-#[derive(Debug, Clone, Copy)]
-struct Tickets<'a> {
-    count: u16,
-    rest: &'a [u8],
-}
-
-impl<'a> Tickets<'a> {
-    fn read(&mut self) -> Option<&'a str> {
-        let bytes = usize::from(u16::from_le_bytes(take(&mut self.rest)?));
-        let (ticket, after) = self.rest.split_at_checked(bytes)?;
-        self.rest = after;
-        std::str::from_utf8(ticket).ok()
-    }
-}
-
-impl<'a> Iterator for Tickets<'a> {
-    type Item = Option<&'a str>;
-
-    fn next(&mut self) -> Option<Option<&'a str>> {
-        self.count = self.count.checked_sub(1)?;
-        Some(self.read())
-    }
-}
-
-fn decode_body(body: &[u8]) -> Option<Raw<'_>> {
-    let mut rest = body;
-    let first_seq = u64::from_le_bytes(take(&mut rest)?);
-    let events = u32::from_le_bytes(take(&mut rest)?);
-    let at_ms = i64::from_le_bytes(take(&mut rest)?);
-    let durable_upto = u64::from_le_bytes(take(&mut rest)?);
-    let prev_in_log = u64::from_le_bytes(take(&mut rest)?);
-    let prev_in_stream = u64::from_le_bytes(take(&mut rest)?);
-    let prev_in_run = u64::from_le_bytes(take(&mut rest)?);
-    let stream = Uuid::from_bytes(take(&mut rest)?);
-    let run = match take::<1>(&mut rest)? {
-        [0] => None,
-        [1] => Some(Uuid::from_bytes(take(&mut rest)?)),
-        _ => return None,
-    };
-    let count = u16::from_le_bytes(take(&mut rest)?);
-    let tickets = Tickets { count, rest };
-    let mut looked_at = tickets;
-    if !looked_at.by_ref().all(|ticket| ticket.is_some()) {
-        return None;
-    }
-    let payload = looked_at.rest;
-    Some(Raw {
-        first_seq,
-        events,
-        at_ms,
-        durable_upto,
-        prev_in_log,
-        prev_in_stream,
-        prev_in_run,
-        stream,
-        run,
-        tickets,
-        payload,
-    })
 }
 
 pub(crate) fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {

@@ -4,8 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::journal::archives::Archives;
-use crate::journal::frame::{self, Entry, Frame};
+use crate::journal::frame::{Entry, Frame};
 use crate::journal::seam::{Head, Journal};
 use crate::journal::segments::{LocalJournal, Options, Sealer};
 use crate::journal::store::{Opened, SUSPECT, Store};
@@ -97,6 +96,9 @@ impl Log {
             Opened::Usable(store) if compared.why.is_none() => compared.look(store, applied, frame, record),
             Opened::Usable(_) | Opened::Unusable(_) => Ok(()),
         })?;
+        if let (Opened::Usable(store), None) = (&opened, &compared.why) {
+            compared.why = cannot_follow(store, &settled)?;
+        }
         let (store, report) = match (opened, compared.why) {
             (Opened::Usable(store), None) if had_store || settled.chain.next_seq == 1 => (store, None),
             (Opened::Usable(store), None) => {
@@ -125,7 +127,7 @@ impl Log {
         let journal_dir = data_dir.join(JOURNAL_DIR);
         let mut journal = LocalJournal::from_settled(&journal_dir, settled, options.clone(), tips)?;
         let mut writer = StoreWriter::new(store.clone())?;
-        let frames = catch_up(data_dir, &store, &mut writer, settled)?;
+        let frames = catch_up(&store, &mut writer, settled)?;
         store.caught_up();
         let writer = WriterThread::start(writer)?;
         if frames > 0 {
@@ -290,30 +292,48 @@ fn remove_note(data_dir: &Path) -> Result<(), Error> {
     }
 }
 
+/// Why the store cannot be brought to the journal's end, if it cannot: frames were archived that it has in part, or where
+/// it has blocks behind its end. Where blocks end depends on what stands in them.
+fn cannot_follow(store: &Store, settled: &Settled) -> Result<Option<String>, Error> {
+    let from = store.applied().next_seq;
+    if from >= settled.chain.next_seq {
+        return Ok(None);
+    }
+    let is_ahead = store.is_ahead()?;
+    let mut walk = walk_from(settled, from);
+    loop {
+        match walk.step()? {
+            Step::Span(span) if span.end_seq > from && (is_ahead || span.first_seq < from) => {
+                return Ok(Some(format!(
+                    "it ends at event {from}, and events from {} on were archived",
+                    span.first_seq
+                )));
+            }
+            Step::Frame(_) | Step::Span(_) => {}
+            Step::End => return Ok(None),
+            Step::Bad(damage) => return Err(damage.into_error()),
+        }
+    }
+}
+
+fn walk_from(settled: &Settled, from: u64) -> Walk {
+    let index = settled.segments.iter().rposition(|s| s.first_seq <= from).unwrap_or(0);
+    let chain = (index == 0).then_some(Chain::GENESIS);
+    Walk::new(settled.segments.clone(), index, 0, chain)
+}
+
 /// Writes into the store what the journal holds beyond it; says how many frames, or spans of archived ones, that was.
-fn catch_up(data_dir: &Path, store: &Store, writer: &mut StoreWriter, settled: &Settled) -> Result<u64, Error> {
+fn catch_up(store: &Store, writer: &mut StoreWriter, settled: &Settled) -> Result<u64, Error> {
     let from = store.applied().next_seq;
     if from >= settled.chain.next_seq {
         return Ok(0);
     }
-    let index = settled.segments.iter().rposition(|s| s.first_seq <= from).unwrap_or(0);
-    let chain = (index == 0).then_some(Chain::GENESIS);
-    let mut walk = Walk::new(settled.segments.clone(), index, 0, chain);
+    let mut walk = walk_from(settled, from);
     let mut group: Vec<(Entry, Vec<u8>)> = Vec::new();
     let (mut written, mut shown) = (0, from);
     loop {
         let entry = match walk.step()? {
             Step::Frame(frame) => Entry::Frame(frame),
-            // A store that lost its end may end in the middle of what has been archived since.
-            Step::Span(span) if span.first_seq < from && span.end_seq > from => {
-                let lost = Archives::of(data_dir).frames(&span)?.into_iter().filter(|frame| frame.first_seq >= from);
-                group.extend(lost.map(|mut frame| {
-                    let mut record = Vec::new();
-                    frame::encode(&mut frame, &mut record);
-                    (Entry::Frame(Box::new(frame)), record)
-                }));
-                continue;
-            }
             Step::Span(span) => Entry::Span(span),
             Step::End => {
                 writer.write(group.iter().map(|(entry, record)| (entry.view(), record.as_slice())))?;

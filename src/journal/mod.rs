@@ -14,7 +14,7 @@
 //! | `log` | the pair of journal and store, opened, appended to and closed together |
 //! | `seam` | the `Journal` trait, so that another log (a replicated one) can take the segments' place |
 //! | `segments`, `disk`, `zeroing` | the local journal: preallocated segment files, and the few system calls it makes |
-//! | `frame`, `hash` | one frame: its types, bytes, checksum and hash |
+//! | `frame`, `raw`, `hash` | one frame: its types, bytes, checksum and hash; read without a copy |
 //! | `walk`, `tail` | reading segment files in order; telling an unacknowledged tail from damage |
 //! | `store`, `store_read`, `store_write` | the sled store: what is durable, reading it, and the thread that writes it |
 //! | `store_views` | views, and rows of views, beside the frames |
@@ -36,6 +36,7 @@ pub mod hash;
 pub mod lock;
 pub mod log;
 mod parts;
+mod raw;
 pub mod read;
 pub mod run_file;
 pub mod seam;
@@ -62,7 +63,7 @@ pub use frame::{EventsView, Frame, FrameKeys, NewFrame};
 pub use hash::Hash;
 pub use lock::DirLock;
 pub use log::{Log, OpenReport, StoreReport};
-pub use parts::{Part, parts};
+pub use parts::{Part, Shown, parts};
 pub use read::{JournalFrames, read_frames};
 pub use seam::{Head, Journal, Tips};
 pub use segments::{LocalJournal, Options, Sealer};

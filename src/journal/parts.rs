@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::journal::archives::archive_path;
 use crate::journal::log::JOURNAL_DIR;
 use crate::journal::tail::is_unacknowledged;
 use crate::journal::walk::{self, Segment, Step, Walk};
@@ -18,12 +19,21 @@ pub struct Part {
     pub bytes: u64,
 }
 
+/// What [`parts`] shows.
+#[derive(Debug)]
+pub enum Shown<'a> {
+    /// A frame.
+    Frame(&'a Frame),
+    /// A stream that has archived frames; its archive.
+    Archive(PathBuf),
+}
+
 /// Reads the journal of `data_dir` to where it ends now, and gives its files up to there. A writer may go on meanwhile:
-/// what it adds is not part of it. `on_frame` is shown every frame that is not archived.
+/// what it adds is not part of it. `show` is shown every frame that is not archived, and where those are that are.
 ///
 /// # Errors
 /// The journal is damaged, or cannot be read.
-pub fn parts(data_dir: &Path, on_frame: &mut dyn FnMut(&Frame)) -> Result<(Vec<Part>, Head), Error> {
+pub fn parts(data_dir: &Path, show: &mut dyn FnMut(Shown<'_>)) -> Result<(Vec<Part>, Head), Error> {
     let segments = walk::list(&data_dir.join(JOURNAL_DIR))?;
     let mut walk = Walk::new(segments, 0, 0, Some(walk::Chain::GENESIS));
     let mut looked_again = false;
@@ -38,8 +48,10 @@ pub fn parts(data_dir: &Path, on_frame: &mut dyn FnMut(&Frame)) -> Result<(Vec<P
             ends[index] = end;
         }
         match step {
-            Step::Frame(frame) => on_frame(&frame),
-            Step::Span(_) => {}
+            Step::Frame(frame) => show(Shown::Frame(&frame)),
+            Step::Span(span) => {
+                span.streams().into_iter().for_each(|stream| show(Shown::Archive(archive_path(data_dir, stream))));
+            }
             Step::End => break,
             Step::Bad(damage) if is_unacknowledged(walk.segments(), walk.chain(), &damage)? => break,
             // A writer may have finished this very group, and a later one, since we looked.

@@ -170,6 +170,14 @@ impl Store {
         Frames::new(self.clone(), seq)
     }
 
+    /// [`Store::frames_from`] without those that archives hold.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn present_frames_from(&self, seq: u64) -> Result<Frames, Error> {
+        Frames::new(self.clone(), seq).map(Frames::present)
+    }
+
     /// The frame that holds event `seq`, if the log has got that far.
     ///
     /// # Errors
@@ -254,6 +262,17 @@ impl Store {
 
     /// The bytes of the frames of a block, put together when its value is in chunks.
     pub(crate) fn unpacked(&self, first_seq: u64, value: &[u8]) -> Result<Vec<u8>, Error> {
+        if let Some(whole) = self.whole(first_seq, value)? {
+            return Ok(whole);
+        }
+        // A reader may hold a value that was compacted since, and its chunks are gone.
+        let now = self.block(first_seq)?.filter(|now| now.as_ref() != value);
+        let whole = now.map(|now| self.whole(first_seq, &now)).transpose()?.flatten();
+        whole.ok_or_else(|| self.suspect("a chunk of a block is missing"))
+    }
+
+    /// None when a chunk of it is missing.
+    fn whole(&self, first_seq: u64, value: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let mut whole = Vec::new();
         if value.first() == Some(&trees::CHUNKED) {
             let Some((bytes, chunks)) = trees::parse_chunked(value) else {
@@ -263,7 +282,7 @@ impl Store {
             for n in 0..chunks {
                 match self.run(|| self.inner.trees.chunks.get(trees::chunk_key(&key, n)))? {
                     Some(chunk) => whole.extend_from_slice(&chunk),
-                    None => return Err(self.suspect("a chunk of a block is missing")),
+                    None => return Ok(None),
                 }
             }
             if whole.len() as u64 != bytes {
@@ -271,7 +290,15 @@ impl Store {
             }
         }
         let value = if whole.is_empty() { value } else { &whole };
-        block::unpack(value).ok_or_else(|| self.suspect(&format!("the block at event {first_seq} cannot be read")))
+        let frames = block::unpack(value);
+        frames.map(Some).ok_or_else(|| self.suspect(&format!("the block at event {first_seq} cannot be read")))
+    }
+
+    /// Whether sled holds blocks behind the end that it tells: a killed process leaves such.
+    pub(crate) fn is_ahead(&self) -> Result<bool, Error> {
+        let ends = self.applied().next_seq;
+        let next = self.run(|| self.inner.trees.blocks.range(trees::block_key(ends)..).next().transpose())?;
+        Ok(next.is_some())
     }
 
     /// The bytes of the frame that starts at `first_seq`, if it is in sled whole. For the open, before anything is

@@ -1,13 +1,16 @@
 //! Reading frames from the store, lazily, with every link checked: what sled lost is an error, never a gap.
 
-use std::ops::Range;
+mod batches;
+
+pub use batches::{Batch, Batches};
+
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::journal::archives::Archives;
 use crate::journal::block::Tickets;
-use crate::journal::frame::{self, Entry, EventsView, Frame, RawEntry};
+use crate::journal::frame::{self, Entry, Frame};
 use crate::journal::segments::Written;
 use crate::journal::span::{Member, Span};
 use crate::journal::store::{Snapshot, Store};
@@ -67,6 +70,8 @@ pub struct Frames {
     archives: Archives,
     /// Frames of the last span that are still to be given.
     archived: std::vec::IntoIter<Frame>,
+    /// Whether what archives hold is passed over.
+    only_present: bool,
     waiting: Waiting,
     /// Where sled's part of what is to be read ends, and where all of it does.
     sled_ends: u64,
@@ -93,6 +98,7 @@ impl Frames {
         Ok(Frames {
             archives: store.archives(),
             archived: Vec::new().into_iter(),
+            only_present: false,
             store,
             blocks,
             block: Reading::default(),
@@ -105,9 +111,19 @@ impl Frames {
         })
     }
 
+    /// Passing over what archives hold.
+    pub(crate) fn present(mut self) -> Frames {
+        self.only_present = true;
+        self
+    }
+
     fn read(&mut self) -> Result<Option<Frame>, Error> {
         loop {
             let Some(frame) = self.next_frame()? else {
+                // Nothing but archived frames up to the end.
+                if self.only_present && self.expect.is_some_and(|(seq, _)| seq >= self.before_seq) {
+                    return Ok(None);
+                }
                 return Err(self.store.suspect(&format!("it ends before event {}", self.before_seq)));
             };
             if frame.end_seq() <= self.from_seq {
@@ -161,6 +177,10 @@ impl Frames {
     /// Reads the frames that a span stands for. Where they cannot be read, reading goes on behind them.
     fn open(&mut self, span: &Span) -> Result<(), Error> {
         if span.end_seq <= self.from_seq {
+            return Ok(());
+        }
+        if self.only_present {
+            self.expect = Some((span.end_seq, span.hash));
             return Ok(());
         }
         match self.archives.frames(span) {
@@ -336,7 +356,8 @@ impl FramesByKey {
     /// The next frame of the block that is being read, or of the archive that it leads to.
     fn next_in_block(&mut self) -> Result<Option<Frame>, Error> {
         loop {
-            if let Some(frame) = self.archived.next() {
+            // A block that was compacted since may lead further than this reader's part of sled.
+            if let Some(frame) = self.archived.next().filter(|frame| frame.first_seq < self.sled_ends) {
                 return Ok(Some(frame));
             }
             match self.block.next(&self.store)? {
@@ -373,114 +394,6 @@ impl FramesByKey {
                 return self.store.unpacked(first_seq, &value).map(Some);
             }
         }
-    }
-}
-
-/// Frames of one stream that were read together.
-#[derive(Debug, Default)]
-pub struct Batch {
-    bytes: Vec<u8>,
-    frames: Vec<(u64, u32, Range<usize>)>,
-}
-
-impl Batch {
-    /// What its frames' payloads stand in.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// The frames, in order.
-    pub fn frames(&self) -> impl Iterator<Item = EventsView<'_>> {
-        self.frames.iter().map(|(first_seq, events, payload)| EventsView {
-            first_seq: *first_seq,
-            events: *events,
-            payload: &self.bytes[payload.clone()],
-        })
-    }
-
-    fn of(frame: Frame) -> Batch {
-        let payload = 0..frame.payload.len();
-        Batch { frames: vec![(frame.first_seq, frame.events, payload)], bytes: frame.payload }
-    }
-}
-
-/// The frames of one stream, oldest first and block by block: checked as all reading is, and without a copy of each.
-#[derive(Debug)]
-pub struct Batches {
-    frames: FramesByKey,
-    stream: Uuid,
-}
-
-impl Batches {
-    pub(crate) fn new(store: Store, stream: Uuid) -> Batches {
-        Batches { frames: FramesByKey::new(store, Wanted::Stream(stream), 1), stream }
-    }
-
-    fn read(&mut self) -> Result<Option<Batch>, Error> {
-        loop {
-            // What archives hold and what waits in memory is read frame by frame.
-            let frames = &mut self.frames;
-            let next = match frames.next_in_block()? {
-                Some(frame) => Some(frame),
-                None => match frames.next_block()? {
-                    Some(bytes) => {
-                        let batch = self.batch(bytes)?;
-                        if batch.frames.is_empty() {
-                            continue;
-                        }
-                        return Ok(Some(batch));
-                    }
-                    None => frames.waiting.next().cloned(),
-                },
-            };
-            let Some(frame) = next else { return Ok(None) };
-            if frame.keys.stream == self.stream {
-                frames.links(frame.first_seq, Some(frame.prev_in_stream))?;
-                return Ok(Some(Batch::of(frame)));
-            }
-        }
-    }
-
-    /// The frames of a block, up to what stands for archived ones.
-    fn batch(&mut self, bytes: Vec<u8>) -> Result<Batch, Error> {
-        let mut found = Vec::new();
-        let mut at = 0;
-        while at < bytes.len() {
-            let Some(range) = block::record_at(&bytes, at) else {
-                return Err(self.frames.store.suspect("a block holds something that is no frame"));
-            };
-            let entry = frame::read_raw(&bytes[range.clone()]);
-            match entry.map_err(|flaw| self.frames.store.suspect(&flaw.to_string()))? {
-                RawEntry::Frame(raw) if raw.first_seq >= self.frames.sled_ends => break,
-                RawEntry::Frame(raw) => {
-                    if raw.stream == self.stream {
-                        self.frames.links(raw.first_seq, Some(raw.prev_in_stream))?;
-                        let EventsView { first_seq, events, payload } = raw.view();
-                        found.push((first_seq, events, range.end - payload.len()..range.end));
-                    }
-                }
-                RawEntry::Span(_) => {
-                    self.frames.block = Reading { frames: bytes.clone(), at };
-                    break;
-                }
-            }
-            at = range.end;
-        }
-        Ok(Batch { bytes, frames: found })
-    }
-}
-
-impl Iterator for Batches {
-    type Item = Result<Batch, Error>;
-
-    fn next(&mut self) -> Option<Result<Batch, Error>> {
-        if self.frames.done {
-            return None;
-        }
-        let read = self.read().transpose();
-        self.frames.done = !matches!(read, Some(Ok(_)));
-        read
     }
 }
 

@@ -247,6 +247,8 @@ struct Target {
 
 impl Target {
     fn find(path: &Path) -> Result<Target, Error> {
+        // What it stands in holds the archives.
+        let path = &std::path::absolute(path).map_err(|e| Error::io("read", path, e))?;
         let meta = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
         let parent = |p: &Path| p.parent().map(Path::to_path_buf);
         if meta.is_file() {

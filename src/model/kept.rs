@@ -93,6 +93,8 @@ pub struct Archived {
     pub project: String,
     /// Its runs, the oldest first. All are over.
     pub runs: Vec<RunSummary>,
+    /// Their attempts.
+    pub attempts: Vec<AttemptId>,
     /// The file: the run file of the newest run.
     pub file: RunFile,
 }

@@ -129,11 +129,18 @@ fn without_its_archive_a_run_is_still_known() {
     let done = t.p0(&["gc", "--older-than", "0", "--json"]).expect(0).json();
     let before = t.p0(&["runs", "--json"]).expect(0).out;
     let milestone = done["archived"][0]["milestone"].as_str().unwrap();
+    // What happened to it since stands in the log, and needs what is in the archive.
+    t.p0(&["ticket", "comment", "BLOG-1", "it was good"]).expect(0);
     let file = t.data.join("archives").join(format!("{milestone}.p0run"));
     let away = t.dir.join("away");
     fs::rename(&file, &away).unwrap();
     fs::remove_dir_all(t.data.join("store")).unwrap();
     assert_eq!(t.p0(&["runs", "--json"]).expect(0).out, before);
+    t.p0(&["tickets", &second]).expect(0);
+    let comment = t.p0(&["ticket", "comment", "BLOG-1", "it was very good"]);
+    assert!(comment.code != 0 && comment.err.contains("Put the file back"), "{comment:?}");
+    let backup = t.p0(&["backup", t.dir.join("x").to_str().unwrap()]);
+    assert!(backup.code != 0 && backup.err.contains("archives"), "{backup:?}");
     let replay = t.p0(&["replay", &first]);
     assert!(replay.code != 0 && replay.err.contains("Put the file back"), "{replay:?}");
     t.p0(&["replay", &second]).expect(0);
@@ -142,6 +149,7 @@ fn without_its_archive_a_run_is_still_known() {
     fs::rename(&away, &file).unwrap();
     t.p0(&["replay", &first]).expect(0);
     t.p0(&["audit", "verify"]).expect(0);
+    t.p0(&["ticket", "comment", "BLOG-1", "it was very good"]).expect(0);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 use super::{BackupError, MANIFEST, Manifest, SEAL, Seal, VERSION, tar};
 use crate::{
     engine::{audit::payload_json, run_files::IMPORTS},
-    journal::{self, ARCHIVES, Blobs, Error, Hash, run_file},
+    journal::{self, ARCHIVES, Blobs, Error, Hash, Shown, run_file},
 };
 use std::{
     collections::BTreeSet,
@@ -37,9 +37,19 @@ pub fn write(data_dir: &Path, out: impl Write, target: &Path) -> Result<BackedUp
     let failed = BackupError::io("write", target);
     let mut named: BTreeSet<Hash> = BTreeSet::new();
     let held = journal::hold_still(data_dir)?;
-    let (parts, head) = journal::parts(data_dir, &mut |frame| {
-        named.extend(payload_json(frame).iter().flat_map(|json| run_file::blobs_named(json)).map(|blob| blob.hash));
+    let mut archives: BTreeSet<PathBuf> = BTreeSet::new();
+    let (parts, head) = journal::parts(data_dir, &mut |shown| match shown {
+        Shown::Frame(frame) => {
+            named.extend(payload_json(frame).iter().flat_map(|json| run_file::blobs_named(json)).map(|blob| blob.hash));
+        }
+        Shown::Archive(path) => {
+            archives.insert(path);
+        }
     })?;
+    // Without them the backup could not be restored; better said now.
+    for path in &archives {
+        File::open(path).map_err(BackupError::io("open the archive", path))?;
+    }
     let mut encoder = zstd::stream::write::Encoder::new(out, LEVEL).map_err(&failed)?;
     encoder.include_checksum(true).map_err(&failed)?;
     let mut entries = tar::Entries { out: encoder, hasher: blake3::Hasher::new(), files: 0 };

@@ -30,14 +30,18 @@ fn archive(dir: &Path, log: &Log, streams: &[u64]) -> Archived {
             blob: &|_, _| panic!("these frames name no blobs"),
             readable: |_| None,
         };
-        let written = run_file::write(&source, fs::File::create(&path).unwrap(), &path).unwrap();
+        let temp = path.with_extension("part");
+        let written = run_file::write(&source, fs::File::create(&temp).unwrap(), &temp).unwrap();
+        fs::rename(temp, path).unwrap();
         (stream(*n), written.header.last_seq)
     };
     streams.iter().map(of).collect()
 }
 
 fn compact_with(dir: &Path, log: &Log, archived: &Archived, disk: &dyn Disk) -> Result<Compacted, Error> {
-    compact(dir, &log.reader(), archived, disk)
+    let mut left = None;
+    let done = compact(dir, &log.reader(), archived, disk, &mut |why| left = left.take().or(Some(why)))?;
+    left.map_or(Ok(done), Err)
 }
 
 /// Four hundred frames of three streams, flushed to sled, and their archives.
@@ -165,6 +169,31 @@ fn a_lost_archive_takes_nothing_else_with_it() {
     let whole = all(&log);
     assert_eq!(whole[..frames.len()], frames);
     reads_as(dir.path(), &log, &whole);
+}
+
+/// A file that is put back must be the one that was there last.
+#[test]
+fn an_earlier_archive_is_not_taken_for_the_last_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _, archived) = long(dir.path(), &[1]);
+    let path = archive_path(dir.path(), stream(1));
+    compact_with(dir.path(), &log, &archived, &RealDisk).unwrap();
+    let earlier = fs::read(&path).unwrap();
+    for _ in 0..100 {
+        append(&mut log, 4);
+    }
+    log.close().unwrap();
+    let (log, _) = open_with(dir.path(), options()).unwrap();
+    let frames = all(&log);
+    let archived = archive(dir.path(), &log, &[1]);
+    compact_with(dir.path(), &log, &archived, &RealDisk).unwrap();
+    reads_as(dir.path(), &log, &frames);
+    let last = fs::read(&path).unwrap();
+    fs::write(&path, earlier).unwrap();
+    let read: Result<Vec<Frame>, _> = log.reader().frames_of_stream(stream(1)).collect();
+    assert!(matches!(read, Err(Error::Archive { .. })), "{read:?}");
+    fs::write(&path, last).unwrap();
+    reads_as(dir.path(), &log, &frames);
 }
 
 #[test]

@@ -1,20 +1,19 @@
 //! Giving room back: archiving what is long over, removing what nothing needs any more.
 use super::{
     app::App,
-    reply::{Answer, Input, blocking},
+    reply::{Answer, Failure, Input, blocking},
 };
 use crate::{
     effects::clock,
     engine::gc::Swept,
     journal::Compacted,
     model::{config::ARCHIVE_AFTER_DAYS, kept::Archived},
-    surface::config::files::Configs,
+    surface::{config::files::Configs, error::Problem},
 };
 use axum::{Json, extract::State};
+use chrono::Days;
 use serde::{Deserialize, Serialize};
-use std::{path::Path, time::Duration};
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+use std::path::Path;
 
 /// How to clean up.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -37,25 +36,37 @@ pub(crate) struct GcDoc {
     /// What was removed.
     #[serde(flatten)]
     pub(crate) swept: Swept,
+    /// What could not be archived or taken out of the journal, a sentence each.
+    pub(crate) left: Vec<String>,
 }
 
-/// Archives what is long over, and removes what nothing needs any more.
+/// Archives what is long over, and removes what nothing needs any more. A caller that goes away does not stop it.
 pub(crate) async fn gc(State(app): State<App>, Input(wish): Input<GcWish>) -> Answer<GcDoc> {
-    let one_at_a_time = app.collecting.lock().await;
+    let alone = app.collecting.clone().lock_owned().await;
+    let job = tokio::spawn(async move {
+        let done = collect(&app, wish).await;
+        drop(alone);
+        done
+    });
+    job.await.map_err(|e| Failure(Problem::general(&e)))?
+}
+
+async fn collect(app: &App, wish: GcWish) -> Answer<GcDoc> {
     let (configs, now) = (app.configs.clone(), clock::now());
     let before = move |project: &str| {
         let days = wish.older_than_days.or_else(|| archive_after(&configs, project))?;
-        Some(now - DAY * days)
+        // More days than a calendar has is never.
+        now.checked_sub_days(Days::new(days.into()))
     };
-    let archived = app.handle.archive(before, wish.dry_run, &app.person()).await?;
+    let mut left = Vec::new();
+    let archived = app.handle.archive(before, wish.dry_run, &app.person(), &mut left).await?;
     let handle = app.handle.clone();
     let removed = blocking(move || {
-        let compacted = if wish.dry_run { Compacted::default() } else { handle.compact()? };
-        Ok((compacted, handle.sweep(wish.dry_run)?))
+        let compacted = if wish.dry_run { Compacted::default() } else { handle.compact(&mut left)? };
+        Ok((compacted, handle.sweep(wish.dry_run)?, left))
     });
-    let (compacted, swept) = removed.await?;
-    drop(one_at_a_time);
-    Ok(Json(GcDoc { archived, compacted, swept }))
+    let (compacted, swept, left) = removed.await?;
+    Ok(Json(GcDoc { archived, compacted, swept, left }))
 }
 
 /// After how many days the runs of a project are archived; none where its configuration cannot be read.

@@ -28,6 +28,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
         ui::json(&done)?;
         return Ok(0);
     }
+    for why in &done.left {
+        ui::note(&format!("left as it was: {why}"));
+    }
     let (archives, removes) = if args.dry_run { ("would be archived", "would go") } else { ("archived", "removed") };
     for archived in &done.archived {
         let runs = archived.runs.iter().map(|run| run.run.to_string()).collect::<Vec<_>>().join(", ");

@@ -1,5 +1,5 @@
 //! Milestones whose record is in an archive: what stays known of them without it.
-use super::{Catalog, Found, MilestoneRow, RowError, RunRow, decode};
+use super::{Catalog, Found, MilestoneRow, RowError, RunRow, decode, names};
 use crate::model::{
     id::MilestoneId,
     kept::{Archived, RunSummary},
@@ -19,20 +19,23 @@ impl Catalog {
         self.rows.scan("archived", b"").map(|row| decode(&row?.1))
     }
 
-    /// Takes in that a milestone is archived. Rows that its own events led to stay; where those could not be read, because
-    /// its archive is not there, this is all that is known.
+    /// Takes in that a milestone is archived: what its own events led to, without them.
     pub(super) fn note_archived(&self, archived: &Archived) -> Found<()> {
         let id = archived.milestone;
         let value = serde_json::to_vec(archived).map_err(|e| RowError(e.to_string()))?;
         self.rows.put("archived", id.to_string().as_bytes(), &value)?;
-        if self.milestone(id)?.is_none() {
-            let Archived { key, title, spec, project, .. } = archived.clone();
-            self.add_milestone(id, &MilestoneRow { key, title, spec, project })?;
-        }
-        for run in &archived.runs {
-            if self.run(run.run)?.is_none() {
-                self.add_run(&row(id, run))?;
+        if let Some(before) = self.milestone(id)? {
+            for (table, key) in names(id, &before) {
+                self.rows.remove(table, &key)?;
             }
+        }
+        let Archived { key, title, spec, project, .. } = archived.clone();
+        self.add_milestone(id, &MilestoneRow { key, title, spec, project })?;
+        for run in &archived.runs {
+            self.add_run(&row(id, run))?;
+        }
+        for attempt in &archived.attempts {
+            self.rows.put("attempt", attempt.to_string().as_bytes(), id.to_string().as_bytes())?;
         }
         Ok(())
     }

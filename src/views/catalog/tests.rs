@@ -3,9 +3,12 @@ use crate::model::{actor::Actor, id::is_key};
 use std::{collections::BTreeMap, sync::Mutex};
 use uuid::Uuid;
 
+/// The table and key of a row.
+type Place = (String, Vec<u8>);
+
 /// Rows in memory.
 #[derive(Default)]
-struct MemoryRows(Mutex<BTreeMap<(String, Vec<u8>), Vec<u8>>>);
+struct MemoryRows(Mutex<BTreeMap<Place, Vec<u8>>>);
 
 impl Rows for MemoryRows {
     fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, RowError> {

@@ -2,7 +2,7 @@
 //!
 //! In this order, so that a crash at any point leaves every frame in the journal or in a file that was checked: the run
 //! file of the milestone's newest run is written, made durable and read back; `run.archived` puts on record what lists
-//! show; segments and the store's blocks are written anew without its frames ([`journal::compact`]); last of all go the
+//! show; segments and the store's blocks are written anew without its frames ([`mod@journal::compact`]); last of all go the
 //! blobs that only those frames named (`gc`). Whatever an earlier call left undone the next one does.
 use super::{
     fold,

@@ -2,7 +2,7 @@
 //!
 //! It stands where the frames stood, and says which ones they were: what the chain was before the first and after the
 //! last, and whose frames they are. So the chain goes on across it, and whoever needs the frames themselves reads them
-//! from the archives and finds out whether they are the ones that were taken away ([`crate::journal::Archives`]).
+//! from the archives and finds out whether they are the ones that were taken away (see `archives`).
 //!
 //! As a record it begins like a frame (see `frame`), with format version 3, encoding 1, and the hashes before and after
 //! its frames in the two places of a frame's own; its body is the fixed fields and then the members.

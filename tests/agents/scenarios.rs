@@ -238,7 +238,9 @@ pub fn budget(agent: Agent) -> String {
     world.env.p0(&["resume", status["run"].as_str().unwrap(), "--budget-tokens", "1000000"]).expect(0);
     let status = world.run(0);
     assert_eq!(world.landed(&status).unwrap().trim(), "within means");
-    assert!(!world.outcomes().iter().any(|o| o == "failed" || o == "refused"), "it used up a round");
+    let rounds = world.outcomes();
+    let ends = || world.env.events("attempt.finished").iter().map(|e| e["data"].to_string()).collect::<Vec<_>>();
+    assert!(!rounds.iter().any(|o| o == "failed" || o == "refused"), "it used up a round: {:?}", ends());
     let all = world.model.counted().requests;
     if first == ["lost"] {
         assert!(calls < 6, "all of its {calls} calls were made");

@@ -22,21 +22,21 @@ use crate::{
         actor::Actor,
         command::Action,
         id::{AttemptId, BlobId, MilestoneId},
-        kept::{Archived, RunSummary},
+        kept::Archived,
     },
     views::catalog::{MilestoneRow, RunRow},
 };
 use std::{
     fs::{self, File},
     io::{BufWriter, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 /// The extension of a file that is not finished.
 const PART: &str = "part";
 
 /// Runs of a project that were over before this moment are archived; none of them where there is none.
-pub type Before<'a> = dyn Fn(&str) -> Option<Time> + Send + Sync + 'a;
+type Before<'a> = dyn Fn(&str) -> Option<Time> + Send + Sync + 'a;
 
 /// A milestone that is to be archived.
 struct Candidate {
@@ -63,7 +63,7 @@ impl Handle {
                 continue;
             }
             let known = catalog.archived(milestone).map_err(|e| read(&e))?;
-            if known.is_some_and(|known| known.runs.iter().eq(runs.iter().map(summary).collect::<Vec<_>>().iter())) {
+            if known.is_some_and(|known| known.runs.into_iter().eq(runs.iter().map(RunRow::summary))) {
                 continue;
             }
             found.push(Candidate { milestone, row, runs });
@@ -97,7 +97,7 @@ impl Handle {
                 Err(why) => left.push(why.0),
             }
         }
-        if dry_run {
+        if dry_run || archived.is_empty() {
             return Ok(archived);
         }
         // What is written from here on begins a segment, so that all of the frames are in finished ones.
@@ -157,19 +157,10 @@ impl Handle {
             title: row.title.clone(),
             spec: row.spec.clone(),
             project: row.project.clone(),
-            runs: runs.iter().map(summary).collect(),
+            runs: runs.iter().map(RunRow::summary).collect(),
             attempts,
             file: run_file_of(&header, counts, blake3),
         })
-    }
-
-    /// Where the archive of a milestone is, if it has one.
-    ///
-    /// # Errors
-    /// The catalog cannot be read.
-    pub fn archive_of(&self, milestone: MilestoneId) -> Result<Option<(Archived, PathBuf)>, ReadError> {
-        let archived = self.catalog().archived(milestone).map_err(|e| ReadError(e.to_string()))?;
-        Ok(archived.map(|archived| (archived, archive_path(&self.shared.data_dir, milestone.0))))
     }
 
     /// The bytes of a blob that a milestone's events name, checked against its hash; from its archive, if they are there.
@@ -232,20 +223,6 @@ impl ReadBack {
             attempts.extend(started.filter_map(|event| event.attempt));
         }
         Ok(ReadBack { header: reader.header().clone(), counts: reader.counts(), attempts })
-    }
-}
-
-fn summary(row: &RunRow) -> RunSummary {
-    RunSummary {
-        run: row.id,
-        seq: row.seq,
-        workflow: row.workflow.clone(),
-        state: row.state.clone(),
-        reason: row.reason.clone(),
-        branch: row.branch.clone(),
-        head: row.head.clone(),
-        started_at: row.started_at,
-        ended_at: row.ended_at,
     }
 }
 

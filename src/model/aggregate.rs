@@ -80,6 +80,21 @@ struct AtWork {
     attempts: OrdSet<AttemptId>,
 }
 
+/// What of a ticket [`AtWork`] shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shows {
+    is_claimed: bool,
+    is_open: bool,
+    priority: Priority,
+}
+
+impl Shows {
+    fn of(ticket: &Ticket) -> Shows {
+        let (is_claimed, is_open) = (ticket.claim.is_some(), ticket.status == Status::Open);
+        Shows { is_claimed, is_open, priority: ticket.seed.priority }
+    }
+}
+
 impl Serialize for Aggregate {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Aggregate::serialize(self, serializer)
@@ -114,28 +129,27 @@ impl Aggregate {
     /// Lets `change` have a ticket, if there is one of this id.
     pub(crate) fn change_ticket(&mut self, id: &TicketId, change: impl FnOnce(&mut Ticket)) {
         let Some(ticket) = self.tickets.get_mut(id).map(Arc::make_mut) else { return };
-        let shows = |ticket: &Ticket| (ticket.claim.is_some(), ticket.status == Status::Open, ticket.seed.priority);
-        let before = shows(ticket);
+        let before = Shows::of(ticket);
         change(ticket);
-        let after = shows(ticket);
+        let after = Shows::of(ticket);
         if before != after {
-            self.at_work.open.remove(&(before.2, id.clone()));
+            self.at_work.open.remove(&(before.priority, id.clone()));
             self.note_ticket(id, after);
         }
     }
 
     /// Adds a ticket.
     pub(crate) fn add_ticket(&mut self, id: TicketId, ticket: Ticket) {
-        let shows = (ticket.claim.is_some(), ticket.status == Status::Open, ticket.seed.priority);
+        let shows = Shows::of(&ticket);
         self.tickets.insert(id.clone(), Arc::new(ticket));
         self.note_ticket(&id, shows);
     }
 
-    fn note_ticket(&mut self, id: &TicketId, (is_claimed, is_open, priority): (bool, bool, Priority)) {
-        if is_open {
-            self.at_work.open.insert((priority, id.clone()));
+    fn note_ticket(&mut self, id: &TicketId, shows: Shows) {
+        if shows.is_open {
+            self.at_work.open.insert((shows.priority, id.clone()));
         }
-        match is_claimed {
+        match shows.is_claimed {
             true => self.at_work.claimed.insert(id.clone()),
             false => self.at_work.claimed.remove(id),
         };

@@ -1,8 +1,8 @@
 //! A data directory in one file, and back: a tar archive compressed with zstd (`tar --zstd -tf FILE`).
 //!
-//! In it, consistent at one sequence number: the journal, the blobs that its events name, the files of imported and archived runs, and
-//! of the engine's repositories what attempts have committed (`repos/*/repo.git`). Its first entry says what it is, its
-//! last has the hash of everything before.
+//! In it, consistent at one sequence number: the journal, the blobs that its events name, the files of imported and
+//! archived runs, and of the engine's repositories what attempts have committed (`repos/*/repo.git`). Its first entry says
+//! what it is, its last has the hash of everything before.
 //!
 //! Not in it: the store (made anew from the journal), worktrees and homes of attempts (what was at work is lost to the
 //! copy, and begins again), sockets, tokens, and the person's repositories: landings and parked work are there.

@@ -108,8 +108,8 @@ fn add_file<W: Write>(entries: &mut tar::Entries<W>, data_dir: &Path, path: &Pat
     entries.add(name, content.len() as u64, &mut content.as_slice())
 }
 
-/// The files of imported and of archived runs, and the repositories of results. Of these the refs come before the objects: what they
-/// name is then there.
+/// The files of imported and of archived runs, and the repositories of results. Of these the refs come before the objects:
+/// what they name is then there.
 fn beside(data_dir: &Path) -> Result<Vec<PathBuf>, BackupError> {
     let mut found = Vec::new();
     for folder in [IMPORTS, ARCHIVES] {

@@ -32,7 +32,7 @@ impl Catalog {
         let Archived { key, title, spec, project, .. } = archived.clone();
         self.add_milestone(id, &MilestoneRow { key, title, spec, project })?;
         for run in &archived.runs {
-            self.add_run(&row(id, run))?;
+            self.add_run(&RunRow::of(id, run))?;
         }
         for attempt in &archived.attempts {
             self.rows.put("attempt", attempt.to_string().as_bytes(), id.to_string().as_bytes())?;
@@ -41,17 +41,17 @@ impl Catalog {
     }
 }
 
-fn row(milestone: MilestoneId, run: &RunSummary) -> RunRow {
-    RunRow {
-        id: run.run,
-        milestone,
-        seq: run.seq,
-        workflow: run.workflow.clone(),
-        state: run.state.clone(),
-        reason: run.reason.clone(),
-        branch: run.branch.clone(),
-        head: run.head.clone(),
-        started_at: run.started_at,
-        ended_at: run.ended_at,
+impl RunRow {
+    /// What stays known of the run without its events.
+    pub fn summary(&self) -> RunSummary {
+        let RunRow { id, milestone: _, seq, workflow, state, reason, branch, head, started_at, ended_at } =
+            self.clone();
+        RunSummary { run: id, seq, workflow, state, reason, branch, head, started_at, ended_at }
+    }
+
+    /// The row of a run of which only this is known.
+    fn of(milestone: MilestoneId, run: &RunSummary) -> RunRow {
+        let RunSummary { run: id, seq, workflow, state, reason, branch, head, started_at, ended_at } = run.clone();
+        RunRow { id, milestone, seq, workflow, state, reason, branch, head, started_at, ended_at }
     }
 }

@@ -12,11 +12,13 @@ use crate::journal::store_write::{StoreWriter, WriterThread};
 use crate::journal::tail::{self, Look, Repair, Settled};
 use crate::journal::trees::Applied;
 use crate::journal::walk::{self, Chain, Step, Walk};
-use crate::journal::{AppendError, Blobs, DirLock, Error, NewFrame};
+use crate::journal::{AppendError, Blobs, DirLock, Error, NewFrame, store_renew};
 
 /// The segment files' directory in the data directory.
 pub(crate) const JOURNAL_DIR: &str = "journal";
 const STORE_DIR: &str = "store";
+/// Where the last store is that was damaged.
+const ASIDE: &str = "store.damaged";
 const BLOBS_DIR: &str = "blobs";
 /// Frames are put into the store in groups of this many when it is caught up.
 const CATCH_UP_FRAMES: usize = 256;
@@ -46,7 +48,7 @@ pub enum StoreReport {
     Rebuilt {
         /// What was wrong with it.
         why: String,
-        /// Where the old one is now; none when there was nothing to move.
+        /// Where the old one is now; none when there was nothing to keep.
         moved_to: Option<PathBuf>,
     },
 }
@@ -81,10 +83,14 @@ impl Log {
         let store_dir = data_dir.join(STORE_DIR);
         fs::create_dir_all(data_dir).map_err(|e| Error::io("create", data_dir, e))?;
         let segments = walk::list(&journal_dir)?;
+        store_renew::finish(data_dir, &store_dir)?;
         let had_store = store_dir.exists();
         let opened = open_store(data_dir, &store_dir, &options)?;
         let (mut compared, applied) = match &opened {
-            Opened::Usable(store) => (Compared { why: outgrown(&opened)? }, store.applied()),
+            Opened::Usable(store) => (Compared { why: None }, store.applied()),
+            Opened::Old(version) => {
+                (Compared { why: Some(format!("it has the old format {version}")) }, Applied::NOTHING)
+            }
             Opened::Unusable(why) => (Compared { why: Some(why.clone()) }, Applied::NOTHING),
         };
         let look = Look {
@@ -94,7 +100,7 @@ impl Log {
         };
         let settled = tail::settle(segments, look, options.disk.as_ref(), &mut |frame, record| match &opened {
             Opened::Usable(store) if compared.why.is_none() => compared.look(store, applied, frame, record),
-            Opened::Usable(_) | Opened::Unusable(_) => Ok(()),
+            Opened::Usable(_) | Opened::Old(_) | Opened::Unusable(_) => Ok(()),
         })?;
         if let (Opened::Usable(store), None) = (&opened, &compared.why) {
             compared.why = cannot_follow(store, &settled)?;
@@ -106,8 +112,9 @@ impl Log {
                 (store, Some(StoreReport::Rebuilt { why, moved_to: None }))
             }
             (opened, why) => {
+                let keep = !matches!(opened, Opened::Old(_));
                 drop(opened);
-                let moved_to = move_aside(data_dir, &store_dir, &options)?;
+                let moved_to = move_aside(data_dir, &store_dir, keep, &options)?;
                 let why = why.unwrap_or_default();
                 (fresh_store(&store_dir, &options)?, Some(StoreReport::Rebuilt { why, moved_to }))
             }
@@ -242,38 +249,26 @@ impl Compared {
     }
 }
 
-/// The store's files may take this many times what is kept in them before they are made anew, and this much besides:
-/// sled keeps old pages until it has reason to clean up.
-const GROWTH: u64 = 4;
-const GROWTH_BYTES: u64 = 64 << 20;
-
-/// Why a store that can be read is made anew all the same, if it is.
-fn outgrown(opened: &Opened) -> Result<Option<String>, Error> {
-    let Opened::Usable(store) = opened else { return Ok(None) };
-    let (files, kept) = store.sizes()?;
-    let limit = GROWTH * kept + GROWTH_BYTES;
-    Ok((files > limit).then(|| format!("its files had grown to {files} bytes for {kept} bytes that are kept")))
-}
-
 fn open_store(data_dir: &Path, store_dir: &Path, options: &Options) -> Result<Opened, Error> {
     if let Ok(what) = fs::read_to_string(data_dir.join(SUSPECT)) {
         return Ok(Opened::Unusable(format!("reading it failed before: {what}")));
     }
-    Store::open(store_dir, options.store_cache_bytes)
+    Store::open(store_dir, options)
 }
 
 fn fresh_store(store_dir: &Path, options: &Options) -> Result<Store, Error> {
-    match Store::open(store_dir, options.store_cache_bytes)? {
+    match Store::open(store_dir, options)? {
         Opened::Usable(store) => Ok(store),
+        Opened::Old(_) => Err(Error::Store { path: store_dir.to_path_buf(), what: "it is not empty".to_owned() }),
         Opened::Unusable(what) => Err(Error::Store { path: store_dir.to_path_buf(), what }),
     }
 }
 
-fn move_aside(data_dir: &Path, store_dir: &Path, options: &Options) -> Result<Option<PathBuf>, Error> {
-    let aside = (1..u32::MAX)
-        .map(|n| data_dir.join(format!("store.damaged-{n}")))
-        .find(|path| !path.exists())
-        .unwrap_or_else(|| data_dir.join("store.damaged"));
+/// Moves a store that is of no use out of the way, in the place of one that was before it: for whoever wants to find out
+/// what happened to it. One of an older format is gone at once.
+fn move_aside(data_dir: &Path, store_dir: &Path, keep: bool, options: &Options) -> Result<Option<PathBuf>, Error> {
+    let aside = data_dir.join(ASIDE);
+    store_renew::remove(&aside)?;
     match fs::rename(store_dir, &aside) {
         Ok(()) => {}
         // A note can outlive the store that it is about.
@@ -281,7 +276,11 @@ fn move_aside(data_dir: &Path, store_dir: &Path, options: &Options) -> Result<Op
         Err(e) => return Err(Error::io("move", store_dir, e)),
     }
     options.disk.sync_dir(data_dir).map_err(|e| Error::io("sync", data_dir, e))?;
-    Ok(Some(aside))
+    if keep {
+        return Ok(Some(aside));
+    }
+    store_renew::remove(&aside)?;
+    Ok(None)
 }
 
 fn remove_note(data_dir: &Path) -> Result<(), Error> {

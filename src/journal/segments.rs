@@ -11,19 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 use crate::journal::disk::{Disk, RealDisk};
-use crate::journal::error::is_full;
 use crate::journal::frame::{self, Frame, NewFrame};
 use crate::journal::read::JournalFrames;
 use crate::journal::seam::{Head, Journal, Tips};
+use crate::journal::spare::{NoWay, Spare, Taken, allocate};
 use crate::journal::tail::{self, Look, Settled};
 use crate::journal::walk::{self, Chain, Segment};
-use crate::journal::zeroing::Zeroing;
 use crate::journal::{AppendError, Error, Repair};
 
-/// Smaller spares are not worth a thread.
-const ZERO_FROM_BYTES: u64 = 4 << 20;
-/// The next segment's room, not yet part of the log.
-const SPARE: &str = "spare";
+/// What a process has written before it is worth having zeros written ahead of it: some hundreds of events.
+const BUSY_BYTES: u64 = 256 << 10;
 /// How often the free space is looked at, in bytes written.
 const FREE_CHECK_BYTES: u64 = 256 << 10;
 /// How many streams and runs are remembered before the store is asked again.
@@ -63,6 +60,8 @@ struct Active {
     path: PathBuf,
     end: u64,
     allocated: u64,
+    /// All of its room was written before, see [`Spare::zero`].
+    zeroed: bool,
 }
 
 /// A group as it was written: the frames, and each one's bytes.
@@ -71,12 +70,6 @@ pub(crate) struct Written {
     pub(crate) frames: Vec<Frame>,
     pub(crate) bytes: Vec<u8>,
     pub(crate) ranges: Vec<Range<usize>>,
-}
-
-/// Why there was no room, or what failed while making it.
-enum NoWay {
-    NoRoom(String),
-    Failed(PathBuf, String),
 }
 
 /// Asks a journal to begin a new segment with the next group, so that all before it can be compacted.
@@ -95,7 +88,7 @@ pub struct LocalJournal {
     dir: PathBuf,
     options: Options,
     active: Option<Active>,
-    spare_bytes: u64,
+    spare: Spare,
     chain: Chain,
     tips: Box<dyn Tips>,
     known_tips: HashMap<Uuid, u64>,
@@ -103,7 +96,8 @@ pub struct LocalJournal {
     known_runs: HashMap<Uuid, u64>,
     failed: Option<(PathBuf, String)>,
     since_free_check: u64,
-    zeroing: Option<Zeroing>,
+    /// By this process, in bytes.
+    written: u64,
     sealer: Sealer,
 }
 
@@ -143,23 +137,19 @@ impl LocalJournal {
             None => None,
         };
         options.disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
-        // A spare of the last process may have a half-done size; making it anew is cheap.
-        match fs::remove_file(dir.join(SPARE)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &dir.join(SPARE), e)),
-            Ok(()) | Err(_) => {}
-        }
+        let spare = Spare::none_in(dir, options.disk.clone())?;
         Ok(LocalJournal {
             dir: dir.to_path_buf(),
             options,
             active,
-            spare_bytes: 0,
+            spare,
             chain: settled.chain.clone(),
             tips,
             known_tips: HashMap::new(),
             known_runs: HashMap::new(),
             failed: None,
             since_free_check: FREE_CHECK_BYTES,
-            zeroing: None,
+            written: 0,
             sealer: Sealer::default(),
         })
     }
@@ -167,7 +157,7 @@ impl LocalJournal {
     /// Reserves the room for what comes next, so that a full disk is found out before it matters. No room is not an
     /// error here: it refuses appends, and reading must go on.
     pub(crate) fn reserve(&mut self) -> Result<(), Error> {
-        let made = self.make_room(1).and_then(|()| self.make_spare(self.options.segment_bytes));
+        let made = self.make_room(1).and_then(|()| self.spare.make(self.options.segment_bytes));
         match made {
             Ok(()) | Err(NoWay::NoRoom(_)) => Ok(()),
             Err(NoWay::Failed(path, what)) => {
@@ -205,11 +195,14 @@ impl LocalJournal {
         self.write(&written.bytes)?;
         self.chain = chain;
         self.since_free_check += needed_bytes;
-        if self.spare_bytes == 0 {
+        self.written += needed_bytes;
+        if !self.spare.is_there() {
             // Ahead of need: an error here will be met again, and answered, when the room is needed.
-            let _ = self.make_spare(self.options.segment_bytes);
+            let _ = self.spare.make(self.options.segment_bytes);
         }
-        self.zero_spare();
+        if self.written >= BUSY_BYTES {
+            self.spare.zero();
+        }
         Ok(written)
     }
 
@@ -218,11 +211,7 @@ impl LocalJournal {
     /// # Errors
     /// The files cannot be written or synced; nothing that was appended is lost by it.
     pub fn close(mut self) -> Result<(), Error> {
-        drop(self.zeroing.take());
-        if self.spare_bytes > 0 {
-            let spare = self.dir.join(SPARE);
-            fs::remove_file(&spare).map_err(|e| Error::io("remove", &spare, e))?;
-        }
+        self.spare.remove()?;
         let Some(active) = self.active.take() else { return Ok(()) };
         if self.failed.is_some() {
             return Ok(());
@@ -261,10 +250,12 @@ impl LocalJournal {
         self.sealer.clone()
     }
 
-    /// Begins a new segment where that was asked for. Without room for one the old one goes on.
+    /// Begins a new segment where that was asked for, or where the next one has become the faster one to write. Without
+    /// room for one the old one goes on.
     fn seal(&mut self, needed: u64) -> Result<(), NoWay> {
-        let wanted = self.sealer.0.swap(false, Ordering::Relaxed);
-        if !wanted || self.active.as_ref().is_none_or(|active| active.end == 0) {
+        let asked = self.sealer.0.swap(false, Ordering::Relaxed);
+        let Some(active) = self.active.as_ref().filter(|active| active.end > 0) else { return Ok(()) };
+        if !asked && (active.zeroed || !self.spare.is_zeroed()) {
             return Ok(());
         }
         match self.rotate(needed) {
@@ -291,51 +282,12 @@ impl LocalJournal {
     }
 
     fn rotate(&mut self, needed: u64) -> Result<(), NoWay> {
-        // Half-zeroed is as good as any: what was not written yet reads as zeros, too.
-        drop(self.zeroing.take());
-        self.make_spare(self.options.segment_bytes.max(needed))?;
-        let spare = self.dir.join(SPARE);
-        let segment = Segment::at(&self.dir, self.chain.next_seq);
-        let disk = Arc::clone(&self.options.disk);
-        let failed =
-            |path: &Path, doing: &str, e: io::Error| NoWay::Failed(path.to_path_buf(), format!("{doing}: {e}"));
-        let file = OpenOptions::new().read(true).write(true).open(&spare).map_err(|e| failed(&spare, "open", e))?;
-        disk.sync_data(&file).map_err(|e| failed(&spare, "sync", e))?;
-        fs::rename(&spare, &segment.path).map_err(|e| failed(&spare, "rename", e))?;
-        disk.sync_dir(&self.dir).map_err(|e| failed(&self.dir, "sync", e))?;
-        let next = Active { file, path: segment.path, end: 0, allocated: self.spare_bytes };
-        self.spare_bytes = 0;
-        if let Some(old) = self.active.replace(next) {
+        let path = Segment::at(&self.dir, self.chain.next_seq).path;
+        let Taken { file, bytes, zeroed } = self.spare.take(&path, self.options.segment_bytes.max(needed))?;
+        if let Some(old) = self.active.replace(Active { file, path, end: 0, allocated: bytes, zeroed }) {
             // Only gives zeros back; whether it happens changes nothing that the log says.
             let _ = old.file.set_len(old.end);
         }
-        Ok(())
-    }
-
-    /// Has zeros written into the spare by a thread, once this process has written enough to make it worth while: blocks
-    /// that were written before need no change of the file's metadata when they are written again, and large groups are
-    /// then twice as fast.
-    fn zero_spare(&mut self) {
-        let worth = self.active.as_ref().is_some_and(|active| active.end > self.spare_bytes / 8);
-        if !worth || self.zeroing.is_some() || self.spare_bytes < ZERO_FROM_BYTES {
-            return;
-        }
-        self.zeroing = Zeroing::start(&self.dir.join(SPARE), self.spare_bytes);
-    }
-
-    fn make_spare(&mut self, size: u64) -> Result<(), NoWay> {
-        if self.spare_bytes >= size {
-            return Ok(());
-        }
-        let path = self.dir.join(SPARE);
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = match opened {
-            Ok(file) => file,
-            Err(e) if is_full(&e) => return Err(NoWay::NoRoom(e.to_string())),
-            Err(e) => return Err(NoWay::Failed(path, format!("create: {e}"))),
-        };
-        allocate(self.options.disk.as_ref(), &file, &path, self.spare_bytes, size)?;
-        self.spare_bytes = size;
         Ok(())
     }
 
@@ -431,15 +383,5 @@ fn open_active(segment: &Segment, end: u64, disk: &dyn Disk) -> Result<Active, E
     // Frames of a group that was never acknowledged may have survived; from here on they count, so they must be durable.
     disk.sync_data(&file).map_err(|e| Error::io("sync", path, e))?;
     let allocated = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
-    Ok(Active { file, path: path.clone(), end, allocated })
-}
-
-fn allocate(disk: &dyn Disk, file: &File, path: &Path, from: u64, to: u64) -> Result<(), NoWay> {
-    let Err(e) = disk.allocate(file, from, to - from) else { return Ok(()) };
-    // Part of the room may have been given; a later attempt starts from the same size.
-    let _ = file.set_len(from);
-    if is_full(&e) {
-        return Err(NoWay::NoRoom(format!("{}: {e}", path.display())));
-    }
-    Err(NoWay::Failed(path.to_path_buf(), format!("allocate: {e}")))
+    Ok(Active { file, path: path.clone(), end, allocated, zeroed: false })
 }

@@ -23,6 +23,16 @@ pub(crate) enum Trouble {
     Content(String),
 }
 
+impl Trouble {
+    /// As an error of the store in `dir`.
+    pub(crate) fn into_error(self, dir: &Path) -> Error {
+        match self {
+            Trouble::Disk(e) => e,
+            Trouble::Content(what) => Error::Store { path: dir.to_path_buf(), what },
+        }
+    }
+}
+
 /// Runs `work` and turns sled's errors and panics into [`Trouble`].
 pub(crate) fn guarded<T>(dir: &Path, work: impl FnOnce() -> sled::Result<T>) -> Result<T, Trouble> {
     match catch_unwind(AssertUnwindSafe(work)) {

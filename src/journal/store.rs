@@ -7,14 +7,14 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 use uuid::Uuid;
 
 use crate::journal::archives::Archives;
 use crate::journal::frame::{self, Entry, Frame, View};
 use crate::journal::seam::Tips;
-use crate::journal::segments::Written;
+use crate::journal::segments::{Options, Written};
 use crate::journal::sled_guard::{self, Trouble, guarded};
 use crate::journal::store_read::{Batches, Frames, FramesByKey, Wanted};
 use crate::journal::trees::{self, Applied, Trees};
@@ -34,8 +34,12 @@ pub struct Store {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    dir: PathBuf,
-    pub(crate) trees: Trees,
+    pub(crate) dir: PathBuf,
+    pub(crate) options: Options,
+    /// sled as it is now: [`Store::renew`] puts a fresh one in its place.
+    pub(crate) trees: RwLock<Arc<Trees>>,
+    /// Held shared by whoever changes sled, and alone while it is copied.
+    pub(crate) changing: RwLock<()>,
     pub(crate) queue: Mutex<Queue>,
     /// Told of every change of `queue`.
     pub(crate) moved: Condvar,
@@ -67,6 +71,8 @@ pub(crate) struct Queue {
 /// What is opened.
 pub(crate) enum Opened {
     Usable(Store),
+    /// It has the form of an older version: this one.
+    Old(u32),
     /// Why it has to be rebuilt.
     Unusable(String),
 }
@@ -84,8 +90,8 @@ pub(crate) struct Snapshot {
 
 impl Store {
     /// Opens or makes the store in `dir`.
-    pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Opened, Error> {
-        let opened = sled_guard::open(dir, cache_bytes).and_then(|db| Trees::open(dir, db));
+    pub(crate) fn open(dir: &Path, options: &Options) -> Result<Opened, Error> {
+        let opened = sled_guard::open(dir, options.store_cache_bytes).and_then(|db| Trees::open(dir, db));
         let trees = match opened {
             Ok(trees) => trees,
             Err(Trouble::Disk(e)) => return Err(e),
@@ -108,7 +114,7 @@ impl Store {
                 version if version > trees::FORMAT => {
                     return Err(Error::NewerVersion { file: dir.to_path_buf(), version, ours: trees::FORMAT });
                 }
-                version => return Ok(Opened::Unusable(format!("it has the old format {version}"))),
+                version => return Ok(Opened::Old(version)),
             },
             Some(Err(_)) => return Ok(Opened::Unusable("its format mark cannot be read".to_owned())),
             None if has_frames || head.is_some() => return Ok(Opened::Unusable("it has no format mark".to_owned())),
@@ -139,7 +145,9 @@ impl Store {
         };
         let inner = Inner {
             dir: dir.to_path_buf(),
-            trees,
+            options: options.clone(),
+            trees: RwLock::new(Arc::new(trees)),
+            changing: RwLock::new(()),
             live,
             queue: Mutex::new(queue),
             moved: Condvar::new(),
@@ -221,7 +229,8 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn sizes(&self) -> Result<(u64, u64), Error> {
-        let files = self.run(|| self.inner.trees.db.size_on_disk())?;
+        let trees = self.trees();
+        let files = self.run(|| trees.db.size_on_disk())?;
         Ok((files, self.inner.live.load(Ordering::Relaxed)))
     }
 
@@ -257,7 +266,8 @@ impl Store {
 
     /// The block that starts at `first_seq`, as it is kept, if there is one.
     pub(crate) fn block(&self, first_seq: u64) -> Result<Option<sled::IVec>, Error> {
-        self.run(|| self.inner.trees.blocks.get(trees::block_key(first_seq)))
+        let trees = self.trees();
+        self.run(|| trees.blocks.get(trees::block_key(first_seq)))
     }
 
     /// The bytes of the frames of a block, put together when its value is in chunks.
@@ -279,8 +289,9 @@ impl Store {
                 return Err(self.suspect("a block's list of chunks cannot be read"));
             };
             let key = trees::block_key(first_seq);
+            let trees = self.trees();
             for n in 0..chunks {
-                match self.run(|| self.inner.trees.chunks.get(trees::chunk_key(&key, n)))? {
+                match self.run(|| trees.chunks.get(trees::chunk_key(&key, n)))? {
                     Some(chunk) => whole.extend_from_slice(&chunk),
                     None => return Ok(None),
                 }
@@ -297,7 +308,8 @@ impl Store {
     /// Whether sled holds blocks behind the end that it tells: a killed process leaves such.
     pub(crate) fn is_ahead(&self) -> Result<bool, Error> {
         let ends = self.applied().next_seq;
-        let next = self.run(|| self.inner.trees.blocks.range(trees::block_key(ends)..).next().transpose())?;
+        let trees = self.trees();
+        let next = self.run(|| trees.blocks.range(trees::block_key(ends)..).next().transpose())?;
         Ok(next.is_some())
     }
 
@@ -305,7 +317,8 @@ impl Store {
     /// written: it remembers the block it read.
     pub(crate) fn record(&self, first_seq: u64) -> Result<Option<Vec<u8>>, Error> {
         let before = trees::block_key(first_seq.saturating_add(1));
-        let Some((key, value)) = self.run(|| self.inner.trees.blocks.get_lt(before))? else { return Ok(None) };
+        let trees = self.trees();
+        let Some((key, value)) = self.run(|| trees.blocks.get_lt(before))? else { return Ok(None) };
         let Some(start) = trees::index_seq(&key, 0) else { return Err(self.suspect("a block's key cannot be read")) };
         let mut last = self.inner.last_read.lock().unwrap_or_else(PoisonError::into_inner);
         if last.as_ref().is_none_or(|(seq, _)| *seq != start) {
@@ -339,6 +352,18 @@ impl Store {
         })
     }
 
+    /// sled as it is now. What it says is at least what was durable when this was called.
+    pub(crate) fn trees(&self) -> Arc<Trees> {
+        self.inner.trees.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Runs `work`, which changes sled; not within another such work.
+    pub(crate) fn change<T>(&self, work: impl FnOnce(&Trees) -> sled::Result<T>) -> Result<T, Error> {
+        let _changing = self.inner.changing.read().unwrap_or_else(PoisonError::into_inner);
+        let trees = self.trees();
+        self.run(|| work(&trees))
+    }
+
     /// Leaves a note for the next open that the store must be rebuilt, and makes the error.
     pub(crate) fn suspect(&self, what: &str) -> Error {
         if let Some(parent) = self.inner.dir.parent() {
@@ -368,7 +393,7 @@ impl Store {
 
     /// Blocks from the one that would hold `from`.
     pub(crate) fn blocks_range(&self, from: u64) -> Result<sled::Iter, Error> {
-        let blocks = &self.inner.trees.blocks;
+        let blocks = &self.trees().blocks;
         // The block that holds `from` starts at or before it.
         let start = self.run(|| blocks.get_lt(trees::block_key(from.saturating_add(1))))?;
         Ok(match start {

@@ -294,7 +294,7 @@ impl FramesByKey {
     pub(crate) fn new(store: Store, wanted: Wanted, from_seq: u64) -> FramesByKey {
         let Snapshot { applied, pending, .. } = store.snapshot();
         let prefix = wanted.prefix();
-        let tree = &store.inner.trees.index;
+        let tree = &store.trees().index;
         let index = match from_seq {
             0 | 1 => tree.scan_prefix(&prefix),
             // The block that holds `from_seq` may have begun before it.
@@ -426,7 +426,8 @@ impl Store {
             return Ok(frame);
         }
         let prefix = wanted.prefix();
-        let last = self.run(|| self.inner.trees.index.scan_prefix(&prefix).keys().next_back().transpose())?;
+        let trees = self.trees();
+        let last = self.run(|| trees.index.scan_prefix(&prefix).keys().next_back().transpose())?;
         let Some(first_seq) = last.and_then(|key| trees::index_seq(&key, prefix.len())) else { return Ok(0) };
         let Some(value) = self.block(first_seq)? else { return Ok(0) };
         let mut block = Reading { frames: self.unpacked(first_seq, &value)?, at: 0 };

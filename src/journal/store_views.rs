@@ -13,12 +13,12 @@ impl Store {
     /// # Errors
     /// The store cannot be written.
     pub fn put_view(&self, name: &str, upto: u64, bytes: &[u8]) -> Result<(), Error> {
-        let trees = &self.inner.trees;
         let prefix = [name.as_bytes(), &[0]].concat();
         let chunk_prefix = trees::index_key(&prefix, upto);
+        let trees = self.trees();
         let old = self.run(|| trees.views.get(name))?.and_then(|v| trees::parse_chunked(v.get(8..)?));
         self.replaced(old.map_or(0, |(length, _)| usize::try_from(length).unwrap_or(0)), bytes.len());
-        self.run(|| {
+        self.change(|trees| {
             let mut chunks = 0;
             for chunk in bytes.chunks(trees::CHUNK_BYTES) {
                 trees.view_chunks.insert(trees::chunk_key(&chunk_prefix, chunks), chunk)?;
@@ -42,7 +42,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn view(&self, name: &str) -> Result<Option<(u64, Vec<u8>)>, Error> {
-        let trees = &self.inner.trees;
+        let trees = self.trees();
         self.run(|| {
             let Some(value) = trees.views.get(name)? else { return Ok(None) };
             let Some((upto, rest)) = value.split_first_chunk::<8>() else { return Ok(None) };
@@ -62,11 +62,10 @@ impl Store {
     /// # Errors
     /// The store cannot be written.
     pub fn remove_view(&self, name: &str) -> Result<(), Error> {
-        let trees = &self.inner.trees;
         let prefix = [name.as_bytes(), &[0]].concat();
-        let old = self.run(|| trees.views.remove(name))?.and_then(|v| trees::parse_chunked(v.get(8..)?));
+        let old = self.change(|trees| trees.views.remove(name))?.and_then(|v| trees::parse_chunked(v.get(8..)?));
         self.replaced(old.map_or(0, |(length, _)| usize::try_from(length).unwrap_or(0)), 0);
-        self.run(|| {
+        self.change(|trees| {
             trees.view_chunks.scan_prefix(&prefix).keys().try_for_each(|key| trees.view_chunks.remove(key?).map(drop))
         })
     }
@@ -76,7 +75,8 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn row(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let value = self.run(|| self.inner.trees.rows.get(trees::row_key(table, key)))?;
+        let trees = self.trees();
+        let value = self.run(|| trees.rows.get(trees::row_key(table, key)))?;
         Ok(value.map(|v| v.to_vec()))
     }
 
@@ -88,7 +88,7 @@ impl Store {
     pub fn put_row(&self, table: &str, key: &[u8], value: &[u8]) -> Result<(), Error> {
         let key = trees::row_key(table, key);
         let new = key.len() + value.len();
-        let old = self.run(|| self.inner.trees.rows.insert(&key, value))?;
+        let old = self.change(|trees| trees.rows.insert(&key, value))?;
         self.replaced(old.map_or(0, |old| key.len() + old.len()), new);
         Ok(())
     }
@@ -99,7 +99,7 @@ impl Store {
     /// The store cannot be written.
     pub fn remove_row(&self, table: &str, key: &[u8]) -> Result<(), Error> {
         let key = trees::row_key(table, key);
-        let old = self.run(|| self.inner.trees.rows.remove(&key))?;
+        let old = self.change(|trees| trees.rows.remove(&key))?;
         self.replaced(old.map_or(0, |old| key.len() + old.len()), 0);
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Store {
         prefix: &[u8],
     ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, Vec<u8>), Error>> + Send + use<> {
         let skip = trees::row_key(table, b"").len();
-        let range = self.inner.trees.rows.scan_prefix(trees::row_key(table, prefix));
+        let range = self.trees().rows.scan_prefix(trees::row_key(table, prefix));
         let store = self.clone();
         range.map(move |entry| {
             let (key, value) = store.run(|| entry)?;

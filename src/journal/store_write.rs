@@ -44,7 +44,7 @@ impl StoreWriter {
     /// blocks that never came. Where a block ends depends on nothing but the frames, so the catch-up writes the very
     /// same ones again; only what the last block has too much must not be taken for its beginning.
     pub(crate) fn new(store: Store) -> Result<StoreWriter, Error> {
-        let trees = &store.inner.trees;
+        let trees = store.trees();
         let ends = store.applied().next_seq;
         let last = store.run(|| trees.blocks.get_lt(trees::block_key(ends)))?;
         let mut block = Block::default();
@@ -91,10 +91,11 @@ impl StoreWriter {
         if !self.block.frames.is_empty() {
             self.put_block()?;
         }
-        let meta = &self.store.inner.trees.meta;
         let live = self.store.inner.live.load(Ordering::Relaxed);
-        self.store.run(|| meta.insert(trees::META_LIVE, &live.to_be_bytes()))?;
-        self.store.run(|| meta.insert(trees::META_HEAD, applied.encode()))?;
+        self.store.change(|trees| {
+            trees.meta.insert(trees::META_LIVE, &live.to_be_bytes())?;
+            trees.meta.insert(trees::META_HEAD, applied.encode())
+        })?;
         self.store.queue().applied = applied;
         Ok(())
     }
@@ -118,7 +119,7 @@ impl StoreWriter {
         for (index, id) in [(Index::Stream, stream)].into_iter().chain(run) {
             if self.block.indexed.insert((index as u8, id)) {
                 let key = trees::index_key(&trees::uuid_prefix(index, id), self.block.first_seq);
-                self.store.run(|| self.store.inner.trees.index.insert(key, &[]))?;
+                self.store.change(|trees| trees.index.insert(key, &[]))?;
             }
         }
         Ok(())
@@ -133,7 +134,11 @@ impl StoreWriter {
     /// Writes what waits, as it comes, until the store is closed.
     fn run(mut self) {
         let _ended = Ended(self.store.clone());
+        let mut until_look = 0;
         loop {
+            if until_look == 0 {
+                until_look = self.store.renew_outgrown();
+            }
             let waiting = {
                 let mut queue = self.store.queue();
                 while queue.pending_bytes < BLOCK_BYTES && !queue.closed && !(queue.wanted && queue.pending_bytes > 0) {
@@ -151,7 +156,9 @@ impl StoreWriter {
             match written {
                 Ok(()) => {
                     queue.pending.drain(..waiting.len());
-                    queue.pending_bytes -= waiting.iter().map(|g| g.bytes.len()).sum::<usize>();
+                    let bytes = waiting.iter().map(|g| g.bytes.len()).sum::<usize>();
+                    queue.pending_bytes -= bytes;
+                    until_look = until_look.saturating_sub(bytes as u64);
                     self.store.inner.moved.notify_all();
                 }
                 Err(e) => {
@@ -173,12 +180,11 @@ impl Store {
         tickets: &Tickets,
         before: usize,
     ) -> Result<usize, Error> {
-        let trees = &self.inner.trees;
         let key = trees::block_key(first_seq);
         let value = block::pack(frames, tickets).map_err(|e| self.suspect(&format!("packing a block: {e}")))?;
         let packed = value.len();
         self.replaced(before, packed);
-        self.run(|| {
+        self.change(|trees| {
             if packed <= trees::CHUNK_BYTES {
                 trees.blocks.insert(key, value)?;
                 return Ok(());
@@ -196,11 +202,12 @@ impl Store {
 
     /// Drops the chunks of a block's value that one in a single piece has taken the place of.
     pub(crate) fn drop_chunks(&self, first_seq: u64, replaced: &[u8]) -> Result<(), Error> {
-        let trees = &self.inner.trees;
         let key = trees::block_key(first_seq);
         let chunks = |value: &[u8]| trees::parse_chunked(value).map_or(0, |(_, chunks)| chunks);
         let left = self.block(first_seq)?.map_or(0, |value| chunks(&value));
-        self.run(|| (left..chunks(replaced)).try_for_each(|n| trees.chunks.remove(trees::chunk_key(&key, n)).map(drop)))
+        self.change(|trees| {
+            (left..chunks(replaced)).try_for_each(|n| trees.chunks.remove(trees::chunk_key(&key, n)).map(drop))
+        })
     }
 }
 
@@ -249,7 +256,7 @@ impl WriterThread {
             return Err(Error::Store { path: self.store.dir().to_path_buf(), what: what.clone() });
         }
         drop(queue);
-        self.store.run(|| self.store.inner.trees.db.flush()).map(|_| ())
+        self.store.change(|trees| trees.db.flush()).map(|_| ())
     }
 }
 

@@ -71,6 +71,12 @@ impl Trees {
 }
 
 impl Trees {
+    /// All trees, in the same order every time.
+    pub(crate) fn all(&self) -> [&sled::Tree; 7] {
+        let Trees { db: _, blocks, chunks, index, rows, views, view_chunks, meta } = self;
+        [blocks, chunks, index, rows, views, view_chunks, meta]
+    }
+
     /// The bytes of everything that is kept, as of the last writing of blocks.
     pub(crate) fn live(&self) -> sled::Result<u64> {
         let live = self.meta.get(META_LIVE)?;

@@ -14,6 +14,7 @@ const PIECE_BYTES: usize = 256 << 10;
 #[derive(Debug)]
 pub(crate) struct Zeroing {
     stop: Arc<AtomicBool>,
+    done: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -22,7 +23,8 @@ impl Zeroing {
     /// depends on it.
     pub(crate) fn start(path: &Path, bytes: u64) -> Option<Zeroing> {
         let stop = Arc::new(AtomicBool::new(false));
-        let (path, stopped) = (path.to_path_buf(), stop.clone());
+        let done = Arc::new(AtomicBool::new(false));
+        let (path, stopped, finished) = (path.to_path_buf(), stop.clone(), done.clone());
         let work = move || {
             let Ok(file) = OpenOptions::new().write(true).open(&path) else { return };
             let zeros = vec![0; PIECE_BYTES];
@@ -35,9 +37,15 @@ impl Zeroing {
                 }
                 at += piece as u64;
             }
+            finished.store(at >= bytes, Ordering::Release);
         };
         let thread = std::thread::Builder::new().name("p0-zeros".into()).spawn(work).ok()?;
-        Some(Zeroing { stop, thread: Some(thread) })
+        Some(Zeroing { stop, done, thread: Some(thread) })
+    }
+
+    /// Whether every byte is written, and durable.
+    pub(crate) fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire)
     }
 }
 

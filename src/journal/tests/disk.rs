@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
 use crate::journal::disk::{Disk, RealDisk};
-use crate::journal::{AppendError, verify};
+use crate::journal::{AppendError, verify, walk};
 
 /// A real disk with a budget, whose calls can be made to fail.
 #[derive(Debug)]
@@ -130,4 +130,28 @@ fn one_sync_per_group_and_none_after_a_failure() {
     let (log, report) = open_with(dir.path(), options).unwrap();
     assert!(report.repaired.is_some());
     assert!(all(&log).len() >= kept && all(&log).len() < kept + 4);
+}
+
+#[test]
+fn a_process_at_work_goes_on_in_the_segment_that_was_zeroed() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = || Options { segment_bytes: 4 << 20, ..options() };
+    let (mut log, _) = open_with(dir.path(), options()).unwrap();
+    let segments = || walk::list(&dir.path().join("journal")).unwrap().len();
+    append(&mut log, 1);
+    assert_eq!(segments(), 1);
+    // Its first segment has room for ten times as much.
+    let big = NewFrame { payload: vec![b'x'; 300 << 10], ..frame(log.next_seq()) };
+    log.append(vec![big]).unwrap();
+    while segments() == 1 {
+        assert!(log.next_seq() < 50_000, "it never goes on");
+        std::thread::sleep(Duration::from_millis(1));
+        append(&mut log, 1);
+    }
+    (0..10).for_each(|_| append(&mut log, 1));
+    assert_eq!(segments(), 2, "one that is zeroed is as good as the next");
+    let frames = all(&log);
+    log.close().unwrap();
+    let (log, _) = open_with(dir.path(), options()).unwrap();
+    assert_eq!(all(&log), frames);
 }

@@ -6,6 +6,7 @@ mod damage;
 mod disk;
 mod faults;
 mod log;
+mod renew;
 mod store;
 
 use std::collections::HashMap;

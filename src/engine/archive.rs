@@ -62,7 +62,9 @@ impl Handle {
             if runs.is_empty() || !runs.iter().all(|run| run.ended_at.is_some_and(|at| at <= before)) {
                 continue;
             }
-            let known = catalog.archived(milestone).map_err(|e| read(&e))?;
+            // One that was lost is written again, if its frames have not left the journal yet.
+            let is_there = archive_path(&self.shared.data_dir, milestone.0).exists();
+            let known = catalog.archived(milestone).map_err(|e| read(&e))?.filter(|_| is_there);
             if known.is_some_and(|known| known.runs.into_iter().eq(runs.iter().map(RunRow::summary))) {
                 continue;
             }

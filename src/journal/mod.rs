@@ -13,10 +13,11 @@
 //! | --- | --- |
 //! | `log` | the pair of journal and store, opened, appended to and closed together |
 //! | `seam` | the `Journal` trait, so that another log (a replicated one) can take the segments' place |
-//! | `segments`, `disk`, `zeroing` | the local journal: preallocated segment files, and the few system calls it makes |
+//! | `segments`, `spare`, `zeroing`, `disk` | the local journal: segment files, the next one's room made ahead, and the few system calls it makes |
 //! | `frame`, `raw`, `hash` | one frame: its types, bytes, checksum and hash; read without a copy |
 //! | `walk`, `tail` | reading segment files in order; telling an unacknowledged tail from damage |
 //! | `store`, `store_read`, `store_write` | the sled store: what is durable, reading it, and the thread that writes it |
+//! | `store_renew` | giving back the room of sled's files |
 //! | `store_views` | views, and rows of views, beside the frames |
 //! | `trees`, `block`, `sled_guard` | the store's trees, keys and values, and the care sled needs |
 //! | `archives`, `span`, `compact` | frames that run files hold in the journal's place: reading them, what stands for them, and taking them out |

@@ -169,3 +169,32 @@ fn a_killed_gc_leaves_everything_and_is_finished_by_the_next() {
     assert!([told(&t, &first), told(&t, &second)] == before);
     assert_eq!(archives(&t).len(), 2);
 }
+
+#[test]
+fn an_archive_that_is_lost_before_its_frames_left_the_journal_is_written_again() {
+    let (t, first, second) = two_runs();
+    let before = [told(&t, &first), told(&t, &second)];
+    // As a backup does it: nothing leaves the journal now.
+    let journal = fs::File::open(t.data.join("journal")).unwrap();
+    journal.lock_shared().unwrap();
+    let mut gc = Command::new(p0_path());
+    gc.args(["--data-dir", t.data.to_str().unwrap(), "gc", "--older-than", "0"]).current_dir(&t.repo);
+    let mut gc = gc.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let on_record = || {
+        let grep = |file: PathBuf| fs::read(file).unwrap().windows(12).filter(|w| w == b"run.archived").count();
+        let segments = fs::read_dir(t.data.join("journal")).unwrap().map(|e| e.unwrap().path());
+        segments.map(grep).sum::<usize>()
+    };
+    while on_record() < 2 {
+        assert!(gc.try_wait().unwrap().is_none(), "it waits for the backup");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    gc.kill().unwrap();
+    gc.wait().unwrap();
+    archives(&t).into_iter().for_each(|archive| fs::remove_file(archive).unwrap());
+    drop(journal);
+    t.p0(&["gc", "--older-than", "0"]).expect(0);
+    assert_eq!(archives(&t).len(), 2);
+    assert!([told(&t, &first), told(&t, &second)] == before);
+    t.p0(&["audit", "verify"]).expect(0);
+}

@@ -51,7 +51,7 @@ fn denied(t: &TestEnvironment) -> BTreeSet<(String, String)> {
 }
 
 const ESCAPE: &str = r#"
-import ctypes, shutil, signal, socket, struct, threading
+import ctypes, resource, shutil, signal, socket, struct, threading
 def plan(): ticket('a', ['a.txt']); ticket('b', ['b.txt'])
 T = {}
 def attempt(name, deed):
@@ -101,6 +101,15 @@ def swaps():
         by_link('flip/own.sock'); flipping(by_link, lambda s: s.connect('flip/link'))
         by_memory('flip/own.sock'); flipping(by_memory, raw_connect)
     shutil.rmtree('flip')
+def from_another_network(name):
+    # The socket is from here, and the name is held by an own one in the network that the process is in by then.
+    out, child = socket.socket(socket.AF_UNIX), os.fork()
+    if child == 0:
+        if libc.unshare(0x10000000 | 0x40000000): note('network', 'Operation not permitted'); os._exit(0)
+        own = socket.socket(socket.AF_UNIX); own.bind(name); own.listen()
+        attempt('network', lambda: out.connect(name)); note('network', T['network']); os._exit(0)
+    os.waitpid(child, 0); wait_for('network')
+    return open(f'{DIR}/notes/network').read()
 def orphan(path):
     child = os.fork()
     if child == 0:
@@ -150,11 +159,26 @@ def executor():
     attempt('mode', lambda: os.chmod(f'{repo}/README.md', 0o777))
     attempt('owner', lambda: os.chown(f'{repo}/README.md', os.getuid(), os.getgid()))
     attempt('mode through a handle', lambda: os.chmod(f'/proc/self/fd/{os.open(repo + "/README.md", os.O_PATH)}', 0o777))
+    attempt('times', lambda: os.utime(f'{repo}/README.md', (0, 0)))
+    attempt('times through a handle', lambda: os.utime(os.open(f'{repo}/README.md', os.O_PATH), (0, 0)))
+    attempt('access list', lambda: os.setxattr(f'{repo}/README.md', 'system.posix_acl_access', bytes([2, 0, 0, 0])))
+    attempt('attribute', lambda: os.setxattr(f'{data}/journal', 'user.escaped', b'x'))
+    attempt('limits of the neighbour', lambda: resource.prlimit(int(other['PID']), resource.RLIMIT_CPU, (1, 1)))
+    attempt('limits of its supervisor', lambda: resource.prlimit(os.getppid(), resource.RLIMIT_FSIZE, (0, 0)))
+    attempt('priority of its supervisor', lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19))
+    attempt('priority of everybody', lambda: os.setpriority(os.PRIO_USER, os.getuid(), 19))
+    attempt('processor of its supervisor', lambda: os.sched_setaffinity(os.getppid(), {0}))
+    open('own', 'w').close(); os.utime('own', (5, 7))
+    if os.stat('own').st_mtime != 7: raise SystemExit('its own times are not set')
+    os.utime('own')
+    if os.stat('own').st_mtime == 7: raise SystemExit('its own times are not now')
+    os.unlink('own'); resource.prlimit(os.getpid(), resource.RLIMIT_CORE, (0, 0)); os.nice(1)
     attempt('foreign socket', connect(f'{DIR}/foreign.sock'))
     with socket.socket(socket.AF_UNIX) as s: s.bind('own.sock'); s.listen(); attempt('own socket', connect('own.sock'))
     os.unlink('own.sock')
     with socket.socket(socket.AF_UNIX) as s: s.bind('\0own' + DIR); s.listen(); attempt('own socket without a file', connect('\0own' + DIR))
     attempt('foreign socket without a file', connect('\0foreign' + DIR))
+    T['foreign socket out of a network of its own'] = from_another_network('\0foreign' + DIR)
     swaps()
     attempt('main socket by hand', connect(f'{data}/p0.sock'))
     T['main socket of an orphan'] = orphan(f'{data}/p0.sock')
@@ -241,6 +265,8 @@ fn an_agent_that_tries_to_escape() {
         ("make", format!("{repo}/evil")),
         ("cut", format!("{repo}/README.md")),
         ("rights", format!("{repo}/README.md")),
+        ("rights", format!("{data}/journal")),
+        ("govern", format!("/proc/{}", own("PID"))),
         ("connect", format!("{}/foreign.sock", t.dir.display())),
         ("connect", format!("{data}/p0.sock")),
         ("connect", format!("@foreign{}", t.dir.display())),

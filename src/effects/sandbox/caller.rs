@@ -8,11 +8,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-use super::filter::Form;
+use super::filter::{Clock, Form};
 use super::system::{Call, read_memory};
 
 /// The longest path that the kernel takes.
@@ -110,6 +110,29 @@ fn text(pid: u32, address: u64) -> Option<Vec<u8>> {
 pub(super) fn number(pid: u32, address: u64) -> Option<u64> {
     let mut bytes = [0; 8];
     (read_memory(pid, address, &mut bytes) == bytes.len()).then(|| u64::from_ne_bytes(bytes))
+}
+
+/// The two moments at an address, of the last reading and the last change; both are now where there is no address.
+pub(super) fn times(pid: u32, address: u64, clock: Clock) -> Option<Timestamps> {
+    let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+    if address == 0 {
+        return Some(Timestamps { last_access: now, last_modification: now });
+    }
+    let mut bytes = [0; 32];
+    let (length, nanoseconds) = match clock {
+        Clock::Seconds => (16, None),
+        Clock::Microseconds => (32, Some(1000)),
+        Clock::Nanoseconds => (32, Some(1)),
+    };
+    if read_memory(pid, address, bytes.get_mut(..length)?) < length {
+        return None;
+    }
+    let word = |n: usize| Some(i64::from_ne_bytes(*bytes.get(8 * n..)?.first_chunk()?));
+    let moment = |n: usize| match nanoseconds {
+        None => Some(Timespec { tv_sec: word(n)?, tv_nsec: 0 }),
+        Some(each) => Some(Timespec { tv_sec: word(2 * n)?, tv_nsec: word(2 * n + 1)?.checked_mul(each)? }),
+    };
+    Some(Timestamps { last_access: moment(0)?, last_modification: moment(1)? })
 }
 
 /// A copy of a descriptor of the caller: it stays what it is, whatever the caller does with the number.

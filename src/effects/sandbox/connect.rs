@@ -149,10 +149,14 @@ fn unix_address(path: &str) -> Vec<u8> {
     family.iter().chain(path.as_bytes()).chain(&[0]).copied().collect()
 }
 
-/// Whether a socket without a file, in the caller's network, is held by the attempt's own processes and by nobody else.
+/// Whether a socket without a file is held by the attempt's own processes and by nobody else: in the network that the
+/// caller is in, and in this one. A caller that has made a network of its own may still have a socket from here.
 fn is_held(pid: u32, name: &[u8], kind: SocketType) -> bool {
-    let Ok(table) = fs::read(format!("/proc/{pid}/net/unix")) else { return false };
-    let named = listening(&table, name, kind);
+    let mut named = Vec::new();
+    for whose in [pid.to_string(), "self".to_owned()] {
+        let Ok(table) = fs::read(format!("/proc/{whose}/net/unix")) else { return false };
+        named.extend(listening(&table, name, kind));
+    }
     if named.is_empty() {
         return false;
     }

@@ -33,6 +33,13 @@ pub(super) enum Deed {
     SignalBy(usize),
     /// Reaches into the process in this argument.
     Reach(usize),
+    /// Sets limits, or how the process in this argument is run: unknown to Landlock.
+    Govern(usize),
+    /// The same for a process, a group or all of a user: which of them is in the first argument, its number in the
+    /// second. The value that means a process is given.
+    GovernMany(u64),
+    /// Gives or takes an attribute beside mode and owner (an access list, for one): unknown to Landlock, and refused.
+    Attribute { follow: bool },
 }
 
 /// Which of them.
@@ -42,6 +49,16 @@ pub(super) enum Rights {
     Mode(usize),
     /// User and group are in this argument and the next; the flags may be in a third.
     Owner { user: usize, flags: Option<usize>, follow: bool },
+    /// The moments are behind this argument; the flags may be in another.
+    Times { at: usize, clock: Clock, flags: Option<usize> },
+}
+
+/// How two moments are written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clock {
+    Seconds,
+    Microseconds,
+    Nanoseconds,
 }
 
 /// One call of the table.
@@ -91,10 +108,35 @@ const COMMON: &[Known] = &[
     none(libc::SYS_ptrace, Deed::Reach(1)),
     none(libc::SYS_process_vm_readv, Deed::Reach(0)),
     none(libc::SYS_process_vm_writev, Deed::Reach(0)),
+    none(libc::SYS_prlimit64, Deed::Govern(0)),
+    none(libc::SYS_sched_setaffinity, Deed::Govern(0)),
+    none(libc::SYS_sched_setparam, Deed::Govern(0)),
+    none(libc::SYS_sched_setscheduler, Deed::Govern(0)),
+    none(libc::SYS_sched_setattr, Deed::Govern(0)),
+    none(libc::SYS_migrate_pages, Deed::Govern(0)),
+    none(libc::SYS_move_pages, Deed::Govern(0)),
+    none(libc::SYS_setpriority, Deed::GovernMany(0)),
+    none(libc::SYS_ioprio_set, Deed::GovernMany(1)),
+    one(libc::SYS_utimensat, Deed::Rights(NANOSECONDS), Form::At(0, 1)),
+    one(libc::SYS_setxattr, Deed::Attribute { follow: true }, Form::Path(0)),
+    one(libc::SYS_lsetxattr, Deed::Attribute { follow: false }, Form::Path(0)),
+    one(libc::SYS_fsetxattr, Deed::Attribute { follow: true }, Form::Fd(0)),
+    one(libc::SYS_removexattr, Deed::Attribute { follow: true }, Form::Path(0)),
+    one(libc::SYS_lremovexattr, Deed::Attribute { follow: false }, Form::Path(0)),
+    one(libc::SYS_fremovexattr, Deed::Attribute { follow: true }, Form::Fd(0)),
+    one(SETXATTRAT, Deed::Attribute { follow: true }, Form::At(0, 1)),
+    one(REMOVEXATTRAT, Deed::Attribute { follow: true }, Form::At(0, 1)),
+    one(FILE_SETATTR, Deed::Attribute { follow: true }, Form::At(0, 1)),
 ];
+
+const NANOSECONDS: Rights = Rights::Times { at: 2, clock: Clock::Nanoseconds, flags: Some(3) };
 
 /// fchmodat2(2), since Linux 6.6: the same number everywhere.
 pub(super) const FCHMODAT2: c_long = 452;
+/// Since Linux 6.13, and 6.17.
+const SETXATTRAT: c_long = 463;
+const REMOVEXATTRAT: c_long = 466;
+const FILE_SETATTR: c_long = 469;
 
 /// Calls of old that only this machine has.
 #[cfg(target_arch = "x86_64")]
@@ -112,6 +154,17 @@ const OLD: &[Known] = &[
     one(libc::SYS_chmod, Deed::Rights(Rights::Mode(1)), Form::Path(0)),
     one(libc::SYS_chown, Deed::Rights(Rights::Owner { user: 1, flags: None, follow: true }), Form::Path(0)),
     one(libc::SYS_lchown, Deed::Rights(Rights::Owner { user: 1, flags: None, follow: false }), Form::Path(0)),
+    one(libc::SYS_utime, Deed::Rights(Rights::Times { at: 1, clock: Clock::Seconds, flags: None }), Form::Path(0)),
+    one(
+        libc::SYS_utimes,
+        Deed::Rights(Rights::Times { at: 1, clock: Clock::Microseconds, flags: None }),
+        Form::Path(0),
+    ),
+    one(
+        libc::SYS_futimesat,
+        Deed::Rights(Rights::Times { at: 2, clock: Clock::Microseconds, flags: None }),
+        Form::At(0, 1),
+    ),
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const OLD: &[Known] = &[];
@@ -185,9 +238,33 @@ pub(super) fn program(network: &Network, reads: bool) -> Vec<sock_filter> {
                     step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
                 ]);
             }
+            // Every program asks for its own limits as it starts.
+            Deed::Govern(who) => {
+                let who = argument(u32::try_from(who).unwrap_or_default());
+                steps.extend([
+                    step(EQUAL, number(call.number), 0, 4),
+                    step(LOAD, who, 0, 0),
+                    step(EQUAL, 0, 1, 0),
+                    step(RETURN, libc::SECCOMP_RET_USER_NOTIF, 0, 0),
+                    step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
+                ]);
+            }
             _ => {
                 steps.extend([step(EQUAL, number(call.number), 0, 1), step(RETURN, libc::SECCOMP_RET_USER_NOTIF, 0, 0)])
             }
+        }
+    }
+    if let Network::Ports(_) = network {
+        // A connection that is made by its first words: nobody would look at the port.
+        let unknown = libc::SECCOMP_RET_ERRNO | u32::try_from(libc::EOPNOTSUPP).unwrap_or_default();
+        for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
+            steps.extend([
+                step(EQUAL, number(call), 0, 4),
+                step(LOAD, argument(flags), 0, 0),
+                step(ANY_BIT, u32::try_from(libc::MSG_FASTOPEN).unwrap_or_default(), 0, 1),
+                step(RETURN, unknown, 0, 0),
+                step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
+            ]);
         }
     }
     if *network == Network::None {
@@ -260,6 +337,28 @@ mod tests {
         assert_eq!(verdict(&filter, 0x4000_0003, libc::SYS_read, flags(0)), absent(), "another machine's call");
         let all = program(&Network::Allow, true);
         assert_eq!(verdict(&all, here, libc::SYS_openat, flags(0)), libc::SECCOMP_RET_USER_NOTIF);
+    }
+
+    #[test]
+    fn a_process_may_set_limits_of_itself_and_is_heard_of_when_they_are_anothers() {
+        let (here, filter) = (MACHINE.unwrap(), program(&Network::Allow, false));
+        let say = |number, who| verdict(&filter, here, number, [who, 0, 0, 0, 0, 0]);
+        assert_eq!(say(libc::SYS_prlimit64, 0), libc::SECCOMP_RET_ALLOW);
+        assert_eq!(say(libc::SYS_prlimit64, 1), libc::SECCOMP_RET_USER_NOTIF);
+        assert_eq!(say(libc::SYS_setpriority, 0), libc::SECCOMP_RET_USER_NOTIF);
+        assert_eq!(say(libc::SYS_utimensat, 0), libc::SECCOMP_RET_USER_NOTIF);
+    }
+
+    #[test]
+    fn with_ports_no_connection_is_made_by_its_first_words() {
+        let here = MACHINE.unwrap();
+        let fast = u64::try_from(libc::MSG_FASTOPEN).unwrap();
+        let say = |network: &Network, flags| {
+            verdict(&program(network, false), here, libc::SYS_sendto, [0, 0, 0, flags, 0, 0])
+        };
+        assert_eq!(say(&Network::Ports(vec![1]), 0), libc::SECCOMP_RET_ALLOW);
+        assert_ne!(say(&Network::Ports(vec![1]), fast), libc::SECCOMP_RET_ALLOW);
+        assert_eq!(say(&Network::Allow, fast), libc::SECCOMP_RET_ALLOW);
     }
 
     #[test]

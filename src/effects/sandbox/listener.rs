@@ -117,7 +117,45 @@ impl Ear {
                 }
                 Answer::GoOn
             }
+            Deed::Govern(at) => self.govern(descriptor(argument(call, at))),
+            Deed::GovernMany(process) => self.govern_many(call, process),
+            Deed::Attribute { follow } => self.attribute(call, known, follow),
         })
+    }
+
+    /// Limits and priorities of another process.
+    fn govern(&self, target: i32) -> Answer {
+        if target <= 0 || caller::is_ours(target) || !process(target).exists() {
+            return Answer::GoOn;
+        }
+        self.note("govern", &process(target));
+        Answer::Done(libc::EPERM)
+    }
+
+    /// The same of a group, or of all processes of a user, which p0 is one of.
+    fn govern_many(&self, call: &Call, of_a_process: u64) -> Answer {
+        let (which, who) = (argument(call, 0), descriptor(argument(call, 1)));
+        if which & 0xffff_ffff == of_a_process {
+            return self.govern(who);
+        }
+        if which & 0xffff_ffff == of_a_process + 1 && (who == 0 || caller::is_ours(who)) {
+            return Answer::GoOn;
+        }
+        self.note("govern", Path::new(&format!("others (which {which}, who {who})")));
+        Answer::Done(libc::EPERM)
+    }
+
+    /// Programs are prepared for file systems without such attributes.
+    fn attribute(&self, call: &Call, known: &Known, follow: bool) -> Answer {
+        if let Some(path) = known.about[0].and_then(|form| named(call, form))
+            && let Some(real) = real(&path, follow)
+            && real.is_absolute()
+            && !self.confine.may_write(&real)
+        {
+            self.note("rights", &real);
+            return Answer::Done(libc::EPERM);
+        }
+        Answer::Done(libc::EOPNOTSUPP)
     }
 
     fn open(&self, call: &Call, known: &Known, flags: usize, indirect: bool) {
@@ -156,19 +194,26 @@ impl Ear {
         }
     }
 
-    /// Changes of mode and owner, which Landlock does not know: done here on exactly the file that was looked at.
+    /// Changes of mode, owner and times, which Landlock does not know: done here on exactly the file that was looked at.
     fn rights(&self, fd: &OwnedFd, call: &Call, known: &Known, rights: Rights) -> Answer {
         let flags = match (rights, known.number) {
-            (Rights::Owner { flags: Some(at), .. }, _) => descriptor(argument(call, at)),
+            (Rights::Owner { flags: Some(at), .. } | Rights::Times { flags: Some(at), .. }, _) => {
+                descriptor(argument(call, at))
+            }
             (Rights::Mode(_), filter::FCHMODAT2) => descriptor(argument(call, 3)),
-            (Rights::Owner { .. } | Rights::Mode(_), _) => 0,
+            (Rights::Owner { .. } | Rights::Mode(_) | Rights::Times { .. }, _) => 0,
         };
         let follows = !matches!(rights, Rights::Owner { follow: false, .. });
         let follow = follows && flags & libc::AT_SYMLINK_NOFOLLOW == 0;
+        // Without a path it is about the folder's descriptor itself.
+        let form = match known.about[0] {
+            Some(Form::At(dir, at)) if argument(call, at) == 0 => Some(Form::Fd(dir)),
+            form => form,
+        };
         // What cannot be read of the caller (a hardened kernel lets nobody) is between it and the kernel.
-        let Some(path) = known.about[0].and_then(|form| named(call, form)) else { return Answer::GoOn };
+        let Some(path) = form.and_then(|form| named(call, form)) else { return Answer::GoOn };
         // The caller's folder was read from `/proc` by its number: it must still be the caller.
-        let file = match pin(&path, follow || matches!(known.about[0], Some(Form::Fd(_)))) {
+        let file = match pin(&path, follow || matches!(form, Some(Form::Fd(_)))) {
             Some(file) if system::still_waits(fd.as_fd(), call.id) => file,
             Some(_) | None => return Answer::Done(libc::ENOENT),
         };
@@ -187,6 +232,10 @@ impl Ear {
                 let (user, group) = (id(user).map(Uid::from_raw), id(user + 1).map(Gid::from_raw));
                 rustix::fs::chownat(&file, "", user, group, AtFlags::EMPTY_PATH)
             }
+            Rights::Times { at, clock, .. } => match caller::times(call.pid, argument(call, at), clock) {
+                Some(times) => rustix::fs::utimensat(&file, "", &times, AtFlags::EMPTY_PATH),
+                None => Err(rustix::io::Errno::FAULT),
+            },
         };
         Answer::Done(done.map_or_else(rustix::io::Errno::raw_os_error, |()| 0))
     }

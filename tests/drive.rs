@@ -5,7 +5,7 @@
 
 use p0::{
     effects::drive::{Drive, Resume},
-    model::{adapter::Adapter, permission::Permissions},
+    model::{adapter::Adapter, id::ApprovalId, permission::Permissions, reply::Reply},
 };
 use serde_json::{Value, json};
 use std::{
@@ -345,7 +345,7 @@ fn acp_a_person_is_asked_through_the_door() {
                 let (mut stream, _) = door.accept().unwrap();
                 let request = read_request(&mut stream);
                 let answer = if request.starts_with("POST") {
-                    json!({"reply": "approval", "id": "M-A1"})
+                    serde_json::to_value(Reply::Asked { approval: ApprovalId("M-A1".into()) }).unwrap()
                 } else {
                     polls += 1;
                     json!({"id": "M-A1", "state": if polls % 2 == 1 { "open" } else { state }, "reason": "as I like"})

@@ -112,6 +112,7 @@ impl Log {
                 (store, Some(StoreReport::Rebuilt { why, moved_to: None }))
             }
             (opened, why) => {
+                full_disk(&store_dir, &options, why.as_deref())?;
                 let keep = !matches!(opened, Opened::Old(_));
                 drop(opened);
                 let moved_to = move_aside(data_dir, &store_dir, keep, &options)?;
@@ -262,6 +263,17 @@ fn fresh_store(store_dir: &Path, options: &Options) -> Result<Store, Error> {
         Opened::Old(_) => Err(Error::Store { path: store_dir.to_path_buf(), what: "it is not empty".to_owned() }),
         Opened::Unusable(what) => Err(Error::Store { path: store_dir.to_path_buf(), what }),
     }
+}
+
+/// Without room sled cannot be opened, whatever it holds: that is no reason to make it anew, and there would be no room.
+fn full_disk(store_dir: &Path, options: &Options, why: Option<&str>) -> Result<(), Error> {
+    let data_dir = store_dir.parent().unwrap_or(store_dir);
+    let free = options.disk.free_bytes(data_dir).map_err(|e| Error::io("ask for the free space of", data_dir, e))?;
+    if free >= options.keep_free_bytes {
+        return Ok(());
+    }
+    let what = format!("{free} bytes are free; it cannot be used now: {}", why.unwrap_or_default());
+    Err(Error::io("open", store_dir, std::io::Error::new(std::io::ErrorKind::StorageFull, what)))
 }
 
 /// Moves a store that is of no use out of the way, in the place of one that was before it: for whoever wants to find out

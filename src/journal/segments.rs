@@ -21,8 +21,6 @@ use crate::journal::{AppendError, Error, Repair};
 
 /// What a process has written before it is worth having zeros written ahead of it: some hundreds of events.
 const BUSY_BYTES: u64 = 256 << 10;
-/// How often the free space is looked at, in bytes written.
-const FREE_CHECK_BYTES: u64 = 256 << 10;
 /// How many streams and runs are remembered before the store is asked again.
 const TIPS_KEPT: usize = 8192;
 
@@ -95,7 +93,6 @@ pub struct LocalJournal {
     /// Streams and runs are told apart by this table, not by their ids.
     known_runs: HashMap<Uuid, u64>,
     failed: Option<(PathBuf, String)>,
-    since_free_check: u64,
     /// By this process, in bytes.
     written: u64,
     sealer: Sealer,
@@ -148,7 +145,6 @@ impl LocalJournal {
             known_tips: HashMap::new(),
             known_runs: HashMap::new(),
             failed: None,
-            since_free_check: FREE_CHECK_BYTES,
             written: 0,
             sealer: Sealer::default(),
         })
@@ -194,7 +190,6 @@ impl LocalJournal {
         };
         self.write(&written.bytes)?;
         self.chain = chain;
-        self.since_free_check += needed_bytes;
         self.written += needed_bytes;
         if !self.spare.is_there() {
             // Ahead of need: an error here will be met again, and answered, when the room is needed.
@@ -230,10 +225,8 @@ impl LocalJournal {
         AppendError::Failed { path, what }
     }
 
-    fn check_free(&mut self, needed: u64) -> Result<(), NoWay> {
-        if self.since_free_check < FREE_CHECK_BYTES {
-            return Ok(());
-        }
+    /// Before every group: others fill the disk, too, and sled is lost with the first write that finds no room.
+    fn check_free(&self, needed: u64) -> Result<(), NoWay> {
         let free = self.options.disk.free_bytes(&self.dir);
         let free = free.map_err(|e| NoWay::Failed(self.dir.clone(), format!("cannot ask for the free space: {e}")))?;
         if free < self.options.keep_free_bytes.saturating_add(needed) {
@@ -242,7 +235,6 @@ impl LocalJournal {
                 self.options.keep_free_bytes
             )));
         }
-        self.since_free_check = 0;
         Ok(())
     }
 

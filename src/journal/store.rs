@@ -49,6 +49,15 @@ pub(crate) struct Inner {
     last_read: Mutex<Option<(u64, Vec<u8>)>>,
 }
 
+impl Drop for Inner {
+    /// A sled that could not write waits for ever when it is let go, so that one is kept: its process is about to end.
+    fn drop(&mut self) {
+        if self.queue.get_mut().unwrap_or_else(PoisonError::into_inner).failed.is_some() {
+            std::mem::forget(self.trees.get_mut().unwrap_or_else(PoisonError::into_inner).clone());
+        }
+    }
+}
+
 /// What is durable in the journal, and how much of it sled has.
 #[derive(Debug)]
 pub(crate) struct Queue {

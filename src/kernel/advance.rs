@@ -17,11 +17,23 @@ use crate::model::{
 /// Goes on until nothing more follows.
 pub(crate) fn advance(cx: &mut Cx<'_>) {
     budget::enforce(cx);
+    answered(cx);
     while let Some(run) = cx.state.live_run().filter(|r| r.state == RunState::Running && r.head.is_some()) {
         let id = run.id;
         if !step(cx, id) {
             return;
         }
+    }
+}
+
+/// A run that waited for answers goes on when there is nothing left to answer.
+fn answered(cx: &mut Cx<'_>) {
+    if let Some(run) = cx.state.live_run()
+        && matches!(run.state, RunState::AwaitingApproval { .. })
+        && schedule::to_answer(&cx.state).is_none()
+    {
+        let scope = Scope::run(run.id);
+        cx.emit_engine(scope, Event::RunResumed {});
     }
 }
 
@@ -70,6 +82,10 @@ fn step(cx: &mut Cx<'_>, id: RunId) -> bool {
                 return true;
             }
             if anyone_live(cx, id) || schedule::anything_moves(&cx.state) {
+                return false;
+            }
+            if let Some(why) = schedule::to_answer(&cx.state).filter(|_| run.waits_for_answers()) {
+                cx.emit_engine(Scope::run(id), Event::RunAwaitingApproval { why });
                 return false;
             }
             leave(cx, &run, stage, at);
@@ -220,6 +236,7 @@ fn leave(cx: &mut Cx<'_>, run: &Run, stage: &Stage, at: &AtStage) {
         Goal::Stage(goal) => {
             // Asked of a plan, not of what a stage leaves behind: the planner may know a way around.
             if at.decided.is_some()
+                && !(run.waits_for_answers() && schedule::to_answer(&cx.state).is_some())
                 && let Some(why) = everything_blocked(cx)
             {
                 stuck(cx, run.id, why);

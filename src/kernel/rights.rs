@@ -1,11 +1,12 @@
 //! Which role may say what (section 8 of the design).
 use crate::model::{protocol::Message, workflow::Rights};
 
-/// Whether a role with these rights may say this; if not, why, in a sentence the agent can act on.
+/// Whether a role with these rights may say this under these rules ([`crate::model::event::RULES`]); if not, why, in a
+/// sentence the agent can act on.
 ///
 /// # Errors
 /// The sentence.
-pub fn may_say(rights: Rights, message: &Message) -> Result<(), String> {
+pub fn may_say(rights: Rights, rules: u32, message: &Message) -> Result<(), String> {
     let needed = match message {
         Message::Ticket(_) | Message::Defer { .. } | Message::Decision { .. } | Message::Curate { .. } => {
             Rights::Planner
@@ -13,6 +14,8 @@ pub fn may_say(rights: Rights, message: &Message) -> Result<(), String> {
         Message::Status { .. } | Message::Subtask(_) | Message::RequestFiles { .. } => Rights::Executor,
         Message::Verdict { .. } => Rights::Verifier,
         Message::Feedback { .. } => Rights::Specialist,
+        // What waits for an answer is a ticket.
+        Message::Question { .. } if rules >= 3 => Rights::Executor,
         Message::Comment { .. }
         | Message::Learning { .. }
         | Message::Artifact { .. }
@@ -30,7 +33,12 @@ pub fn may_say(rights: Rights, message: &Message) -> Result<(), String> {
     if rights == needed {
         return Ok(());
     }
-    Err(format!("'{}' is for {}; {} may not say it", message.word(), plural(needed), singular(rights)))
+    let instead = match (message, rights) {
+        (Message::Question { .. }, Rights::Planner) => ": decide 'stuck' with the question as the reason",
+        (Message::Question { .. }, _) => ": put the question into your words about the work",
+        _ => "",
+    };
+    Err(format!("'{}' is for {}; {} may not say it{instead}", message.word(), plural(needed), singular(rights)))
 }
 
 /// Whether a role with these rights may change files.
@@ -96,7 +104,7 @@ mod tests {
         let mut table = String::new();
         for message in &messages {
             let marks: String = [Rights::Planner, Rights::Executor, Rights::Verifier, Rights::Specialist]
-                .map(|r| if may_say(r, message).is_ok() { 'x' } else { '.' })
+                .map(|r| if may_say(r, crate::model::event::RULES, message).is_ok() { 'x' } else { '.' })
                 .iter()
                 .collect();
             table.push_str(&format!("{marks} {}\n", message.word()));
@@ -123,7 +131,7 @@ mod tests {
         xxxx permission
         xxxx ask
         xxxx rate_limited
-        xxxx question
+        .x.. question
         ");
     }
 }

@@ -322,6 +322,17 @@ pub fn why_waiting(state: &Aggregate, id: &TicketId) -> Option<NotReady> {
     }
 }
 
+/// The questions that tickets wait with, and how they are answered; `None` = there are none.
+pub(crate) fn to_answer(state: &Aggregate) -> Option<String> {
+    let asked = state.tickets.iter().filter_map(|(id, ticket)| match &ticket.status {
+        Status::Blocked(BlockedOn::NeedsInput { question }) if ticket.deferred.is_none() => {
+            Some(format!("{id} asks: {question} (`p0 answer {id} TEXT`)"))
+        }
+        Status::Blocked(_) | Status::Open | Status::InProgress | Status::Done => None,
+    });
+    Some(asked.collect::<Vec<_>>().join("; ")).filter(|all| !all.is_empty())
+}
+
 /// A budget that is used up.
 pub(crate) struct Exhausted {
     /// In words.

@@ -24,8 +24,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The version of the rules in `kernel`. Recorded by each run; raised when the same command may decide otherwise. Since 2
-/// a budget that is used up ends attempts at work, and a gate whose output is absent has not passed.
-pub const RULES: u32 = 2;
+/// used-up budgets end attempts at work, and gates without output fail; since 3 runs wait for answers to executors' questions.
+pub const RULES: u32 = 3;
 
 events! {
     /// A new spec.
@@ -157,6 +157,11 @@ events! {
         why: String,
         /// Until when.
         until: Option<Time>,
+    }
+    /// Nothing of it goes on before a person answers.
+    RunAwaitingApproval = "run.awaiting_approval" {
+        /// What is to be answered, and how.
+        why: String,
     }
     /// It goes on.
     RunResumed = "run.resumed" {}

@@ -229,6 +229,11 @@ impl Run {
     pub fn budget_ends_attempts(&self) -> bool {
         self.rules >= 2
     }
+
+    /// Whether it waits for the answers to its executors' questions: since rules 3.
+    pub fn waits_for_answers(&self) -> bool {
+        self.rules >= 3
+    }
 }
 
 fn first_rules() -> u32 {

@@ -196,6 +196,7 @@ impl Catalog {
             Event::RunOpened { head } => self.edit(draft.run, |r| r.head.clone_from(head))?,
             Event::IntegrationLanded { commit, .. } => self.edit(draft.run, |r| r.head.clone_from(commit))?,
             Event::RunPaused { why, .. } => self.set(draft, "paused", Some(why), false)?,
+            Event::RunAwaitingApproval { why } => self.set(draft, "awaiting_approval", Some(why), false)?,
             Event::RunResumed {} => self.set(draft, "running", None, false)?,
             Event::RunStuck { why } => self.set(draft, "stuck", Some(why), true)?,
             Event::RunDone { .. } => self.set(draft, "done", None, true)?,

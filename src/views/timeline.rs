@@ -115,6 +115,7 @@ fn of_run(event: &Event) -> Option<(Weight, String)> {
             (Normal, format!("paused until {}: {why}", until.format("%H:%M:%S UTC")))
         }
         Event::RunPaused { why, until: None } => (Normal, format!("paused: {why}")),
+        Event::RunAwaitingApproval { why } => (Normal, format!("waits for an answer: {why}")),
         Event::RunResumed {} => (Normal, "goes on".to_owned()),
         Event::RunBudgetChanged { .. } => (Normal, "has another budget from now on".to_owned()),
         Event::RunStuck { why } => (Bad, format!("STUCK: {why}")),

@@ -14,6 +14,7 @@ pub const ALL: &[Scenario] = &[
     ("implements", implements),
     ("outside", outside),
     ("permission", permission),
+    ("approved", approved),
     ("rate limit", rate_limit),
     ("unauthorized", unauthorized),
     ("server error", server_error),
@@ -80,6 +81,51 @@ pub fn permission(agent: Agent) -> String {
     let denied =
         asked.iter().find(|m| m["allowed"] == false).unwrap_or_else(|| panic!("nothing was refused: {asked:?}"));
     format!("asked for {}, which was refused and is on record; nothing landed", denied["tool"])
+}
+
+/// A person allows what no rule decides; the daemon is killed while the question is open, and the next one takes the answer.
+pub fn approved(agent: Agent) -> String {
+    let world = World::new(agent);
+    world.config("permissions = \"ask\"", "", "");
+    world.does(&[json!({ "do": "shell", "command": "echo allowed > a.txt" })]);
+    if !agent.asks {
+        let refused = world.start().wait_within(LIMIT);
+        assert!(refused.code != 0 && refused.err.contains("permissions"), "{refused:?}");
+        return "cannot ask while it works: such a configuration is refused".into();
+    }
+    let mut daemon = world.env.daemon();
+    world.env.p0(&["run", &world.env.spec_path(), "--detach"]).expect(0);
+    let open = || {
+        let approvals = world.env.p0(&["approvals", "--json"]).expect(0).json();
+        let found = approvals.as_array().unwrap().iter().find(|a| a["state"] == "open").cloned();
+        found.map(|approval| approval["id"].as_str().unwrap().to_owned())
+    };
+    wait_until_within(LIMIT, "it asks", || open().is_some());
+    let first = open().unwrap();
+    daemon.signal("KILL");
+    wait_until("the daemon is dead", || !daemon.is_running());
+    let daemon = world.env.daemon();
+    assert_eq!(open().unwrap(), first, "the question is still open");
+    let mut allowed = 0;
+    wait_until_within(LIMIT, "the run is done", || {
+        if let Some(id) = open() {
+            world.env.p0(&["approve", &id]).expect(0);
+            allowed += 1;
+        }
+        world.env.status()["state"] == "done"
+    });
+    let status = world.env.status();
+    assert_eq!(world.landed(&status).unwrap().trim(), "allowed");
+    assert_eq!(world.outcomes(), ["accepted"], "nothing was done twice");
+    let reported = world.env.events("attempt.reported");
+    let by_a_person = |e: &&Value| {
+        let message = &e["data"]["message"];
+        message["type"] == "permission" && message["allowed"] == true && message["why"].to_string().contains(&first)
+    };
+    assert!(reported.iter().any(|e| by_a_person(&e)), "who allowed it is not on record");
+    daemon.signal("TERM");
+    daemon.wait();
+    format!("asked {allowed} times and waited for a person across a kill of the daemon; allowed, and landed")
 }
 
 /// An agent that cannot ask while it works: p0 is not asked, and the sandbox alone says no.

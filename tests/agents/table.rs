@@ -16,7 +16,19 @@ macro_rules! checks {
     };
 }
 
-checks!(implements, outside, permission, unauthorized, server_error, hang, killed_daemon, resumed, every_role, budget);
+checks!(
+    implements,
+    outside,
+    permission,
+    approved,
+    unauthorized,
+    server_error,
+    hang,
+    killed_daemon,
+    resumed,
+    every_role,
+    budget
+);
 
 fn check(agent: Agent, scenario: fn(Agent) -> String) {
     if !left_out() {

@@ -66,8 +66,10 @@ fn a_ticket_that_needs_input_gets_its_answer() {
         "def executor():\n  said = [c['text'] for c in I['ticket']['comments']]\n  \
          if 'blue' in said: own_files()\n  else: m = Mcp(); m.call('question', text='which colour?'); m.end()",
     );
-    t.run(&["--json"]);
+    t.run_json(12);
     assert_eq!(t.tickets()[0]["status"], "blocked");
+    // Nothing has changed, and nothing is tried once more.
+    t.run_json(12);
     t.p0(&["answer", "BLOG-1", ""]).expect(6);
     assert_eq!(t.p0(&["answer", "BLOG-1", "blue"]).expect(0).out, "BLOG-1 is open; the next round has the answer\n");
     t.p0(&["answer", "BLOG-1", "red"]).expect(6);

@@ -322,8 +322,11 @@ fn files_asked_for_are_granted_or_refused_with_the_owner() {
 #[test]
 fn a_question_blocks_its_ticket_with_needs_input() {
     let t = TestEnvironment::with("def executor(): say('question', text='which colour?')");
-    let reason = stuck(&t);
-    assert!(reason.contains("which colour?"), "{reason}");
+    let status = t.run_json(12);
+    assert_eq!(status["state"], "awaiting_approval");
+    let reason = status["reason"].as_str().unwrap();
+    assert!(reason.contains("which colour?") && reason.contains("p0 answer BLOG-1"), "{reason}");
+    assert_eq!(t.p0(&["runs", "--json"]).expect(0).json()[0]["state"], "awaiting_approval");
     let ticket = &t.tickets()[0];
     assert_eq!(ticket["status"], "blocked");
     let why = ticket["blocked_reason"].as_str().unwrap();

@@ -7,14 +7,22 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::net::UnixStream;
 
 /// How long one answer of the engine is waited for: it holds one back for up to twenty seconds.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 64 * 1024;
-/// Failures in a row after which nobody is there.
-const TRIES: u32 = 5;
+/// Failures in a row after which nobody will come back: an agent outlives its engine, and so does its question, which the
+/// next engine answers.
+const TRIES: u32 = 60;
+/// Tries to connect, a second apart, of which each request makes so many.
+const CONNECTS: u32 = 20;
 
 /// The attempt's door.
 #[derive(Debug, Clone)]
@@ -47,12 +55,17 @@ impl Door {
     /// there is none yet. The engine answers no by itself when nobody does in time.
     pub(super) async fn ask(&self, tool: &str, target: &str, why: &str, waiting: impl Fn(&str)) -> Answer {
         let question = json!({ "type": "ask", "tool": tool, "target": target, "why": why });
-        let asked = self.request(Method::POST, "/api/v1/attempt/say", Some(&question)).await;
-        let id = match &asked {
-            Ok(reply) => reply.get("id").and_then(Value::as_str),
+        let reply = match self.request(Method::POST, "/api/v1/attempt/say", Some(&question)).await {
+            Ok(reply) => reply,
             Err(why) => return Answer::no(format!("nobody could be asked: {why}")),
         };
-        let Some(id) = id.filter(|id| id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')) else {
+        let text = |name: &str| reply.get(name).and_then(Value::as_str);
+        if let Some(why) = text("why") {
+            return Answer::no(why);
+        }
+        let Some(id) =
+            text("approval").filter(|id| id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_'))
+        else {
             return Answer::no("nobody could be asked: the engine named no approval");
         };
         let path = format!("/api/v1/attempt/approvals/{id}?wait_s=20");
@@ -73,9 +86,22 @@ impl Door {
                     if failures == TRIES {
                         return Answer::no(format!("approval {id}: no answer: {why}"));
                     }
+                    waiting(id);
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
+        }
+    }
+
+    /// The stream to the engine; one that is just being started again is waited for.
+    async fn connect(&self) -> std::io::Result<UnixStream> {
+        let mut tries = 1;
+        loop {
+            match UnixStream::connect(&self.socket).await {
+                Err(_) if tries < CONNECTS && self.socket.parent().is_some_and(Path::is_dir) => tries += 1,
+                done => return done,
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
 
@@ -86,7 +112,7 @@ impl Door {
 
     async fn exchange(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, String> {
         let words = |error: &dyn std::fmt::Display| error.to_string();
-        let stream = tokio::net::UnixStream::connect(&self.socket).await.map_err(|e| words(&e))?;
+        let stream = self.connect().await.map_err(|e| words(&e))?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| words(&e))?;
         let task = tokio::spawn(connection);

@@ -78,10 +78,10 @@ fn files_that_have_outgrown_what_they_keep_shrink_while_they_are_used() {
     let store = log.reader();
     append(&mut log, 20);
     // Rows that come and go: what is kept is nothing, and sled's files have it all.
-    let mut written = 0;
+    let mut written = 0_u64;
     while store.sizes().unwrap().0 < 100 << 20 {
-        (0..64).for_each(|n| store.put_row("bulk", &(written + n as u64).to_be_bytes(), &noise(n, 60_000)).unwrap());
-        (0..64).for_each(|n| store.remove_row("bulk", &(written + n as u64).to_be_bytes()).unwrap());
+        (0..64).for_each(|n| store.put_row("bulk", &(written + n).to_be_bytes(), &noise(n, 60_000)).unwrap());
+        (0..64).for_each(|n| store.remove_row("bulk", &(written + n).to_be_bytes()).unwrap());
         written += 64;
         assert!(written < 100_000, "sled gives its room back by itself");
     }

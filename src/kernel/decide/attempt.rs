@@ -54,8 +54,8 @@ pub(super) fn said(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message)
 /// Takes it, or puts on record why not; the answer is that reason.
 fn take(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<Option<String>, Rejection> {
     let (scope, agent) = (cx.scope_of(id)?, cx.agent(id)?);
-    let rights = cx.attempt(id)?.rights;
-    if let Err(why) = may_say(rights, message) {
+    let attempt = cx.attempt(id)?;
+    if let Err(why) = may_say(attempt.rights, cx.run(attempt.run)?.rules, message) {
         cx.emit_as(agent, scope, Event::RightsRefused { what: message.word().to_owned(), why: why.clone() });
         return Ok(Some(why));
     }
@@ -130,12 +130,13 @@ pub(super) fn exited(cx: &mut Cx<'_>, id: AttemptId, report: &ExitReport) -> Res
             return Ok(Reply::Ignored);
         }
     }
-    let (agent, rights) = (cx.agent(id)?, cx.attempt(id)?.rights);
+    let (agent, attempt) = (cx.agent(id)?, cx.attempt(id)?);
+    let (rights, rules) = (attempt.rights, cx.run(attempt.run)?.rules);
     cx.emit_engine(scope.clone(), Event::AttemptExited { report: report.clone().into() });
     approval::close_all(cx, id);
     kept_in(cx, id, report)?;
     for said in &report.staged {
-        if let Err(why) = may_say(rights, &said.message) {
+        if let Err(why) = may_say(rights, rules, &said.message) {
             let what = said.message.word().to_owned();
             cx.emit_as(agent.clone(), scope.clone(), Event::RightsRefused { what, why });
         }

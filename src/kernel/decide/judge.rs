@@ -90,8 +90,10 @@ pub(super) fn harvested(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest) -> Re
 /// What it said that its role may say: through its socket first, then its lines.
 fn allowed(cx: &Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<Vec<Message>, Rejection> {
     let attempt = cx.attempt(id)?;
+    let rules = cx.run(attempt.run)?.rules;
     let lines = report.staged.iter().map(|s| &s.message);
-    Ok(attempt.staged.iter().chain(lines).filter(|m| may_say(attempt.rights, m).is_ok()).cloned().collect())
+    let may = |m: &&Message| may_say(attempt.rights, rules, m).is_ok();
+    Ok(attempt.staged.iter().chain(lines).filter(may).cloned().collect())
 }
 
 /// An end without evidence, whatever the agent says of it.
@@ -185,8 +187,10 @@ fn verdict(cx: &mut Cx<'_>, id: AttemptId, said: &[Message]) -> Result<Outcome, 
 fn executor(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest, said: &[Message]) -> Result<(), Rejection> {
     let scope = cx.scope_of(id)?;
     let attempt = cx.attempt(id)?.clone();
-    if let Some(on) = given_up(&attempt, &attempt_reason(cx, id)?, harvest) {
+    let waits = cx.run(attempt.run)?.waits_for_answers();
+    if let Some(on) = given_up(&attempt, &attempt_reason(cx, id)?, harvest, waits) {
         let outcome = Outcome::Refused { reasons: vec![on.to_string()] };
+        let outcome = if waits { with_parking_place(outcome, id, harvest.commit.as_ref()) } else { outcome };
         cx.emit_engine(scope.clone(), Event::AttemptFinished { outcome });
         cx.emit_engine(scope, Event::TicketBlocked { on });
         return Ok(());
@@ -238,12 +242,15 @@ fn attempt_reason(cx: &Cx<'_>, id: AttemptId) -> Result<String, Rejection> {
     Ok(attempt.status_reason.clone().unwrap_or_else(|| "no reason given".into()))
 }
 
-fn given_up(attempt: &Attempt, reason: &str, harvest: &Harvest) -> Option<BlockedOn> {
+fn given_up(attempt: &Attempt, reason: &str, harvest: &Harvest, waits: bool) -> Option<BlockedOn> {
     if attempt.claimed_status == Some(OwnStatus::Blocked) {
         return Some(BlockedOn::Agent { reason: reason.to_owned() });
     }
     match &attempt.question {
-        Some(question) if harvest.commit.is_none() => Some(BlockedOn::NeedsInput { question: question.clone() }),
+        // One that says it is done has found its own answer.
+        Some(question) if harvest.commit.is_none() || (waits && attempt.claimed_status != Some(OwnStatus::Done)) => {
+            Some(BlockedOn::NeedsInput { question: question.clone() })
+        }
         Some(_) | None => None,
     }
 }

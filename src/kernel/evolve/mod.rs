@@ -72,6 +72,7 @@ pub fn evolve(state: &mut Aggregate, draft: &Draft) {
         | Event::RunIterationStarted { .. }
         | Event::RunDecided { .. }
         | Event::RunPaused { .. }
+        | Event::RunAwaitingApproval { .. }
         | Event::RunResumed {}
         | Event::RunBudgetChanged { .. }
         | Event::RunStuck { .. }

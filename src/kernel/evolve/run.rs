@@ -75,6 +75,7 @@ fn change(run: &mut Run, draft: &Draft) {
             }
         }
         Event::RunPaused { why, until } => run.state = RunState::Paused { why: why.clone(), until: *until },
+        Event::RunAwaitingApproval { why } => run.state = RunState::AwaitingApproval { why: why.clone() },
         Event::RunResumed {} => {
             run.state = RunState::Running;
             // Whoever lets it go on has done something about it.

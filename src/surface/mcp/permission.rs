@@ -9,16 +9,23 @@ use crate::{
         protocol::Message,
         reply::Reply,
     },
-    surface::{client::quoted, error::Problem},
+    surface::{
+        client::quoted,
+        error::{Kind, Problem},
+    },
     views::approvals::ApprovalDoc,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Seconds that one look at an open approval waits for its answer.
 const LOOK_S: u64 = 20;
+/// Looks in a row that found nobody, after which nobody will come back: an agent outlives its engine, and so does its
+/// question, which the next engine answers.
+const TRIES: u32 = 60;
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// The longest target that is put on record, in characters.
 const TARGET: usize = 300;
 
@@ -85,8 +92,18 @@ async fn ask(desk: &AttemptDesk, tool: &str, target: &str) -> Result<(bool, Stri
         _ => return Ok((false, "there is nobody to ask: this attempt is over".into())),
     };
     let path = format!("/api/v1/attempt/approvals/{}?wait_s={LOOK_S}", quoted(&id.0));
+    let mut failures = 0;
     loop {
-        let approval: ApprovalDoc = desk.get(&path).await?;
+        let approval: ApprovalDoc = match desk.get(&path).await {
+            Ok(approval) => approval,
+            Err(problem) if problem.kind == Kind::General && failures < TRIES => {
+                failures += 1;
+                tokio::time::sleep(TRY_AGAIN).await;
+                continue;
+            }
+            Err(problem) => return Err(problem),
+        };
+        failures = 0;
         let reason = approval.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         match approval.state.as_str() {
             "open" => {}

@@ -43,7 +43,7 @@ fn every_recorded_run_is_decided_the_same() {
         let replayed = replay(common::read(&frames).into_iter().map(Ok), None).unwrap();
         assert_eq!(replayed.divergence, None, "{name}");
         assert_eq!(replayed.digest, digest, "{name}: the events add up to another state");
-        assert!(replayed.records.len() > 50, "{name} records something");
+        assert!(replayed.events > 50, "{name} records something");
     }
 }
 

@@ -5,6 +5,7 @@ use super::{
     turn::{Ask, Submit},
 };
 use crate::{
+    effects::sandbox::Redactor,
     kernel,
     model::{
         actor::Actor,
@@ -17,7 +18,7 @@ use crate::{
     },
     views::catalog::Catalog,
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Why a command was not carried out.
@@ -72,11 +73,30 @@ impl Handle {
     /// # Errors
     /// It was refused, there is no room, or the engine has stopped.
     pub async fn submit(&self, milestone: MilestoneId, actor: Actor, action: Action) -> Result<Accepted, SubmitError> {
+        let action = match actor {
+            Actor::Person(_) | Actor::Worker(_) => self.without_secrets(milestone, action),
+            Actor::Agent { .. } | Actor::Engine => action,
+        };
         let (answer, answered) = oneshot::channel();
         let stopped = || SubmitError::Stopped(self.shared.why_stopped());
         let submit = Submit { milestone, actor, action, answer };
         self.asks.send(Ask::Submit(submit)).await.map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?
+    }
+
+    /// What a person says, without what matches the patterns that the milestone's newest run was given.
+    fn without_secrets(&self, milestone: MilestoneId, action: Action) -> Action {
+        if matches!(action, Action::StartRun(_)) {
+            return action;
+        }
+        let Ok(Some(state)) = self.aggregate(milestone) else { return action };
+        let Some(run) = state.last_run().filter(|run| !run.settings.secret_patterns.is_empty()) else { return action };
+        let redactor = Redactor::default().with_patterns(&run.settings.secret_patterns);
+        let mut found = BTreeMap::new();
+        let clean = serde_json::to_vec(&action).map(|json| redactor.redact(&json, &mut found));
+        let clean = clean.ok().filter(|_| !found.is_empty());
+        // What is no action any more without its secrets is one with them: it is the person's own word.
+        clean.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or(action)
     }
 
     /// The durable state of a milestone; brought back from the store when it is at rest.
@@ -255,8 +275,8 @@ pub enum Until {
 /// What a replay found.
 #[derive(Debug, Clone)]
 pub struct Replayed {
-    /// The milestone's events up to `until`, in order.
-    pub records: Vec<Record>,
+    /// How many of the milestone's events there are up to `until`.
+    pub events: usize,
     /// The last sequence number taken in.
     pub until: u64,
     /// Where the rules of today decide otherwise, if they do.

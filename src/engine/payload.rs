@@ -270,6 +270,23 @@ fn check_version(v: u32) -> Result<(), String> {
     Err(format!("its form is of version {v}, this p0 knows {JSON} and {PACKED}; use a newer p0"))
 }
 
+/// The JSON form of a packed frame, whatever its command and events are; none when even their places are not known.
+pub(super) fn as_shown(frame: &Frame) -> Option<String> {
+    let packed = frame.payload.strip_prefix(&[PACKED])?;
+    let command: Value = unpack(packed::read(packed, frame.first_seq).ok()?.1).ok()?;
+    let records = events(frame.view()).ok()?.into_iter().map(Stored::into_record);
+    let events = records.collect::<Result<Vec<Record>, _>>().ok()?;
+    serde_json::to_string(&Shown { v: JSON, command, events }).ok()
+}
+
+/// [`FramePayload`] with any command.
+#[derive(Serialize)]
+struct Shown {
+    v: u32,
+    command: Value,
+    events: Vec<Record>,
+}
+
 /// The command and events of a frame.
 pub(super) fn decode(frame: &Frame) -> Result<FramePayload, BadFrame> {
     let bad = |why: String| BadFrame { seq: frame.first_seq, why };

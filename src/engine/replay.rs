@@ -20,7 +20,7 @@ pub fn replay(
     until: Option<Until>,
 ) -> Result<Replayed, ReadError> {
     let mut state = Aggregate::default();
-    let mut all = Vec::new();
+    let mut events = 0;
     let mut last = 0;
     let mut divergence = None;
     for frame in frames {
@@ -38,10 +38,10 @@ pub fn replay(
             let draft = record.to_draft().map_err(|e| ReadError(e.to_string()))?;
             evolve(&mut state, &draft);
             last = record.seq;
-            all.push(record);
+            events += 1;
         }
     }
-    Ok(Replayed { records: all, until: last, divergence, digest: digest(&state), state: Arc::new(state) })
+    Ok(Replayed { events, until: last, divergence, digest: digest(&state), state: Arc::new(state) })
 }
 
 fn is_past(events: &[Record], until: Option<Until>) -> bool {

@@ -2,6 +2,7 @@
 use super::{
     fold,
     handle::{Accepted, Handle, ReadError, SubmitError, records_in},
+    payload,
 };
 use crate::{
     journal::{
@@ -32,9 +33,12 @@ pub const IMPORTS: &str = "imports";
 /// Frames of one milestone, from its first.
 pub(super) type Stream = Box<dyn Iterator<Item = Result<Frame, ReadError>> + Send>;
 
-/// The JSON of a payload in another form.
+/// The JSON of a payload in another form; also where a newer p0 wrote a command or an event that this one does not know.
 pub fn readable(frame: &Frame) -> Option<String> {
-    serde_json::to_string(&fold::read(frame).ok()?).ok()
+    match fold::read(frame) {
+        Ok(payload) => serde_json::to_string(&payload).ok(),
+        Err(_) => payload::as_shown(frame),
+    }
 }
 
 /// The payloads of a run file, in order, checked frame by frame.

@@ -62,10 +62,14 @@ pub(crate) fn replayed(
     frames: impl Iterator<Item = Result<FramePayload, ReadError>>,
     wanted: Wanted,
 ) -> Result<ReplayDoc, Problem> {
-    let mut steps = Vec::new();
+    let (mut steps, mut records) = (Vec::new(), Vec::new());
     let watched = frames.inspect(|frame| {
-        if let (true, Ok(frame)) = (wanted.steps, frame) {
+        let Ok(frame) = frame else { return };
+        if wanted.steps {
             steps.push(frame.clone());
+        }
+        if wanted.records {
+            records.extend(frame.events.iter().cloned());
         }
     });
     let began = clock::monotonic();
@@ -76,16 +80,17 @@ pub(crate) fn replayed(
         step.events.retain(|record| record.seq <= last);
     }
     steps.retain(|step| !step.events.is_empty());
+    records.retain(|record: &Record| record.seq <= last);
     Ok(ReplayDoc {
         run,
-        events: replayed.records.len(),
+        events: replayed.events,
         until: last,
         verified: replayed.divergence.is_none(),
         divergence: replayed.divergence,
         digest: replayed.digest,
         state: serde_json::to_value(&*replayed.state).map_err(|e| Problem::general(&e))?,
         wall_us,
-        records: wanted.records.then_some(replayed.records),
+        records: wanted.records.then_some(records),
         steps: wanted.steps.then_some(steps),
     })
 }

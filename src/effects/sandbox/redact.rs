@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 
 /// Shorter values are words: replacing them would spoil the text and hide nothing.
 const SHORTEST: usize = 8;
+/// The same of a variable whose name says that it is a secret.
+const SHORTEST_NAMED: usize = 4;
 /// A line that goes on for longer is looked at in parts.
 const LONGEST_LINE: usize = 1 << 20;
 /// Words in the names of variables that hold secrets.
@@ -15,6 +17,38 @@ const WORDS: &[&str] = &["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDEN
 pub fn looks_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     WORDS.iter().any(|word| name.contains(word))
+}
+
+/// Whether a value is a word or several, as settings are.
+fn is_plain(value: &str) -> bool {
+    value.bytes().all(|byte| byte.is_ascii_alphabetic() || b"-_., ".contains(&byte))
+}
+
+/// How a value may be written: as it is, line by line (a key file), and as programs write it in JSON, some of which spare
+/// HTML its marks and some everything that is not ASCII.
+fn forms(value: &str) -> Vec<String> {
+    let json = serde_json::to_string(value).unwrap_or_default();
+    let json = json.trim_matches('"');
+    let escaped = |which: fn(char) -> bool| {
+        let mut out = String::with_capacity(json.len());
+        for each in json.chars() {
+            if which(each) {
+                let mut units = [0; 2];
+                out.extend(each.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+            } else {
+                out.push(each);
+            }
+        }
+        out
+    };
+    let is_mark = |each: char| matches!(each, '<' | '>' | '&');
+    let mut forms: Vec<String> = value.lines().map(|line| line.trim().to_owned()).collect();
+    forms.extend([value.to_owned(), json.to_owned(), escaped(is_mark)]);
+    forms.extend([
+        escaped(|each| !each.is_ascii()),
+        escaped(|each| !each.is_ascii() || matches!(each, '<' | '>' | '&')),
+    ]);
+    forms
 }
 
 /// Knows the values.
@@ -30,18 +64,18 @@ pub struct Redactor {
 
 impl Redactor {
     /// The secrets of an environment: those that look so by their names, and those named in `also`, unless they are
-    /// paths.
+    /// paths or plain words (`production`), which say nothing and stand in many texts.
     pub fn of(env: &BTreeMap<String, String>, also: &[String]) -> Redactor {
         let mut wanted = Vec::new();
         for (name, value) in env {
-            let given = also.contains(name) && !value.starts_with('/');
-            if !given && !looks_secret(name) {
+            let named = looks_secret(name);
+            let given = also.contains(name) && !value.starts_with('/') && !is_plain(value);
+            if !given && !named {
                 continue;
             }
-            let json = serde_json::to_string(value).unwrap_or_default();
-            // Whole, as JSON writes it, and line by line (a key file).
-            let forms = [value.as_str(), json.trim_matches('"')].into_iter().chain(value.lines().map(str::trim));
-            wanted.extend(forms.filter(|it| it.len() >= SHORTEST).map(|it| (it.as_bytes().to_vec(), name.clone())));
+            let shortest = if named { SHORTEST_NAMED } else { SHORTEST };
+            let forms = forms(value).into_iter().filter(|it| it.len() >= shortest);
+            wanted.extend(forms.map(|it| (it.into_bytes(), name.clone())));
         }
         Redactor::looking_for(wanted)
     }
@@ -220,12 +254,15 @@ mod tests {
             ("MY_KEY", "a\"quoted\"key"),
             ("SHORT_KEY", "abc"),
             ("PLAIN", "not a secret"),
-            ("GIVEN", "given-value"),
+            ("GIVEN", "g1ven-value"),
             ("FOLDER", "/a/long/folder"),
+            ("WORD", "production"),
+            ("PIN_SECRET", "739142"),
+            ("ODD_KEY", "pä&ss<ord"),
             ("PEM_SECRET", "-----BEGIN-----\nline-of-the-key\n-----END-----"),
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Redactor::of(&env, &["GIVEN".to_owned(), "FOLDER".to_owned()])
+        Redactor::of(&env, &["GIVEN", "FOLDER", "WORD"].map(str::to_owned))
     }
 
     fn clean(text: &str) -> (String, u64) {
@@ -238,8 +275,12 @@ mod tests {
     fn values_are_replaced_by_their_names() {
         assert_eq!(clean("a 0123456789abcdef b"), ("a [redacted P0_TOKEN] b".into(), 1));
         assert_eq!(clean("abc not a secret /a/long/folder"), ("abc not a secret /a/long/folder".into(), 0));
-        assert_eq!(clean("given-valuegiven-value"), ("[redacted GIVEN][redacted GIVEN]".into(), 2));
+        assert_eq!(clean("g1ven-valueg1ven-value"), ("[redacted GIVEN][redacted GIVEN]".into(), 2));
         assert_eq!(clean(r#"{"k":"a\"quoted\"key"}"#), (r#"{"k":"[redacted MY_KEY]"}"#.into(), 1));
+        assert_eq!(clean("in production 739142"), ("in production [redacted PIN_SECRET]".into(), 1));
+        for odd in [r"pä&ss<ord", r"p\u00e4&ss<ord", r"pä\u0026ss\u003cord", r"p\u00e4\u0026ss\u003cord"] {
+            assert_eq!(clean(odd), ("[redacted ODD_KEY]".into(), 1), "{odd}");
+        }
         assert_eq!(clean("x\nline-of-the-key\n"), ("x\n[redacted PEM_SECRET]\n".into(), 1));
     }
 

@@ -2,7 +2,7 @@
 use super::{RETRY_FIRST, RETRY_MOST, World, blocking, gate::tail, said};
 use crate::{
     effects::{
-        process::{self, AttemptDir, Cursor, ExitRecord, Found, SpoolLine},
+        process::{self, AttemptDir, Cursor, ExitRecord, Found, Line, SpoolLine, parse_line},
         sandbox::{Redactor, read_tries},
     },
     model::{
@@ -96,7 +96,12 @@ impl World {
     /// Reports the messages of these lines that are taken at once. Lines known before a crash are not sent again.
     async fn take(&self, from: &Source, known: u64, heard: &mut said::Heard, lines: Vec<SpoolLine>) {
         for line in lines {
-            let bytes = from.redactor.redact(&line.bytes, &mut BTreeMap::new());
+            // A secret can be written in many ways in JSON; read and written again there is one.
+            let plain = match parse_line(&line.bytes) {
+                Line::Message(value) if !line.cut => value.to_string().into_bytes(),
+                Line::Message(_) | Line::Log(_) | Line::Malformed(_) => line.bytes,
+            };
+            let bytes = from.redactor.redact(&plain, &mut BTreeMap::new());
             let line = SpoolLine { bytes, ..line };
             if let Some(message) = heard.take(&line)
                 && line.number > known

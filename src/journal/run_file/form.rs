@@ -1,8 +1,10 @@
 //! The lines of a run file.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -58,6 +60,7 @@ pub(super) struct FrameLine<'a> {
     prev_in_run: u64,
     stream: Uuid,
     run: Option<Uuid>,
+    #[serde(deserialize_with = "tickets")]
     tickets: Vec<String>,
     prev_hash: Hash,
     hash: Hash,
@@ -85,6 +88,30 @@ pub(super) struct EndLine {
     pub(super) events: u64,
     pub(super) blobs: u64,
     pub(super) blake3: Hash,
+}
+
+/// As many tickets as a frame can have: a short line can name a great many empty ones.
+fn tickets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Tickets;
+    impl<'de> Visitor<'de> for Tickets {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the ids of a frame's tickets")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut ids: A) -> Result<Vec<String>, A::Error> {
+            let mut tickets = Vec::new();
+            while let Some(id) = ids.next_element::<String>()? {
+                if id.is_empty() || tickets.len() == usize::from(u16::MAX) {
+                    return Err(de::Error::custom("more tickets than a frame can have, or one without a name"));
+                }
+                tickets.push(id);
+            }
+            Ok(tickets)
+        }
+    }
+    deserializer.deserialize_seq(Tickets)
 }
 
 /// The payload when it is one line of JSON, which then stands in the file as it is.

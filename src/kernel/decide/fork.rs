@@ -35,7 +35,7 @@ pub(super) fn fork(cx: &mut Cx<'_>, wanted: &Fork) -> Result<Reply, Rejection> {
     };
     cx.emit(Scope::run(id), event);
     for ticket in &wanted.tickets {
-        take_over(cx, id, ticket);
+        take_over(cx, id, ticket, wanted.rules);
     }
     for learning in &wanted.learnings {
         let scope = Scope { attempt: Some(learning.attempt), ..Scope::run(id) };
@@ -49,12 +49,23 @@ pub(super) fn fork(cx: &mut Cx<'_>, wanted: &Fork) -> Result<Reply, Rejection> {
     Ok(Reply::RunStarted { run: id })
 }
 
-/// Whoever made and said something is named; what is open begins without claims, rounds or blocks.
-fn take_over(cx: &mut Cx<'_>, run: RunId, ticket: &ForkedTicket) {
+/// Whoever forks writes it down, and names who said what; what is open begins without claims, rounds or blocks. Until
+/// rules 3 the events were on record as if they were those people's.
+fn take_over(cx: &mut Cx<'_>, run: RunId, ticket: &ForkedTicket, rules: u32) {
     let scope = || Scope::run(run).ticket(&ticket.seed.id);
-    cx.emit_as(ticket.by.clone(), scope(), Event::TicketCreated { ticket: ticket.seed.clone().into() });
+    let created = Event::TicketCreated { ticket: ticket.seed.clone().into() };
+    if rules < 3 {
+        cx.emit_as(ticket.by.clone(), scope(), created);
+    } else {
+        cx.emit(scope(), created);
+    }
     for comment in &ticket.comments {
-        cx.emit_as(comment.actor.clone(), scope(), Event::TicketCommented { text: comment.text.clone() });
+        if rules < 3 {
+            cx.emit_as(comment.actor.clone(), scope(), Event::TicketCommented { text: comment.text.clone() });
+        } else {
+            let text = format!("{} said: {}", comment.actor, comment.text);
+            cx.emit(scope(), Event::TicketCommented { text });
+        }
     }
     if let Some(reason) = &ticket.deferred {
         cx.emit_engine(scope(), Event::TicketDeferred { reason: reason.clone() });

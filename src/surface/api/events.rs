@@ -146,8 +146,10 @@ pub(crate) fn read_wish(handle: &Handle, which: &Which, headers: &HeaderMap) -> 
         (None, Some(Point::At(at))) => last_before(handle, at)?,
         (None, None) => 0,
     };
+    // A whole kind may be one of a newer p0, which is what somebody may be looking for.
     if let Some(kind) = &which.kind
         && !Event::KINDS.iter().any(|known| known.starts_with(kind.as_str()))
+        && !is_a_kind(kind)
     {
         let problem = Problem::new(Kind::Usage, format!("no kind of event begins with '{kind}'"));
         return Err(Failure(problem.hint(format!("there are: {}", Event::KINDS.join(", ")))));
@@ -160,6 +162,12 @@ pub(crate) fn read_wish(handle: &Handle, which: &Which, headers: &HeaderMap) -> 
         sse,
         past: None,
     })
+}
+
+/// Whether a word could be the whole name of a kind: `ticket.created`.
+fn is_a_kind(word: &str) -> bool {
+    let is_name = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    word.split_once('.').is_some_and(|(room, what)| is_name(room) && is_name(what))
 }
 
 /// The last event before a moment. The log is in the order of time, so halving finds it.
@@ -208,7 +216,7 @@ impl Reader {
     /// The next bytes to send; `None` at the end.
     async fn next_piece(&mut self) -> Result<Option<Bytes>, ReadError> {
         while !self.over {
-            let page = self.page()?;
+            let page = self.page().await?;
             if page.is_empty() {
                 if self.over {
                     return Ok(None);
@@ -239,13 +247,20 @@ impl Reader {
         Ok(None)
     }
 
-    /// The next events: of the past while it lasts, then of the log.
-    fn page(&mut self) -> Result<Vec<Record>, ReadError> {
-        if let Some(past) = &mut self.wanted.past {
+    /// The next events: of the past while it lasts, then of the log. Read aside: a filter may let nothing of a long log
+    /// through, and whoever has no filter must not wait for that.
+    async fn page(&mut self) -> Result<Vec<Record>, ReadError> {
+        if let Some(mut past) = self.wanted.past.take() {
             let since = self.wanted.since;
-            let later = |record: &Result<Record, ReadError>| record.as_ref().map_or(true, |record| record.seq > since);
-            let page: Vec<Record> = past.records.by_ref().filter(later).take(PAGE).collect::<Result<_, _>>()?;
+            let (page, past) = aside(move || {
+                let later =
+                    |record: &Result<Record, ReadError>| record.as_ref().map_or(true, |record| record.seq > since);
+                let page: Vec<Record> = past.records.by_ref().filter(later).take(PAGE).collect::<Result<_, _>>()?;
+                Ok((page, past))
+            })
+            .await?;
             if !page.is_empty() {
+                self.wanted.past = Some(past);
                 return Ok(page);
             }
             match past.covered {
@@ -255,9 +270,9 @@ impl Reader {
                     return Ok(page);
                 }
             }
-            self.wanted.past = None;
         }
-        self.handle.records(self.wanted.since, PAGE)
+        let (handle, since) = (self.handle.clone(), self.wanted.since);
+        aside(move || handle.records(since, PAGE)).await
     }
 
     fn is_past(&self, record: &Record) -> bool {
@@ -284,6 +299,13 @@ impl Reader {
             () = tokio::time::sleep(KEEP_ALIVE) => true,
         }
     }
+}
+
+/// Runs work that reads the log on a thread for such work.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
+) -> Result<T, ReadError> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| ReadError(e.to_string()))?
 }
 
 fn write(out: &mut Vec<u8>, record: &Record, sse: bool) {

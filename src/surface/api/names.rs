@@ -66,7 +66,9 @@ pub(crate) fn ticket(handle: &Handle, name: &str) -> Result<Found, Failure> {
             continue;
         }
         let state = state(handle, milestone)?;
-        for id in pick(state.tickets.keys(), &wanted) {
+        let exact = wanted.parse().ok().filter(|id| state.tickets.contains_key(id));
+        let found = exact.map_or_else(|| beginning(state.tickets.keys(), &wanted), |id| vec![id]);
+        for id in found {
             matches.push(Found { milestone, state: state.clone(), id });
         }
     }
@@ -80,13 +82,9 @@ pub(crate) fn ticket(handle: &Handle, name: &str) -> Result<Found, Failure> {
     }
 }
 
-/// The ids that begin with `wanted`; the one that equals it stands for itself alone.
-fn pick<'a>(ids: impl Iterator<Item = &'a TicketId>, wanted: &str) -> Vec<TicketId> {
-    let found: Vec<TicketId> = ids.filter(|id| id.to_string().starts_with(wanted)).cloned().collect();
-    match found.iter().find(|id| id.to_string() == wanted) {
-        Some(exact) => vec![exact.clone()],
-        None => found,
-    }
+/// The ids that begin with `wanted`.
+fn beginning<'a>(ids: impl Iterator<Item = &'a TicketId>, wanted: &str) -> Vec<TicketId> {
+    ids.filter(|id| id.to_string().starts_with(wanted)).cloned().collect()
 }
 
 /// The attempt that a name stands for.
@@ -133,12 +131,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exact_id_wins_over_longer_ones() {
+    fn a_beginning_of_an_id_is_enough() {
         let ids = [TicketId::new("BLOG", 2), TicketId::new("BLOG", 2).child(1), TicketId::new("BLOG", 21)];
-        assert_eq!(pick(ids.iter(), "BLOG-2"), [ids[0].clone()]);
-        assert_eq!(pick(ids.iter(), "BLOG-21"), [ids[2].clone()]);
-        assert_eq!(pick(ids.iter(), "BLOG").len(), 3);
-        assert!(pick(ids.iter(), "SHOP-1").is_empty());
+        assert_eq!(beginning(ids.iter(), "BLOG-21"), [ids[2].clone()]);
+        assert_eq!(beginning(ids.iter(), "BLOG").len(), 3);
+        assert!(beginning(ids.iter(), "SHOP-1").is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{
     reply::{Answer, Failure, Input, blocking},
 };
 use crate::{
-    effects::clock,
+    effects::{clock, sandbox::Redactor},
     model::{
         command::{Action, StartRun},
         config::Overrides,
@@ -24,7 +24,7 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 use uuid::Uuid;
 
 /// Other milestones that a planner hears of, and items of them, at the most.
@@ -169,6 +169,9 @@ fn resolve(app: &App, wanted: &Wanted) -> Result<Resolved, Problem> {
     let workflow = files::workflow(wanted.workflow.as_deref(), spec.workflow.as_deref(), &config)?;
     let (settings, left_out) = files::settings(&config, &workflow, &project, &wanted.overrides)?;
     left_out.iter().for_each(|who| tracing::warn!("{who}"));
+    let redactor = Redactor::default().with_patterns(&settings.secret_patterns);
+    let clean = redactor.redact(spec.text.as_bytes(), &mut BTreeMap::new());
+    let spec = if clean == spec.text.as_bytes() { spec } else { Spec::parse(&clean)? };
     let blob = app.handle.put_blob(spec.text.as_bytes())?;
     Ok(Resolved { spec, blob, project, workflow, settings })
 }

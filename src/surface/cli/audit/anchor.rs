@@ -36,6 +36,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     if let Some(file) = &args.file {
         outside(file, &data_dir)?;
     }
+    if let Some([repo, _]) = args.git_ref.as_deref() {
+        outside(Path::new(repo), &data_dir)?;
+    }
     let head = context.ask(|client| async move { client.get::<HeadDoc>("/api/v1/head").await }).await?;
     let line = format!("{} {}", head.seq, head.hash);
     if let Some(file) = &args.file {
@@ -53,12 +56,14 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     Ok(0)
 }
 
-/// Whoever can cut the log can cut what lies beside it.
+/// Whoever can cut the log can cut what lies beside it, wherever a link to it is.
 fn outside(file: &Path, data_dir: &Path) -> Result<(), Problem> {
     let file = std::path::absolute(file).map_err(|e| Problem::io("looking at", file, &e))?;
     let parent = file.parent().unwrap_or(&file);
     let parent = parent.canonicalize().map_err(|e| Problem::io("looking at", parent, &e))?;
-    if data_dir.canonicalize().is_ok_and(|data_dir| parent.starts_with(data_dir)) {
+    let real = file.canonicalize().ok().or_else(|| Some(parent.join(std::fs::read_link(&file).ok()?)));
+    let places = [Some(parent), real];
+    if data_dir.canonicalize().is_ok_and(|data_dir| places.iter().flatten().any(|it| it.starts_with(&data_dir))) {
         let why = format!("{} is in the data directory: who cuts the log can cut it too", file.display());
         return Err(Problem::new(Kind::Usage, why).hint("name a file somewhere else, best on another machine"));
     }

@@ -53,12 +53,19 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let mut since = args.since.clone();
     loop {
         let session = Session::open(&data_dir, Purpose::Look).await?;
-        // With an engine of its own there is nothing to wait for, and waiting would keep everybody else from the log.
-        let follow = args.follow && session.holding.is_none();
-        let shown = show(args, &session.client, since.as_deref(), follow).await;
+        // With an engine of its own there is nothing to wait for, and waiting would keep everybody else from the log: for
+        // more events, and for whoever reads what is printed.
+        let own = session.holding.is_some();
+        let mut printer = if own { Printer::Kept(Vec::new()) } else { Printer::Now };
+        let shown = show(args, &session.client, since.as_deref(), args.follow && !own, &mut printer).await;
         session.close().await;
+        let is_part = printer.is_full();
+        printer.end();
         if let Some(seq) = shown? {
             since = Some(seq.to_string());
+        }
+        if is_part && !ui::gone() {
+            continue;
         }
         if !args.follow || args.until.is_some() || ui::gone() {
             return Ok(0);
@@ -73,7 +80,13 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
 }
 
 /// Prints what there is, and what comes while the engine's holder serves; gives back the last event's number.
-async fn show(args: &Args, client: &Client, since: Option<&str>, follow: bool) -> Result<Option<u64>, Problem> {
+async fn show(
+    args: &Args,
+    client: &Client,
+    since: Option<&str>,
+    follow: bool,
+    printer: &mut Printer,
+) -> Result<Option<u64>, Problem> {
     let pairs = [
         ("run", args.run.as_deref()),
         ("ticket", args.ticket.as_deref()),
@@ -98,20 +111,47 @@ async fn show(args: &Args, client: &Client, since: Option<&str>, follow: bool) -
         };
         // An empty line is a sign of life.
         if !line.is_empty() {
-            last = print(&line, args.json).or(last);
+            last = printer.print(&line, args.json).or(last);
         }
-        if ui::gone() {
+        if ui::gone() || printer.is_full() {
             return Ok(last);
         }
     }
 }
 
-/// Prints one event; its number, where it can be read.
-fn print(line: &[u8], json: bool) -> Option<u64> {
-    let record = serde_json::from_slice::<Record>(line).ok();
-    match &record {
-        Some(record) if !json => ui::line(&timeline::audit_line(record)),
-        Some(_) | None => ui::raw(To::Out, &[line, b"\n"].concat()),
+/// What is kept at the most before the log is let go and it is printed, in bytes.
+const KEPT_BYTES: usize = 16 << 20;
+
+/// Where events are printed.
+enum Printer {
+    /// At once.
+    Now,
+    /// When the log is let go.
+    Kept(Vec<u8>),
+}
+
+impl Printer {
+    fn is_full(&self) -> bool {
+        matches!(self, Printer::Kept(kept) if kept.len() >= KEPT_BYTES)
     }
-    record.map(|record| record.seq)
+
+    /// Prints one event; its number, where it can be read.
+    fn print(&mut self, line: &[u8], json: bool) -> Option<u64> {
+        let record = serde_json::from_slice::<Record>(line).ok();
+        let text = match &record {
+            Some(record) if !json => format!("{}\n", timeline::audit_line(record)).into_bytes(),
+            Some(_) | None => [line, b"\n"].concat(),
+        };
+        match self {
+            Printer::Now => ui::raw(To::Out, &text),
+            Printer::Kept(kept) => kept.extend(text),
+        }
+        record.map(|record| record.seq)
+    }
+
+    fn end(self) {
+        if let Printer::Kept(kept) = self {
+            ui::raw(To::Out, &kept);
+        }
+    }
 }

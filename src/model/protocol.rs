@@ -327,6 +327,18 @@ impl Message {
         }
     }
 
+    /// Whether it is about the program itself: of an agent that is driven, its driver says it in its output.
+    pub fn is_a_drivers(&self) -> bool {
+        matches!(
+            self,
+            Message::Usage { .. }
+                | Message::Session { .. }
+                | Message::Failed { .. }
+                | Message::Activity { .. }
+                | Message::RateLimited { .. }
+        )
+    }
+
     /// Its `type` word.
     pub fn word(&self) -> &'static str {
         match self {

@@ -26,6 +26,7 @@ use crate::{
         id::{AttemptId, MilestoneId, RunId, TicketId},
         protocol::{LearningInput, Message},
         reply::Reply,
+        settings::AgentKind,
         workflow::Rights,
     },
     views::{
@@ -251,6 +252,20 @@ async fn say(State(door): State<Door>, Asked(meant): Asked<Meant>, Input(message
             return Err(door.note(what, "an attempt speaks for its own ticket only").await);
         }
     }
+    let driven = names::state(&handle, milestone)?
+        .runs
+        .get(&attempt.run)
+        .is_some_and(|run| run.settings.agents.get(&attempt.agent).is_some_and(|agent| agent.kind == AgentKind::Cli));
+    if driven && message.is_a_drivers() {
+        return Err(door.note(message.word().to_owned(), "only what drives the agent says that, and not here").await);
+    }
+    // What answers the agent's own program is a part of it, and so is what it says about its answers.
+    let message = match message {
+        Message::Permission { tool, target, allowed, why } => {
+            Message::Permission { tool, target, allowed, why: format!("its program says: {why}") }
+        }
+        other => other,
+    };
     let message = without_secrets(&handle.attempt_dir(door.attempt), message)?;
     let actor = Actor::Agent { role: attempt.role.clone(), attempt: door.attempt };
     let action = Action::AttemptSaid { attempt: door.attempt, line: 0, message };

@@ -38,7 +38,7 @@ const PART: &str = "part";
 /// Runs of a project that were over before this moment are archived; none of them where there is none.
 type Before<'a> = dyn Fn(&str) -> Option<Time> + Send + Sync + 'a;
 
-/// A milestone that is to be archived.
+/// A milestone that is to be archived, up to the end of the last of these runs.
 struct Candidate {
     milestone: MilestoneId,
     row: MilestoneRow,
@@ -46,7 +46,8 @@ struct Candidate {
 }
 
 impl Handle {
-    /// What `before` says can be archived now: milestones at rest, all runs of which were over before that moment.
+    /// What `before` says can be archived now: of each milestone the runs that were over before that moment, up to the
+    /// first that was not. What happened since stays in the journal.
     fn candidates(&self, before: &Before<'_>) -> Result<Vec<Candidate>, ReadError> {
         let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
         let catalog = self.catalog();
@@ -54,12 +55,14 @@ impl Handle {
         let mut found = Vec::new();
         for milestone in catalog.milestones() {
             let (milestone, row) = milestone.map_err(|e| read(&e))?;
-            if live.contains(&milestone) {
-                continue;
-            }
             let Some(before) = before(&row.project) else { continue };
-            let runs: Vec<RunRow> = catalog.runs_of(milestone).collect::<Result<_, _>>().map_err(|e| read(&e))?;
-            if runs.is_empty() || !runs.iter().all(|run| run.ended_at.is_some_and(|at| at <= before)) {
+            let mut runs: Vec<RunRow> = catalog.runs_of(milestone).collect::<Result<_, _>>().map_err(|e| read(&e))?;
+            let all = runs.len();
+            let is_old = |run: &RunRow| run.ended_at.is_some_and(|at| at <= before);
+            runs.truncate(runs.iter().position(|run| !is_old(run)).unwrap_or(all));
+            // Something of the last run is still to be done.
+            let unsettled = runs.len() == all && live.contains(&milestone);
+            if runs.is_empty() || unsettled {
                 continue;
             }
             // One that was lost is written again, if its frames have not left the journal yet.
@@ -73,8 +76,8 @@ impl Handle {
         Ok(found)
     }
 
-    /// Archives the milestones whose runs were all over before the moment that `before` gives for their project; with
-    /// `dry_run` only says which. `left` hears of those that could not be: a blob of theirs is missing, or this p0 cannot
+    /// Archives the runs that were over before the moment that `before` gives for their project; with `dry_run` only says
+    /// which. `left` hears of those that could not be: a blob of theirs is missing, or this p0 cannot
     /// read all of their record.
     ///
     /// # Errors

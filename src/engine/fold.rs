@@ -2,7 +2,7 @@
 use super::payload::{self, BadFrame, Detached, Stored};
 use crate::{
     journal::{Batch, Error, EventsView, Frame},
-    kernel::evolve,
+    kernel::{evolve, legal::contradicts},
     model::{
         aggregate::Aggregate,
         record::{FramePayload, Record},
@@ -99,8 +99,15 @@ fn fold_events<'a>(state: &mut Aggregate, events: impl Iterator<Item = Stored<'a
         return;
     }
     for event in events {
+        let seq = event.seq();
         match event.into_draft() {
-            Ok(draft) => evolve(state, &draft),
+            Ok(draft) => match contradicts(state, &draft) {
+                None => evolve(state, &draft),
+                Some(why) => {
+                    state.quarantined = Some(format!("event {seq} is {why}"));
+                    return;
+                }
+            },
             Err(unreadable) => {
                 state.quarantined = Some(unreadable.to_string());
                 return;

@@ -341,6 +341,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_newer_p0_wrote_is_shown_as_it_is() {
+        let hash = "ab".repeat(32);
+        let packed_value = |value: Value| pack(&value).unwrap();
+        let event = packed_value(serde_json::json!({
+            "kind": "ticket.teleported", "data": {"map": {"hash": hash, "size": 7}},
+        }));
+        let command = packed_value(serde_json::json!({"action": "teleport", "at": "2031-01-01T00:00:00Z"}));
+        let at = chrono::DateTime::from_timestamp_nanos(5);
+        let event = PackedEvent(None, OfRun::None, None, None, Actor::Engine, 3, Bytes(&event));
+        let whole = Packed(Moment(at), None, vec![event], Bytes(&command));
+        let mut bytes = vec![PACKED];
+        whole.serialize(&mut rmp_serde::Serializer::new(&mut bytes).with_human_readable()).unwrap();
+        let frame = Frame::with_payload(7, 1, bytes);
+        assert!(decode(&frame).is_err(), "it cannot be decided again");
+        let shown: Value = serde_json::from_str(&as_shown(&frame).unwrap()).unwrap();
+        assert_eq!(shown["command"]["action"], "teleport");
+        assert_eq!(shown["events"][0]["kind"], "ticket.teleported");
+        let named: Vec<_> = crate::journal::run_file::blobs_named(&shown.to_string()).collect();
+        assert_eq!((named.len(), named[0].hash.to_string()), (1, hash), "and what it names is kept with it");
+    }
+
+    #[test]
     fn what_is_no_payload_is_told() {
         for bytes in [&b""[..], b"{}", &[PACKED], &[PACKED, 0x94, 0xff], b"\x03newer"] {
             let frame = Frame::with_payload(7, 1, bytes.to_vec());

@@ -3,6 +3,7 @@
 use super::{fold, group::Decided, payload};
 use crate::{
     journal::{Error, Store},
+    kernel::invariants,
     model::{aggregate::Aggregate, id::MilestoneId},
 };
 use std::{
@@ -140,6 +141,9 @@ pub(super) fn load(store: &Store, milestone: MilestoneId) -> Result<Option<(Aggr
         let frame = frame?;
         tail += u64::from(frame.events);
         fold::fold(state.get_or_insert_with(Aggregate::default), frame.view());
+    }
+    if let Some(state) = state.as_mut().filter(|state| tail > 0 && state.quarantined.is_none()) {
+        state.quarantined = invariants::broken(state).into_iter().next();
     }
     Ok(state.map(|state| (state, tail)))
 }

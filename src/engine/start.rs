@@ -78,6 +78,8 @@ pub enum Stop {
     Drain(Duration),
     /// Kill the attempts' processes and stop.
     Now,
+    /// Stop, and leave what is at work to the next engine, as after a crash.
+    Leave,
 }
 
 /// Kills what runs; see [`Engine::killer`].
@@ -168,6 +170,7 @@ impl Engine {
             _ if !self.active => {}
             Stop::Drain(patience) => self.world.drain(patience).await,
             Stop::Now => self.world.kill_everything(),
+            Stop::Leave => {}
         }
         self.conductor.abort();
         let (done, closed) = oneshot::channel();

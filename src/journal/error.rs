@@ -38,7 +38,7 @@ pub enum Error {
     /// A frame that was acknowledged is missing or is not what was written. Nothing has been changed.
     #[error(
         "the log is damaged at event {seq} ({file}, byte {offset}): {what}. Nothing was changed; copy the data \
-         directory, run `p0 audit verify`, and restore the file from a backup"
+         directory, then `p0 doctor --repair` writes anew what the store still has, or restore the file from a backup"
     )]
     Damaged {
         /// The first event that cannot be read.

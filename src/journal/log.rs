@@ -16,7 +16,7 @@ use crate::journal::{AppendError, Blobs, DirLock, Error, NewFrame, store_renew};
 
 /// The segment files' directory in the data directory.
 pub(crate) const JOURNAL_DIR: &str = "journal";
-const STORE_DIR: &str = "store";
+pub(crate) const STORE_DIR: &str = "store";
 /// Where the last store is that was damaged.
 const ASIDE: &str = "store.damaged";
 const BLOBS_DIR: &str = "blobs";
@@ -85,6 +85,8 @@ impl Log {
         let segments = walk::list(&journal_dir)?;
         store_renew::finish(data_dir, &store_dir)?;
         let had_store = store_dir.exists();
+        // sled writes as it opens, and one that finds no room for that is damaged.
+        full_disk(&store_dir, &options, options.keep_free_bytes.min(SLED_OPENS_BYTES), "it cannot be opened now")?;
         let opened = open_store(data_dir, &store_dir, &options)?;
         let (mut compared, applied) = match &opened {
             Opened::Usable(store) => (Compared { why: None }, store.applied()),
@@ -112,7 +114,7 @@ impl Log {
                 (store, Some(StoreReport::Rebuilt { why, moved_to: None }))
             }
             (opened, why) => {
-                full_disk(&store_dir, &options, why.as_deref())?;
+                full_disk(&store_dir, &options, options.keep_free_bytes, why.as_deref().unwrap_or_default())?;
                 let keep = !matches!(opened, Opened::Old(_));
                 drop(opened);
                 let moved_to = move_aside(data_dir, &store_dir, keep, &options)?;
@@ -265,14 +267,17 @@ fn fresh_store(store_dir: &Path, options: &Options) -> Result<Store, Error> {
     }
 }
 
-/// Without room sled cannot be opened, whatever it holds: that is no reason to make it anew, and there would be no room.
-fn full_disk(store_dir: &Path, options: &Options, why: Option<&str>) -> Result<(), Error> {
+/// What sled may write while it is opened.
+const SLED_OPENS_BYTES: u64 = 1 << 20;
+
+/// Without room sled cannot be used, whatever it holds: that is no reason to make it anew, and there would be no room.
+fn full_disk(store_dir: &Path, options: &Options, needed: u64, why: &str) -> Result<(), Error> {
     let data_dir = store_dir.parent().unwrap_or(store_dir);
     let free = options.disk.free_bytes(data_dir).map_err(|e| Error::io("ask for the free space of", data_dir, e))?;
-    if free >= options.keep_free_bytes {
+    if free >= needed {
         return Ok(());
     }
-    let what = format!("{free} bytes are free; it cannot be used now: {}", why.unwrap_or_default());
+    let what = format!("{free} bytes are free: {why}");
     Err(Error::io("open", store_dir, std::io::Error::new(std::io::ErrorKind::StorageFull, what)))
 }
 

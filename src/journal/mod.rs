@@ -22,6 +22,7 @@
 //! | `trees`, `block`, `sled_guard` | the store's trees, keys and values, and the care sled needs |
 //! | `archives`, `span`, `compact` | frames that run files hold in the journal's place: reading them, what stands for them, and taking them out |
 //! | `read`, `verify` | reading and checking a journal without the lock and without sled |
+//! | `mend` | damaged frames, written anew from the store's copies |
 //! | `parts` | the journal's files as a copy needs them |
 //! | `run_file` | one run as a single file, for exports and archives |
 //! | `blobs`, `lock`, `error` | content-addressed files; one writer per data directory; what can go wrong |
@@ -36,6 +37,7 @@ pub mod frame;
 pub mod hash;
 pub mod lock;
 pub mod log;
+mod mend;
 mod parts;
 mod raw;
 pub mod read;
@@ -66,6 +68,7 @@ pub use frame::{EventsView, Frame, FrameKeys, NewFrame};
 pub use hash::Hash;
 pub use lock::DirLock;
 pub use log::{Log, OpenReport, StoreReport};
+pub use mend::{Mended, mend};
 pub use parts::{Part, Shown, parts};
 pub use read::{JournalFrames, read_frames};
 pub use seam::{Head, Journal, Tips};

@@ -1,4 +1,4 @@
-//! What holds in every state. Checked by simulations after every event, and by `p0 doctor`.
+//! What holds in every state. Checked by simulations after every event, and of every state that comes from the disk.
 use crate::model::{aggregate::Aggregate, attempt::Phase, run::RunState, ticket::Status};
 
 /// Every broken rule, a sentence each; empty = sound.

@@ -7,12 +7,14 @@
 //! - [`fork_of`]: what a new run takes over from the state of another;
 //! - [`schedule`]: what is ready, and why the rest is not;
 //! - [`rights`]: which role may say what;
-//! - [`invariants`]: what holds in every state, for tests and for `doctor`.
+//! - [`legal`]: events that no log can hold, for whoever folds one;
+//! - [`invariants`]: what holds in every state: for tests, and for states that come from the disk.
 //!
 //! What is never in here: input or output, a clock, randomness, async, or the name of a workflow.
 pub mod decide;
 pub mod evolve;
 pub mod invariants;
+pub mod legal;
 pub mod rights;
 pub mod schedule;
 

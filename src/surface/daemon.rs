@@ -30,6 +30,9 @@ struct Args {
     /// Seconds that agents get to finish after SIGTERM; what is not finished then is parked
     #[arg(long, value_name = "N", default_value_t = 10)]
     drain_s: u64,
+    /// Leave agents at work when SIGTERM comes: the next p0d on this directory takes them up again
+    #[arg(long)]
+    keep_agents: bool,
     /// Leave the session of the terminal that started it
     #[arg(long, hide = true)]
     background: bool,
@@ -89,6 +92,11 @@ async fn serve(args: Args) -> Result<(), Problem> {
         holding.end(Stop::Now).await;
         return Err(Problem::new(Kind::Store, format!("the engine stopped: {why}"))
             .hint("nothing acknowledged is lost; start p0d again once the cause is gone"));
+    }
+    if args.keep_agents {
+        tracing::info!("stopping; agents go on, and the next p0d takes them up");
+        holding.end(Stop::Leave).await;
+        return Ok(());
     }
     tracing::info!("stopping; agents get {} s", args.drain_s);
     let killer = holding.engine.killer();

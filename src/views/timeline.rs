@@ -231,6 +231,11 @@ fn of_landing(event: &Event) -> Option<(Weight, String)> {
     })
 }
 
+/// A tool, and what it is used on.
+fn on(tool: &str, target: &str) -> String {
+    if target.is_empty() { tool.to_owned() } else { format!("{tool} on {target}") }
+}
+
 fn of_the_rest(event: &Event) -> (Weight, String) {
     use Weight::{Bad, Detail, Good, Normal};
     match event {
@@ -243,7 +248,7 @@ fn of_the_rest(event: &Event) -> (Weight, String) {
         Event::LearningCurated { keep } => (Detail, format!("keeps {} learnings", keep.len())),
         Event::BudgetExhausted { what } => (Bad, format!("the budget is used up: {what}")),
         Event::AgentRateLimited { agent, until } => {
-            (Bad, format!("agent {agent} takes no work until {}", until.format("%H:%M:%S UTC")))
+            (Bad, format!("agent {agent} takes no work until {}", until.format("%Y-%m-%d %H:%M:%S UTC")))
         }
         Event::AgentAvailable { agent } => (Normal, format!("agent {agent} takes work again")),
         Event::RightsRefused { what, why } => (Bad, format!("{what} refused: {why}")),
@@ -251,6 +256,14 @@ fn of_the_rest(event: &Event) -> (Weight, String) {
             (Detail, format!("its sandbox did not let it {operation} {path}{}", times_of(*times)))
         }
         Event::SecretRedacted { name, times } => (Bad, format!("showed the secret {name}{}", times_of(*times))),
+        Event::ApprovalRequested { approval } => {
+            let what = on(&approval.tool, &approval.target);
+            (Normal, format!("asks to use {what}: `p0 approve {0}` or `p0 reject {0}`", approval.id))
+        }
+        Event::ApprovalAnswered { id, allowed, reason } => {
+            let word = if *allowed { "allowed" } else { "denied" };
+            (if *allowed { Normal } else { Bad }, with_reason(&format!("{id} is {word}"), reason))
+        }
         Event::PlanRefused { reasons } => (Bad, format!("the plan is refused: {}", reasons.join("; "))),
         Event::ResultIgnored { what, why } => (Detail, format!("{what} ignored: {why}")),
         Event::JournalRepaired { what } => (Normal, format!("the log's end was repaired: {what}")),
@@ -271,6 +284,10 @@ fn said(message: &Message) -> String {
         Message::Status { status, reason } => with_reason(&format!("status {status:?}").to_lowercase(), reason),
         Message::Usage { input_tokens, output_tokens, .. } => {
             format!("used {input_tokens} + {output_tokens} tokens")
+        }
+        Message::Permission { tool, target, allowed, why } => {
+            let word = if *allowed { "may use" } else { "may not use" };
+            with_reason(&format!("{word} {}", on(tool, target)), why)
         }
         other => format!("said {}", other.word()),
     }

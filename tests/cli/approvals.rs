@@ -71,7 +71,10 @@ fn a_ticket_that_needs_input_gets_its_answer() {
     // Nothing has changed, and nothing is tried once more.
     t.run_json(12);
     t.p0(&["answer", "BLOG-1", ""]).expect(6);
-    assert_eq!(t.p0(&["answer", "BLOG-1", "blue"]).expect(0).out, "BLOG-1 is open; the next round has the answer\n");
+    assert_eq!(
+        t.p0(&["answer", "BLOG-1", "blue"]).expect(0).out,
+        "BLOG-1 is in_progress; the next round has the answer\n"
+    );
     t.p0(&["answer", "BLOG-1", "red"]).expect(6);
     t.run_json(0);
     assert_eq!(t.tickets()[0]["status"], "done");

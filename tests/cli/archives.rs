@@ -124,6 +124,50 @@ fn the_spec_of_an_archived_run_goes_on() {
 }
 
 #[test]
+fn an_old_run_is_archived_while_a_new_one_of_its_spec_is_at_work() {
+    let t = TestEnvironment::with(
+        "def planner():\n  titles = [x['title'] for x in I['tickets']]\n  \
+         wanted = ['a', 'b'] if os.path.exists(DIR + '/notes/second') else ['a']\n  \
+         missing = [name for name in wanted if name not in titles]\n  \
+         for name in missing: ticket(name, [name + '.txt'])\n  decide('continue' if missing else 'done')\n\
+         def executor():\n  own_files()\n  if 'b.txt' in I['files']['create']: note('at-work'); wait_for('go')",
+    );
+    let first = t.run_json(0)["run"].as_str().unwrap().to_owned();
+    let before = told(&t, &first);
+    let spec = fs::read_to_string(t.spec_path()).unwrap();
+    t.spec(&format!("{spec}\nAnd more of it.\n"));
+    fs::write(t.note_path("second"), "").unwrap();
+    let second = t.start_run(&["--json"]);
+    t.wait_note("at-work");
+    let done = t.p0(&["gc", "--older-than", "0", "--json"]).expect(0).json();
+    let archived = done["archived"].as_array().unwrap();
+    assert_eq!((archived.len(), archived[0]["runs"].as_array().unwrap().len()), (1, 1), "{done}");
+    assert_eq!(archives(&t).len(), 1);
+    // Once is enough.
+    let again = t.p0(&["gc", "--older-than", "0", "--json"]).expect(0).json();
+    assert_eq!(again["archived"], json!([]), "{again}");
+    t.go("go");
+    let second = second.wait().expect(0).json()["run"].as_str().unwrap().to_owned();
+    for store in ["as it is", "made anew"] {
+        if store == "made anew" {
+            fs::remove_dir_all(t.data.join("store")).unwrap();
+        }
+        for run in [&first, &second] {
+            t.p0(&["replay", run]).expect(0);
+        }
+        let now = told(&t, &first);
+        assert!(now[6] == before[6] && now[3] == before[3], "its events and its output, with the store {store}");
+        t.p0(&["audit", "verify"]).expect(0);
+    }
+    // The rest follows in time, into the same file.
+    t.p0(&["gc", "--older-than", "0"]).expect(0);
+    assert_eq!(archives(&t).len(), 1);
+    for run in [&first, &second] {
+        t.p0(&["replay", run]).expect(0);
+    }
+}
+
+#[test]
 fn without_its_archive_a_run_is_still_known() {
     let (t, first, second) = two_runs();
     let done = t.p0(&["gc", "--older-than", "0", "--json"]).expect(0).json();

@@ -317,6 +317,25 @@ fn a_killed_daemon_leaves_agents_that_the_next_one_adopts() {
 }
 
 #[test]
+fn a_daemon_that_is_replaced_leaves_its_agents_at_work() {
+    let t = TestEnvironment::with(WAITS);
+    let daemon = t.start_program(env!("CARGO_BIN_EXE_p0d"), &["--keep-agents"]);
+    wait_until("p0d serves", || daemon.err_so_far().contains("serving"));
+    t.run(&["--detach"]).expect(0);
+    t.wait_note("at-work");
+    daemon.signal("TERM");
+    daemon.wait().expect(0);
+    assert!(!t.processes().is_empty(), "its agent is at work");
+    let daemon = t.daemon();
+    t.go("go");
+    wait_until("done", || t.status()["state"] == "done");
+    assert_eq!(t.tickets()[0]["attempts"].as_array().unwrap().len(), 1, "adopted, not begun again");
+    daemon.signal("TERM");
+    daemon.wait().expect(0);
+    t.log_is_whole();
+}
+
+#[test]
 fn a_second_daemon_is_told_who_holds_it() {
     let t = TestEnvironment::new();
     let daemon = t.daemon();

@@ -237,7 +237,15 @@ fn doctor_of_a_used_and_of_a_damaged_directory() {
     bytes[middle] ^= 1;
     std::fs::write(&file, bytes).unwrap();
     let output = t.p0(&["doctor"]).expect(1);
-    assert!(output.out.contains("FAIL"), "{}", output.out);
+    assert!(output.out.contains("FAIL") && output.out.contains("--repair"), "{}", output.out);
+    t.p0(&["runs"]).expect(5);
+    let output = t.p0(&["doctor", "--repair"]).expect(0);
+    assert!(output.out.contains("mended: the frame at event"), "{}", output.out);
+    t.p0(&["audit", "verify"]).expect(0);
+    t.p0(&["replay", "@last"]).expect(0);
+    let noted = t.events("journal.repaired");
+    assert!(noted[0]["data"]["what"].as_str().unwrap().contains("from the store"), "{noted:?}");
+    assert!(noted[0]["actor"].as_str().unwrap().starts_with("person:"), "{noted:?}");
 }
 
 #[test]

@@ -254,6 +254,15 @@ pub(super) fn program(network: &Network, reads: bool) -> Vec<sock_filter> {
             }
         }
     }
+    steps.extend(of_network(network));
+    steps.push(step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0));
+    steps
+}
+
+/// What Landlock does not know of a network that is not all allowed.
+fn of_network(network: &Network) -> Vec<sock_filter> {
+    let number = |call: c_long| u32::try_from(call).unwrap_or(u32::MAX);
+    let mut steps = Vec::new();
     if let Network::Ports(_) = network {
         // A connection that is made by its first words: nobody would look at the port.
         let unknown = libc::SECCOMP_RET_ERRNO | u32::try_from(libc::EOPNOTSUPP).unwrap_or_default();
@@ -280,7 +289,6 @@ pub(super) fn program(network: &Network, reads: bool) -> Vec<sock_filter> {
             step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
         ]);
     }
-    steps.push(step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0));
     steps
 }
 

@@ -52,7 +52,9 @@ impl World {
     ) -> Result<Option<Confine>, String> {
         let settings = run.settings.sandbox_of(&attempt.role, &attempt.agent);
         let Own { home, temp } = cage.own;
-        let person = env.get("HOME").map(PathBuf::from);
+        // Not that of `env`, which an agent's table may set: what is hidden is the person's.
+        let home_of_person = self.options.environment.agents.iter().find(|(name, _)| name == "HOME");
+        let person = home_of_person.map(|(_, home)| PathBuf::from(home));
         sandbox::hermetic(env, home, temp);
         if settings.mode == Mode::Off {
             return Ok(None);

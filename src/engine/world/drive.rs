@@ -10,6 +10,7 @@ use crate::{
         settings::{AgentSettings, Budget},
     },
 };
+use base64::Engine as _;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -111,7 +112,7 @@ impl World {
             if is_newer(&ours, &theirs)
                 && handed.get(file).is_some_and(|hash| fingerprint(&theirs).as_ref() == Some(hash))
                 && is_renewal(&theirs, &ours)
-                && let Err(why) = copy_private(&ours, &theirs)
+                && let Err(why) = keep(&theirs).and_then(|()| copy_private(&ours, &theirs))
             {
                 tracing::warn!(
                     "the login in {} was renewed by an agent and could not be kept: {why}",
@@ -138,6 +139,13 @@ fn permissions(run: &Run, attempt: &Attempt, agent: &AgentSettings) -> Permissio
     agent.permissions
 }
 
+/// Keeps a login beside itself, as it was before an agent's took its place.
+fn keep(login: &Path) -> Result<(), String> {
+    let mut name = login.file_name().unwrap_or_default().to_owned();
+    name.push(".before-p0");
+    copy_private(login, &login.with_file_name(name))
+}
+
 /// BLAKE3 of a file that is there, hexadecimal.
 fn fingerprint(path: &Path) -> Option<String> {
     std::fs::read(path).ok().map(|content| blake3::hash(&content).to_hex().to_string())
@@ -152,7 +160,7 @@ fn is_renewal(old: &Path, new: &Path) -> bool {
 }
 
 /// Whether `new` is the login `old` with fresh tokens: the same form, and other values only where tokens and their times
-/// stand. Another account, or an empty file, is none.
+/// stand. Another account, or an empty file, is none; a token that tells whose it is must tell the same, and be no older.
 fn renews(old: &Value, new: &Value) -> bool {
     const FRESH: &[&str] = &["token", "expir", "refresh"];
     match (old, new) {
@@ -164,11 +172,30 @@ fn renews(old: &Value, new: &Value) -> bool {
                     let fresh = FRESH.iter().any(|word| key.contains(word));
                     let same_kind = std::mem::discriminant(before) == std::mem::discriminant(after);
                     let leaf = !before.is_object() && !before.is_array();
-                    (fresh && leaf && same_kind && *after != Value::String(String::new())) || renews(before, after)
+                    let fits = || *after != Value::String(String::new()) && is_same_holder(before, after);
+                    (fresh && leaf && same_kind && fits()) || renews(before, after)
                 })
         }
         (old, new) => old == new,
     }
+}
+
+/// Whether a token that is a JWT comes from the same issuer for the same holder, and is no older than the one before.
+fn is_same_holder(before: &Value, after: &Value) -> bool {
+    let Some(before) = claims(before) else { return true };
+    let Some(after) = claims(after) else { return false };
+    let same = |name: &str| before.get(name) == after.get(name);
+    let moment = |claims: &Value| claims.get("iat").or_else(|| claims.get("exp")).and_then(Value::as_f64);
+    let is_older = matches!((moment(&before), moment(&after)), (Some(before), Some(after)) if after < before);
+    same("iss") && same("sub") && same("email") && !is_older
+}
+
+/// What a JWT says. Nobody's word is taken for it: its signature is its issuer's business.
+fn claims(token: &Value) -> Option<Value> {
+    let mut parts = token.as_str()?.split('.');
+    let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).ok()?;
+    serde_json::from_slice::<Value>(&bytes).ok().filter(Value::is_object)
 }
 
 /// Copies a login into the attempt's home, unless the one there is newer: a program may have renewed it.
@@ -296,6 +323,19 @@ mod tests {
         assert!(!with(|v| v["tokens"] = serde_json::json!({})));
         assert!(!with(|v| v["more"] = "x".into()));
         assert!(!renews(&old, &serde_json::json!({})));
+    }
+
+    #[test]
+    fn a_token_that_tells_whose_it_is_stays_with_its_holder() {
+        let token = |claims: Value| {
+            let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims.to_string());
+            serde_json::json!({ "id_token": format!("e30.{claims}.signature") })
+        };
+        let old = token(serde_json::json!({"iss":"i","sub":"me","iat":5}));
+        assert!(renews(&old, &token(serde_json::json!({"iss":"i","sub":"me","iat":6}))));
+        assert!(!renews(&old, &token(serde_json::json!({"iss":"i","sub":"another","iat":6}))));
+        assert!(!renews(&old, &token(serde_json::json!({"iss":"i","sub":"me","iat":4}))));
+        assert!(!renews(&old, &serde_json::json!({"id_token":"ATTACKER"})));
     }
 
     #[test]

@@ -211,7 +211,7 @@ impl World {
             match self.handle.submit(stream, Actor::Engine, action.clone()).await {
                 Ok(_) => return,
                 Err(SubmitError::NoRoom(why)) => {
-                    tracing::warn!("a report waits for room in the log: {why}");
+                    tracing::error!("what was done waits for room in the log: {why}");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(RETRY_MOST);
                 }

@@ -6,6 +6,7 @@ mod damage;
 mod disk;
 mod faults;
 mod log;
+mod mend;
 mod renew;
 mod store;
 

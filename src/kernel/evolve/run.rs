@@ -61,6 +61,13 @@ fn start(state: &mut Aggregate, draft: &Draft) {
     }
 }
 
+fn resume(run: &mut Run) {
+    run.state = RunState::Running;
+    // Whoever lets it go on has done something about it.
+    run.unavailable.clear();
+    run.trouble.clear();
+}
+
 fn change(run: &mut Run, draft: &Draft) {
     match &draft.event {
         Event::RunOpened { head } => run.head = Some(head.clone()),
@@ -76,12 +83,7 @@ fn change(run: &mut Run, draft: &Draft) {
         }
         Event::RunPaused { why, until } => run.state = RunState::Paused { why: why.clone(), until: *until },
         Event::RunAwaitingApproval { why } => run.state = RunState::AwaitingApproval { why: why.clone() },
-        Event::RunResumed {} => {
-            run.state = RunState::Running;
-            // Whoever lets it go on has done something about it.
-            run.unavailable.clear();
-            run.trouble.clear();
-        }
+        Event::RunResumed {} => resume(run),
         Event::RunBudgetChanged { budget } => Arc::make_mut(&mut run.settings).budget = budget.clone(),
         Event::RunStuck { why } => end(run, draft, RunState::Stuck { why: why.clone() }),
         Event::RunDone { .. } => end(run, draft, RunState::Done),

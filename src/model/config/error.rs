@@ -84,4 +84,28 @@ pub enum BadConfig {
         /// Which, from 1.
         nth: usize,
     },
+    /// A pattern of `[files] generated`.
+    #[error("[files] generated: '{pattern}' is no pattern of paths: {why}")]
+    Glob {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A budget that is none.
+    #[error("[budget]: {why}")]
+    Budget {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A specialist with the name of a role, whose rights it would take.
+    #[error(
+        "[specialists.{name}]: '{name}' is a role of workflow '{workflow}'; write [roles.{name}], or choose another name"
+    )]
+    NoSpecialist {
+        /// The name.
+        name: String,
+        /// The workflow.
+        workflow: String,
+    },
 }

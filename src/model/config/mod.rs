@@ -239,20 +239,24 @@ impl Config {
         }
         let agents: BTreeMap<_, _> =
             agents.iter().filter(|(name, _)| used.contains(name)).map(|(n, a)| (n.clone(), a.clone())).collect();
+        let usual = || GENERATED.iter().map(|g| (*g).to_owned()).collect();
+        let generated: Vec<String> = self.files.generated.clone().unwrap_or_else(usual);
+        for pattern in &generated {
+            let bad = |e: globset::Error| BadConfig::Glob { pattern: pattern.clone(), why: e.kind().to_string() };
+            globset::Glob::new(pattern).map_err(bad)?;
+        }
+        let budget =
+            Budget { usd: over.budget_usd.or(self.budget.usd), tokens: over.budget_tokens.or(self.budget.tokens) };
+        if let Some(why) = budget.nonsense() {
+            return Err(BadConfig::Budget { why });
+        }
         Ok(Settings {
             agents,
             roles,
             gates: self.gates.commands.clone(),
-            generated: self
-                .files
-                .generated
-                .clone()
-                .unwrap_or_else(|| GENERATED.iter().map(|g| (*g).to_owned()).collect()),
+            generated,
             limits: self.limits(over)?,
-            budget: Budget {
-                usd: over.budget_usd.or(self.budget.usd),
-                tokens: over.budget_tokens.or(self.budget.tokens),
-            },
+            budget,
             context: self.context.clone().unwrap_or_else(|| CONTEXT.iter().map(|c| (*c).to_owned()).collect()),
             sandbox: Some(self.sandbox.clone()),
             secret_patterns: self.secrets.patterns.clone(),
@@ -297,6 +301,10 @@ impl Config {
         let mut rights: BTreeMap<String, Rights> = workflow.roles.iter().map(|(n, r)| (n.0.clone(), *r)).collect();
         let hears_specialists =
             workflow.stages.iter().any(|s| matches!(&s.work, Work::Panel { every_specialist: true, .. }));
+        let is_another = |name: &&String| rights.get(*name).is_some_and(|rights| *rights != Rights::Specialist);
+        if let Some(name) = self.specialists.keys().find(is_another) {
+            return Err(BadConfig::NoSpecialist { name: name.clone(), workflow: workflow.name.clone() });
+        }
         if hears_specialists {
             rights.extend(self.specialists.keys().map(|name| (name.clone(), Rights::Specialist)));
         }
@@ -410,5 +418,19 @@ mod tests {
         assert!(sentence(&format!("{one}[limits]\nmax_parallel=0")).contains("max_parallel"));
         assert!(sentence(&format!("{one}[gates]\ncommands=[[]]")).contains("empty"));
         assert!(sentence(&format!("{one}[limit]\nmax_parallel=1")).contains("limit"));
+    }
+
+    #[test]
+    fn what_would_fail_later_is_refused_now() {
+        let one = "[agents.a]\nkind='command'\ncommand=['x']\n";
+        for (bad, why) in [
+            ("[files]\ngenerated=['[']", "'[' is no pattern of paths"),
+            ("[budget]\nusd=-1", "-1 USD is no budget"),
+            ("[budget]\nusd=nan", "NaN USD is no budget"),
+            ("[specialists.verifier]\nprompt='p'", "write [roles.verifier]"),
+        ] {
+            let told = resolve(&format!("{one}{bad}")).unwrap_err().to_string();
+            assert!(told.contains(why), "{bad}: {told}");
+        }
     }
 }

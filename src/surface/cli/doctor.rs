@@ -1,6 +1,7 @@
 //! `p0 doctor`.
 mod agents;
 mod quarantine;
+mod repair;
 
 use super::{
     args::Outcome,
@@ -42,6 +43,10 @@ pub(super) struct Args {
     /// Try a smallest real call, which may cost something: of one agent, or of all installed ones
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
     probe: Option<String>,
+
+    /// First write damaged parts of the log anew, where the store has them as they were; stop p0d before
+    #[arg(long)]
+    repair: bool,
 
     /// One JSON document
     #[arg(long)]
@@ -94,6 +99,9 @@ struct Report<'a> {
 /// Looks.
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let data_dir = context.data_dir()?;
+    if args.repair {
+        repair::run(&data_dir, args.json).await?;
+    }
     let mut checks = vec![data(&data_dir), room(&data_dir), holder(&data_dir).await, journal(&data_dir).await];
     checks.push(quarantine::check(&data_dir, context).await);
     checks.extend([git(), shell(), supervisor()]);
@@ -200,7 +208,7 @@ async fn journal(dir: &Path) -> Check {
             Check::of(
                 "journal",
                 Verdict::Fail,
-                problem.hint("keep a copy of the directory, then see `p0 audit verify`"),
+                problem.hint("keep a copy of the directory, then try `p0 doctor --repair`"),
             )
         }
         Err(problem) => Check::of("journal", Verdict::Warn, problem),

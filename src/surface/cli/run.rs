@@ -17,7 +17,10 @@ use crate::{
     surface::{
         api::start::{Begun, How, Wanted},
         client::Client,
-        config::files::{self, Configs},
+        config::{
+            env,
+            files::{self, Configs},
+        },
         error::{Kind, Problem},
         project,
         session::{self, Holding, Purpose, Session},
@@ -29,9 +32,12 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use tracing_subscriber::EnvFilter;
 
 /// How long agents get to finish after the first Ctrl-C.
 const DRAIN: Duration = Duration::from_secs(5);
+/// What is told of the engine's own words.
+const TROUBLES: &str = "p0::engine::world=error";
 /// How often this process tries to go on with a run whose holder went away.
 const TAKEOVERS: u32 = 5;
 
@@ -80,8 +86,22 @@ fn role_and_agent(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Has this process say what keeps its engine from its work, such as a full disk; `P0_LOG` asks for more or other words.
+fn tell_troubles() {
+    let filter = EnvFilter::try_new(env::var("P0_LOG").unwrap_or_else(|| TROUBLES.to_owned()));
+    // One that is there already is as good.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new(TROUBLES)))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .try_init();
+}
+
 /// Runs it.
 pub(super) async fn run(args: Args, context: &Context) -> Outcome {
+    tell_troubles();
     let data_dir = context.data_dir()?;
     let project = context.project()?;
     let wanted = Wanted {

@@ -2,6 +2,7 @@
 use super::{World, blocking, cage::Cage, input, said};
 use crate::{
     effects::{
+        clock,
         git::{Merge, Workshop},
         process::{self, AgentSpec, Found},
         sandbox::{Redactor, secrets_in_file},
@@ -101,7 +102,10 @@ impl World {
         let run = state.runs.get(&attempt.run).ok_or("the attempt has no run")?;
         let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
         let project = Path::new(&project);
+        let began = clock::monotonic();
         let (worktree, carried) = self.worktree(state, attempt)?;
+        // `cargo bench --bench dispatch` reads this.
+        tracing::debug!("attempt {} has its worktree after {} us", attempt.id, began.elapsed().as_micros());
         let spec =
             state.milestone.as_ref().map(|m| self.handle.blob(m.id, &m.spec)).transpose().map_err(|e| e.to_string())?;
         let template = std::fs::read_to_string(project.join(".p0/roles").join(format!("{}.md", attempt.role))).ok();

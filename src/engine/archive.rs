@@ -68,7 +68,8 @@ impl Handle {
             // One that was lost is written again, if its frames have not left the journal yet.
             let is_there = archive_path(&self.shared.data_dir, milestone.0).exists();
             let known = catalog.archived(milestone).map_err(|e| read(&e))?.filter(|_| is_there);
-            if known.is_some_and(|known| known.runs.into_iter().eq(runs.iter().map(RunRow::summary))) {
+            // One that holds more stays: what it holds has left the journal.
+            if known.is_some_and(|known| known.runs.len() >= runs.len()) {
                 continue;
             }
             found.push(Candidate { milestone, row, runs });
@@ -151,6 +152,12 @@ impl Handle {
             let _ = fs::remove_file(&temp);
         }
         let (ReadBack { header, counts, attempts }, blake3) = written?;
+        let holds_more = |old: RunReader| old.header().last_seq > header.last_seq;
+        if RunReader::open_unread(&path).is_ok_and(holds_more) {
+            // Of no use; one that cannot be removed is only room.
+            let _ = fs::remove_file(&temp);
+            return Err(failed(&"the one that is there goes further"));
+        }
         if !dry_run {
             let placed = fs::rename(&temp, &path).and_then(|()| File::open(dir)?.sync_all());
             let placed = placed.and_then(|()| File::open(&self.shared.data_dir)?.sync_all());

@@ -21,6 +21,9 @@ use crate::{
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use tokio::sync::{mpsc, oneshot, watch};
 
+/// What people write in their own words, in a command.
+const FREE_TEXTS: &[&str] = &["text", "reason", "why", "title", "body"];
+
 /// Why a command was not carried out.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SubmitError {
@@ -92,11 +95,14 @@ impl Handle {
         let Ok(Some(state)) = self.aggregate(milestone) else { return action };
         let Some(run) = state.last_run().filter(|run| !run.settings.secret_patterns.is_empty()) else { return action };
         let redactor = Redactor::default().with_patterns(&run.settings.secret_patterns);
+        let Ok(mut clean) = serde_json::to_value(&action) else { return action };
         let mut found = BTreeMap::new();
-        let clean = serde_json::to_vec(&action).map(|json| redactor.redact(&json, &mut found));
-        let clean = clean.ok().filter(|_| !found.is_empty());
-        // What is no action any more without its secrets is one with them: it is the person's own word.
-        clean.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or(action)
+        // Not names, hashes and ids: what they stand for would be another.
+        redactor.redact_json(&mut clean, &|name| FREE_TEXTS.contains(&name), &mut found);
+        if found.is_empty() {
+            return action;
+        }
+        serde_json::from_value(clean).unwrap_or(action)
     }
 
     /// The durable state of a milestone; brought back from the store when it is at rest.

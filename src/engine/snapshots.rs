@@ -143,7 +143,7 @@ pub(super) fn load(store: &Store, milestone: MilestoneId) -> Result<Option<(Aggr
         fold::fold(state.get_or_insert_with(Aggregate::default), frame.view());
     }
     if let Some(state) = state.as_mut().filter(|state| tail > 0 && state.quarantined.is_none()) {
-        state.quarantined = invariants::broken(state).into_iter().next();
+        state.quarantined = invariants::impossible(state);
     }
     Ok(state.map(|state| (state, tail)))
 }

@@ -55,7 +55,10 @@ pub fn mend(lock: &DirLock, options: &Options) -> Result<Vec<Mended>, Error> {
             None => store.insert(open(data_dir, options)?),
         };
         let Some(record) = copy_of(store, walk.chain(), &damage)? else { return Err(damage.into_error()) };
-        write(data_dir, &damage, &record, options)?;
+        if !mended.iter().any(|earlier: &Mended| earlier.file == damage.path) {
+            keep(data_dir, &damage.path)?;
+        }
+        write(&damage, &record, options)?;
         mended.push(Mended {
             seq: damage.seq,
             file: damage.path.clone(),
@@ -100,15 +103,19 @@ fn copy_of(store: &Store, chain: Option<&Chain>, damage: &Damage) -> Result<Opti
     Ok((follows && end <= reader.len()?).then_some(record))
 }
 
-/// Keeps the file as it is, and puts the bytes in their place.
-fn write(data_dir: &Path, damage: &Damage, record: &[u8], options: &Options) -> Result<(), Error> {
-    let disk = options.disk.as_ref();
+/// Keeps a segment file as it was found, beside those of earlier repairs.
+fn keep(data_dir: &Path, segment: &Path) -> Result<(), Error> {
     let aside = data_dir.join(ASIDE);
     fs::create_dir_all(&aside).map_err(|e| Error::io("create", &aside, e))?;
-    let kept = aside.join(damage.path.file_name().unwrap_or_default());
-    if !kept.exists() {
-        fs::copy(&damage.path, &kept).map_err(|e| Error::io("copy", &damage.path, e))?;
-    }
+    let name = segment.file_name().unwrap_or_default().to_string_lossy();
+    let names = (1_u32..).map(|n| if n == 1 { name.to_string() } else { format!("{name}.{n}") });
+    let free = names.map(|name| aside.join(name)).find(|path| !path.exists()).unwrap_or(aside);
+    fs::copy(segment, free).map(drop).map_err(|e| Error::io("copy", segment, e))
+}
+
+/// Puts the bytes in their place.
+fn write(damage: &Damage, record: &[u8], options: &Options) -> Result<(), Error> {
+    let disk = options.disk.as_ref();
     let file = OpenOptions::new().read(true).write(true).open(&damage.path);
     let file = file.map_err(|e| Error::io("open", &damage.path, e))?;
     let written = disk.write_all_at(&file, record, damage.offset).and_then(|()| disk.sync_data(&file));

@@ -26,11 +26,11 @@ pub(crate) fn advance(cx: &mut Cx<'_>) {
     }
 }
 
-/// A run that waited for answers goes on when there is nothing left to answer.
+/// A run that waited for answers goes on when there is something to do, or nothing left to answer.
 fn answered(cx: &mut Cx<'_>) {
     if let Some(run) = cx.state.live_run()
         && matches!(run.state, RunState::AwaitingApproval { .. })
-        && schedule::to_answer(&cx.state).is_none()
+        && (schedule::to_answer(&cx.state).is_none() || schedule::next_ready(&cx.state).is_some())
     {
         let scope = Scope::run(run.id);
         cx.emit_engine(scope, Event::RunResumed {});

@@ -1,5 +1,12 @@
-//! What holds in every state. Checked by simulations after every event, and of every state that comes from the disk.
+//! What holds in every state. Checked by simulations after every event; in part of every state that comes from the disk.
 use crate::model::{aggregate::Aggregate, attempt::Phase, run::RunState, ticket::Status};
+
+/// What makes a state one that no log leads to, under whatever rules it was written; a sentence.
+pub fn impossible(state: &Aggregate) -> Option<String> {
+    let mut found = Vec::new();
+    runs(state, &mut found);
+    found.into_iter().next()
+}
 
 /// Every broken rule, a sentence each; empty = sound.
 pub fn broken(state: &Aggregate) -> Vec<String> {

@@ -8,7 +8,7 @@
 //! - [`schedule`]: what is ready, and why the rest is not;
 //! - [`rights`]: which role may say what;
 //! - [`legal`]: events that no log can hold, for whoever folds one;
-//! - [`invariants`]: what holds in every state: for tests, and for states that come from the disk.
+//! - [`invariants`]: what holds in every state: for tests, and in part for states that come from the disk.
 //!
 //! What is never in here: input or output, a clock, randomness, async, or the name of a workflow.
 pub mod decide;

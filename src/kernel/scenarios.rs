@@ -387,6 +387,15 @@ fn a_run_waits_for_the_answer_that_its_ticket_needs_and_goes_on_with_it() {
         it.try_as(person.clone(), answer).unwrap();
         assert_eq!((stands(&it).0, it.attempt().ticket.as_ref()), ("running", Some(&ticket)));
     }
+    // Something else to do does not wait for it.
+    let mut it = Scenario::at_work(ONE);
+    it.spawned();
+    it.say(json!({"type":"question","text":"which colour?"}));
+    it.exit(0, &[]);
+    it.harvest(None);
+    let proposal = serde_json::from_value(json!({"title":"another","files":{"create":["g"]}})).unwrap();
+    it.try_as(person.clone(), Action::CreateTicket { proposal, parent: None }).unwrap();
+    assert_eq!((stands(&it).0, it.attempt().ticket.clone()), ("running", Some(TicketId::new("BLOG", 2))));
     // Whoever says that it is done has found an answer.
     let mut it = Scenario::at_work(ONE);
     it.spawned();

@@ -1,27 +1,31 @@
 //! Values that must not be shown, replaced by their names in whatever is kept.
 
 use regex_lite::{NoExpand, Regex};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
 /// Shorter values are words: replacing them would spoil the text and hide nothing.
 const SHORTEST: usize = 8;
 /// The same of a variable whose name says that it is a secret.
-const SHORTEST_NAMED: usize = 4;
+const SHORTEST_NAMED: usize = 6;
 /// A line that goes on for longer is looked at in parts.
 const LONGEST_LINE: usize = 1 << 20;
+/// Words are shorter.
+const LONG_WORD: usize = 12;
 /// Words in the names of variables that hold secrets.
 const WORDS: &[&str] = &["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
 
-/// Whether a variable of this name holds a secret.
+/// Whether a variable of this name holds a secret. A number of tokens is none.
 pub fn looks_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    WORDS.iter().any(|word| name.contains(word))
+    let counts = name.ends_with("TOKENS");
+    (WORDS.iter().any(|word| name.contains(word)) || name.ends_with("_PASS")) && !counts
 }
 
-/// Whether a value is a word or several, as settings are.
+/// Whether a value is a word, as settings are.
 fn is_plain(value: &str) -> bool {
-    value.bytes().all(|byte| byte.is_ascii_alphabetic() || b"-_., ".contains(&byte))
+    value.len() < LONG_WORD && value.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
 /// How a value may be written: as it is, line by line (a key file), and as programs write it in JSON, some of which spare
@@ -73,7 +77,8 @@ impl Redactor {
             if !given && !named {
                 continue;
             }
-            let shortest = if named { SHORTEST_NAMED } else { SHORTEST };
+            // What is short is a secret only if it looks like nothing else.
+            let shortest = if named && !is_plain(value) { SHORTEST_NAMED } else { SHORTEST };
             let forms = forms(value).into_iter().filter(|it| it.len() >= shortest);
             wanted.extend(forms.map(|it| (it.into_bytes(), name.clone())));
         }
@@ -118,6 +123,33 @@ impl Redactor {
     pub fn redact(&self, text: &[u8], counts: &mut BTreeMap<String, u64>) -> Vec<u8> {
         let clean = self.without_values(text, counts);
         self.without_matches(clean, counts)
+    }
+
+    /// Every text in a value without the secrets, where `is_text` says of the name it stands under that it is one.
+    pub fn redact_json(&self, value: &mut Value, is_text: &dyn Fn(&str) -> bool, counts: &mut BTreeMap<String, u64>) {
+        self.redact_under("", value, is_text, counts);
+    }
+
+    fn redact_under(
+        &self,
+        name: &str,
+        value: &mut Value,
+        is_text: &dyn Fn(&str) -> bool,
+        counts: &mut BTreeMap<String, u64>,
+    ) {
+        match value {
+            Value::String(text) if is_text(name) => {
+                let clean = self.redact(text.as_bytes(), counts);
+                if clean != text.as_bytes() {
+                    *text = String::from_utf8_lossy(&clean).into_owned();
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.redact_under(name, item, is_text, counts)),
+            Value::Object(fields) => {
+                fields.iter_mut().for_each(|(name, field)| self.redact_under(name, field, is_text, counts));
+            }
+            Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
     }
 
     /// Patterns are looked for in lines, each whole.
@@ -258,6 +290,8 @@ mod tests {
             ("FOLDER", "/a/long/folder"),
             ("WORD", "production"),
             ("PIN_SECRET", "739142"),
+            ("USE_KEYRING", "true"),
+            ("MAX_OUTPUT_TOKENS", "160000"),
             ("ODD_KEY", "pä&ss<ord"),
             ("PEM_SECRET", "-----BEGIN-----\nline-of-the-key\n-----END-----"),
         ];
@@ -278,10 +312,24 @@ mod tests {
         assert_eq!(clean("g1ven-valueg1ven-value"), ("[redacted GIVEN][redacted GIVEN]".into(), 2));
         assert_eq!(clean(r#"{"k":"a\"quoted\"key"}"#), (r#"{"k":"[redacted MY_KEY]"}"#.into(), 1));
         assert_eq!(clean("in production 739142"), ("in production [redacted PIN_SECRET]".into(), 1));
+        assert_eq!(clean("true: 160000"), ("true: 160000".into(), 0));
         for odd in [r"pä&ss<ord", r"p\u00e4&ss<ord", r"pä\u0026ss\u003cord", r"p\u00e4\u0026ss\u003cord"] {
             assert_eq!(clean(odd), ("[redacted ODD_KEY]".into(), 1), "{odd}");
         }
         assert_eq!(clean("x\nline-of-the-key\n"), ("x\n[redacted PEM_SECRET]\n".into(), 1));
+    }
+
+    #[test]
+    fn a_message_stays_one_without_its_secrets() {
+        let mut message = serde_json::json!({
+            "text": "the pin is 739142", "number": 739142, "list": [{"text": "0123456789abcdef"}], "hash": ["739142"],
+        });
+        let mut counts = BTreeMap::new();
+        redactor().redact_json(&mut message, &|name| name != "hash", &mut counts);
+        assert_eq!(message["text"], "the pin is [redacted PIN_SECRET]");
+        assert_eq!((&message["number"], &message["hash"]), (&739_142.into(), &serde_json::json!(["739142"])));
+        assert_eq!(message["list"][0]["text"], "[redacted P0_TOKEN]");
+        assert_eq!(counts.values().sum::<u64>(), 2);
     }
 
     #[test]

@@ -96,12 +96,16 @@ impl World {
     /// Reports the messages of these lines that are taken at once. Lines known before a crash are not sent again.
     async fn take(&self, from: &Source, known: u64, heard: &mut said::Heard, lines: Vec<SpoolLine>) {
         for line in lines {
-            // A secret can be written in many ways in JSON; read and written again there is one.
-            let plain = match parse_line(&line.bytes) {
-                Line::Message(value) if !line.cut => value.to_string().into_bytes(),
-                Line::Message(_) | Line::Log(_) | Line::Malformed(_) => line.bytes,
+            // A secret can be written in many ways in JSON, and a number that looks like one is none.
+            let bytes = match parse_line(&line.bytes) {
+                Line::Message(mut value) if !line.cut => {
+                    from.redactor.redact_json(&mut value, &|_| true, &mut BTreeMap::new());
+                    value.to_string().into_bytes()
+                }
+                Line::Message(_) | Line::Log(_) | Line::Malformed(_) => {
+                    from.redactor.redact(&line.bytes, &mut BTreeMap::new())
+                }
             };
-            let bytes = from.redactor.redact(&plain, &mut BTreeMap::new());
             let line = SpoolLine { bytes, ..line };
             if let Some(message) = heard.take(&line)
                 && line.number > known

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -34,6 +34,8 @@ pub struct BlobRef {
 #[derive(Debug, Clone)]
 pub struct Blobs {
     dir: Arc<PathBuf>,
+    /// Which of the two-digit directories are known to have durable names, by their number.
+    named: Arc<[AtomicBool; 256]>,
 }
 
 impl Blobs {
@@ -47,13 +49,14 @@ impl Blobs {
         if let Some(parent) = dir.parent() {
             sync_dir(parent)?;
         }
-        Ok(Blobs { dir: Arc::new(dir.to_path_buf()) })
+        Ok(Blobs::at(dir))
     }
 
     /// The blobs in `dir`, for reading; nothing is made.
     #[must_use]
     pub fn at(dir: &Path) -> Blobs {
-        Blobs { dir: Arc::new(dir.to_path_buf()) }
+        let named = Arc::new([const { AtomicBool::new(false) }; 256]);
+        Blobs { dir: Arc::new(dir.to_path_buf()), named }
     }
 
     /// Removes what writers that died left half written. Only for the holder of the data directory's lock, at start.
@@ -227,7 +230,12 @@ impl Blobs {
         }
         // Also when the file was there: another thread may have named it and not yet made the name durable.
         sync_dir(parent)?;
-        sync_dir(&self.dir)?;
+        // They are never removed: once is enough.
+        let named = &self.named[usize::from(blob.hash.as_bytes()[0])];
+        if !named.load(Ordering::Acquire) {
+            sync_dir(&self.dir)?;
+            named.store(true, Ordering::Release);
+        }
         Ok(blob)
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         aggregate::Aggregate,
         attempt::{Attempt, Worktree},
         command::Action,
-        id::{AttemptId, BlobId, MilestoneId},
+        id::{AttemptId, MilestoneId},
         run::Run,
         settings::{AgentKind, AgentSettings},
         workflow::Rights,
@@ -31,7 +31,8 @@ const WORKTREE_PAUSE: Duration = Duration::from_millis(25);
 /// What a launched supervisor is known by.
 struct Prepared {
     spec: AgentSpec,
-    input: BlobId,
+    /// Its input as it is kept.
+    kept: Vec<u8>,
     token_hash: String,
     stdin: Vec<u8>,
 }
@@ -60,8 +61,12 @@ impl World {
         self.clear_earlier(&dir).await?;
         let world = self.clone();
         let prepared = blocking(move || world.prepare(&state, &attempt)).await?;
+        // Made durable while the supervisor starts, which waits until the event that names it is.
+        let (handle, kept) = (self.handle.clone(), prepared.kept);
+        let kept = tokio::task::spawn_blocking(move || handle.put_blob(&kept));
         process::prepare(&dir, &prepared.spec, &prepared.stdin).map_err(|e| e.to_string())?;
         let launched = process::launch(&self.options.supervisor, &dir).await.map_err(|e| e.to_string())?;
+        let input = kept.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, launched.go);
         Ok(Some(Action::AttemptSpawned {
             attempt: id,
@@ -69,7 +74,7 @@ impl World {
             start_ticks: launched.start_ticks,
             nonce: launched.nonce,
             token_hash: prepared.token_hash,
-            input: Some(prepared.input),
+            input: Some(input),
         }))
     }
 
@@ -123,12 +128,11 @@ impl World {
         // What is kept of it has no secrets either: files of the repository may hold some.
         let kept =
             Redactor::default().with_patterns(&run.settings.secret_patterns).redact(&stdin, &mut BTreeMap::new());
-        let input = self.handle.put_blob(&kept).map_err(|e| e.to_string())?;
         let token = uuid::Uuid::new_v4().simple().to_string();
         let token_hash = blake3::hash(token.as_bytes()).to_hex().to_string();
         let socket = self.door(attempt.id, &token_hash);
         let spec = self.agent_spec(run, attempt, project, &worktree, socket, &token)?;
-        Ok(Prepared { spec, input, token_hash, stdin })
+        Ok(Prepared { spec, kept, token_hash, stdin })
     }
 
     /// An executor keeps its worktree until its work is safe; a reader's is scratch.

@@ -6,13 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 /// Written at once; between two the thread looks whether it is still wanted.
 const PIECE_BYTES: usize = 256 << 10;
-
-/// How long the thread rests after each.
-const REST: Duration = Duration::from_millis(20);
 
 /// A thread that fills a file with zeros; dropping it ends it.
 #[derive(Debug)]
@@ -40,8 +36,6 @@ impl Zeroing {
                     return;
                 }
                 at += piece as u64;
-                // The disk is the writer's first of all.
-                std::thread::sleep(REST);
             }
             finished.store(at >= bytes, Ordering::Release);
         };

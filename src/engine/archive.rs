@@ -78,8 +78,8 @@ impl Handle {
     }
 
     /// Archives the runs that were over before the moment that `before` gives for their project; with `dry_run` only says
-    /// which. `left` hears of those that could not be: a blob of theirs is missing, or this p0 cannot
-    /// read all of their record.
+    /// which. `left` hears of those that could not be: a blob of theirs is missing, or this p0 cannot read all of their
+    /// record.
     ///
     /// # Errors
     /// The catalog cannot be read, or the engine has stopped. What was archived before that stays so.
@@ -144,7 +144,11 @@ impl Handle {
             let mut out = BufWriter::new(file);
             self.write_run_file(newest.id, *milestone, newest.seq, &mut out, &temp).map_err(|e| failed(&e))?;
             out.flush().and_then(|()| out.get_ref().sync_all()).map_err(|e| failed(&e))?;
-            Ok((ReadBack::of(&temp).map_err(|e| failed(&e))?, hash_of_file(&temp).map_err(|e| failed(&e))?))
+            let read = ReadBack::of(&temp).map_err(|e| failed(&e))?;
+            if RunReader::open_unread(&path).is_ok_and(|old| old.header().last_seq > read.header.last_seq) {
+                return Err(failed(&"the one that is there goes further"));
+            }
+            Ok((read, hash_of_file(&temp).map_err(|e| failed(&e))?))
         };
         let written = work();
         if dry_run || written.is_err() {
@@ -152,12 +156,6 @@ impl Handle {
             let _ = fs::remove_file(&temp);
         }
         let (ReadBack { header, counts, attempts }, blake3) = written?;
-        let holds_more = |old: RunReader| old.header().last_seq > header.last_seq;
-        if RunReader::open_unread(&path).is_ok_and(holds_more) {
-            // Of no use; one that cannot be removed is only room.
-            let _ = fs::remove_file(&temp);
-            return Err(failed(&"the one that is there goes further"));
-        }
         if !dry_run {
             let placed = fs::rename(&temp, &path).and_then(|()| File::open(dir)?.sync_all());
             let placed = placed.and_then(|()| File::open(&self.shared.data_dir)?.sync_all());

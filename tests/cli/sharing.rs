@@ -305,6 +305,17 @@ fn the_daemon_ends_in_time_and_takes_up_again_what_was_at_work() {
     t.log_is_whole();
 }
 
+/// The agent at work goes on under another daemon, and its work lands.
+#[track_caller]
+fn the_next_daemon_adopts_it(t: &TestEnvironment) {
+    let daemon = t.daemon();
+    t.go("go");
+    wait_until("done", || t.status()["state"] == "done");
+    assert_eq!(t.tickets()[0]["attempts"].as_array().unwrap().len(), 1, "adopted, not begun again");
+    daemon.signal("TERM");
+    daemon.wait().expect(0);
+}
+
 #[test]
 fn a_killed_daemon_leaves_agents_that_the_next_one_adopts() {
     let t = TestEnvironment::with(WAITS);
@@ -313,12 +324,7 @@ fn a_killed_daemon_leaves_agents_that_the_next_one_adopts() {
     t.wait_note("at-work");
     daemon.signal("KILL");
     daemon.wait();
-    let daemon = t.daemon();
-    t.go("go");
-    wait_until("done", || t.status()["state"] == "done");
-    assert_eq!(t.tickets()[0]["attempts"].as_array().unwrap().len(), 1, "adopted, not begun again");
-    daemon.signal("TERM");
-    daemon.wait().expect(0);
+    the_next_daemon_adopts_it(&t);
 }
 
 #[test]
@@ -331,12 +337,7 @@ fn a_daemon_that_is_replaced_leaves_its_agents_at_work() {
     daemon.signal("TERM");
     daemon.wait().expect(0);
     assert!(!t.processes().is_empty(), "its agent is at work");
-    let daemon = t.daemon();
-    t.go("go");
-    wait_until("done", || t.status()["state"] == "done");
-    assert_eq!(t.tickets()[0]["attempts"].as_array().unwrap().len(), 1, "adopted, not begun again");
-    daemon.signal("TERM");
-    daemon.wait().expect(0);
+    the_next_daemon_adopts_it(&t);
     t.log_is_whole();
 }
 

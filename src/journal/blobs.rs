@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utim
 
 use serde::{Deserialize, Serialize};
 
+use crate::journal::disk::{Disk, RealDisk};
 use crate::journal::{Error, Hash};
 
 const LEVEL: i32 = 3;
@@ -34,6 +35,7 @@ pub struct BlobRef {
 #[derive(Debug, Clone)]
 pub struct Blobs {
     dir: Arc<PathBuf>,
+    disk: Arc<dyn Disk>,
     /// Which of the two-digit directories are known to have durable names, by their number.
     named: Arc<[AtomicBool; 256]>,
 }
@@ -43,20 +45,25 @@ impl Blobs {
     ///
     /// # Errors
     /// The directory cannot be made.
-    pub fn open(dir: &Path) -> Result<Blobs, Error> {
+    pub fn open(dir: &Path, disk: Arc<dyn Disk>) -> Result<Blobs, Error> {
         let temp = dir.join(TEMP_DIR);
         fs::create_dir_all(&temp).map_err(|e| Error::io("create", &temp, e))?;
+        let blobs = Blobs { disk, ..Blobs::at(dir) };
         if let Some(parent) = dir.parent() {
-            sync_dir(parent)?;
+            blobs.sync_dir(parent)?;
         }
-        Ok(Blobs::at(dir))
+        Ok(blobs)
     }
 
     /// The blobs in `dir`, for reading; nothing is made.
     #[must_use]
     pub fn at(dir: &Path) -> Blobs {
         let named = Arc::new([const { AtomicBool::new(false) }; 256]);
-        Blobs { dir: Arc::new(dir.to_path_buf()), named }
+        Blobs { dir: Arc::new(dir.to_path_buf()), disk: Arc::new(RealDisk), named }
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<(), Error> {
+        self.disk.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))
     }
 
     /// Removes what writers that died left half written. Only for the holder of the data directory's lock, at start.
@@ -148,12 +155,36 @@ impl Blobs {
     fn put_reader(&self, content: impl Read, source: &Path) -> Result<BlobRef, Error> {
         let n = NEXT_TEMP.fetch_add(1, Ordering::Relaxed);
         let temp = self.dir.join(TEMP_DIR).join(format!("{}-{n}", std::process::id()));
-        let put = write_temp(&temp, content, source).and_then(|blob| self.place(&temp, blob));
+        let put = self.write_temp(&temp, content, source).and_then(|blob| self.place(&temp, blob));
         if put.is_err() {
             // Whatever went wrong, the half-written file is of no use.
             let _ = fs::remove_file(&temp);
         }
         put
+    }
+
+    fn write_temp(&self, temp: &Path, mut content: impl Read, source: &Path) -> Result<BlobRef, Error> {
+        let failed = |e: io::Error| Error::io("write", temp, e);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(temp).map_err(failed)?;
+        let file = Sequential { disk: self.disk.as_ref(), file, at: 0 };
+        let mut encoder = zstd::stream::write::Encoder::new(file, LEVEL).map_err(failed)?;
+        let mut hasher = blake3::Hasher::new();
+        let mut chunk = vec![0; COPY_BYTES];
+        let mut size = 0;
+        loop {
+            let n = match content.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(Error::io("read", source, e)),
+            };
+            hasher.update(&chunk[..n]);
+            encoder.write_all(&chunk[..n]).map_err(failed)?;
+            size += n as u64;
+        }
+        let written = encoder.finish().map_err(failed)?;
+        self.disk.sync_data(&written.file).map_err(failed)?;
+        Ok(BlobRef { hash: Hash::from_bytes(*hasher.finalize().as_bytes()), size })
     }
 
     /// Every blob that has a file, whatever its content, with the bytes that the file takes.
@@ -229,38 +260,34 @@ impl Blobs {
             fs::rename(temp, &path).map_err(|e| Error::io("rename", temp, e))?;
         }
         // Also when the file was there: another thread may have named it and not yet made the name durable.
-        sync_dir(parent)?;
+        self.sync_dir(parent)?;
         // They are never removed: once is enough.
         let named = &self.named[usize::from(blob.hash.as_bytes()[0])];
         if !named.load(Ordering::Acquire) {
-            sync_dir(&self.dir)?;
+            self.sync_dir(&self.dir)?;
             named.store(true, Ordering::Release);
         }
         Ok(blob)
     }
 }
 
-fn write_temp(temp: &Path, mut content: impl Read, source: &Path) -> Result<BlobRef, Error> {
-    let failed = |e: io::Error| Error::io("write", temp, e);
-    let file = OpenOptions::new().write(true).create(true).truncate(true).open(temp).map_err(failed)?;
-    let mut encoder = zstd::stream::write::Encoder::new(file, LEVEL).map_err(failed)?;
-    let mut hasher = blake3::Hasher::new();
-    let mut chunk = vec![0; COPY_BYTES];
-    let mut size = 0;
-    loop {
-        let n = match content.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(Error::io("read", source, e)),
-        };
-        hasher.update(&chunk[..n]);
-        encoder.write_all(&chunk[..n]).map_err(failed)?;
-        size += n as u64;
+/// A file that is written from its beginning to its end.
+struct Sequential<'a> {
+    disk: &'a dyn Disk,
+    file: File,
+    at: u64,
+}
+
+impl Write for Sequential<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.disk.write_all_at(&self.file, bytes, self.at)?;
+        self.at += bytes.len() as u64;
+        Ok(bytes.len())
     }
-    let file = encoder.finish().map_err(failed)?;
-    file.sync_all().map_err(failed)?;
-    Ok(BlobRef { hash: Hash::from_bytes(*hasher.finalize().as_bytes()), size })
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
@@ -272,10 +299,6 @@ fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     entries.map(|entry| entry.map(|e| e.path()).map_err(|e| Error::io("list", dir, e))).collect()
 }
 
-fn sync_dir(dir: &Path) -> Result<(), Error> {
-    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::io("sync", dir, e))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,7 +306,7 @@ mod tests {
     #[test]
     fn puts_once_and_gets_back() {
         let dir = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(&dir.path().join("blobs")).unwrap();
+        let blobs = Blobs::open(&dir.path().join("blobs"), Arc::new(RealDisk)).unwrap();
         let content = b"prompt ".repeat(50_000);
         let blob = blobs.put(&content).unwrap();
         assert_eq!(blob, BlobRef { hash: Hash::of(&content), size: content.len() as u64 });
@@ -300,7 +323,7 @@ mod tests {
     #[test]
     fn damage_is_told_and_mended_by_putting_again() {
         let dir = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(dir.path()).unwrap();
+        let blobs = Blobs::open(dir.path(), Arc::new(RealDisk)).unwrap();
         let blob = blobs.put(b"the patch").unwrap();
         let path = blobs.path(&blob.hash);
         for at in 0..fs::metadata(&path).unwrap().len() {
@@ -324,7 +347,7 @@ mod tests {
     #[test]
     fn what_is_put_again_is_not_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(dir.path()).unwrap();
+        let blobs = Blobs::open(dir.path(), Arc::new(RealDisk)).unwrap();
         let (old, again) = (blobs.put(b"old").unwrap(), blobs.put(b"again").unwrap());
         let then = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
         for blob in [old, again] {
@@ -343,7 +366,7 @@ mod tests {
     #[test]
     fn leftovers_are_cleaned() {
         let dir = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(dir.path()).unwrap();
+        let blobs = Blobs::open(dir.path(), Arc::new(RealDisk)).unwrap();
         fs::write(dir.path().join("tmp/1-1"), b"half").unwrap();
         blobs.clean().unwrap();
         assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);

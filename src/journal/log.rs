@@ -150,7 +150,7 @@ impl Log {
             None => StoreReport::CaughtUp { frames },
         };
         journal.reserve()?;
-        let blobs = Blobs::open(&data_dir.join(BLOBS_DIR))?;
+        let blobs = Blobs::open(&data_dir.join(BLOBS_DIR), options.disk.clone())?;
         blobs.clean()?;
         let log = Log { journal, writer, store, blobs, failed: None, lock };
         Ok((log, OpenReport { repaired: settled.repaired.clone(), store: store_report }))

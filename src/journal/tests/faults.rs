@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::journal::disk::{Disk, RealDisk};
-use crate::journal::{AppendError, verify};
+use crate::journal::{AppendError, Blobs, verify};
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +154,33 @@ fn every_call_to_the_disk_may_fail_once() {
         }
     }
     assert!(refusals > 0 && stops > 0, "{refusals} refusals, {stops} stops");
+}
+
+/// A blob that was put is there; one that was not is asked for again, and leaves nothing behind.
+#[test]
+fn every_call_to_the_disk_may_fail_while_a_blob_is_put() {
+    let content: Vec<u8> = (0..300_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let whole = tempfile::tempdir().unwrap();
+    let never = FaultyDisk::new(u64::MAX, Fault::Broken);
+    Blobs::open(&whole.path().join("blobs"), never.clone()).unwrap().put(&content).unwrap();
+    let calls = never.calls.load(Ordering::SeqCst);
+    assert!(calls > 8, "writes, a sync of the file, and of three folders: {calls}");
+    for fault in [Fault::Full, Fault::Broken, Fault::Short] {
+        for at in 0..calls {
+            let case = format!("{fault:?} at call {at} of {calls}");
+            let dir = tempfile::tempdir().unwrap();
+            let place = dir.path().join("blobs");
+            let disk = FaultyDisk::new(at, fault);
+            let Ok(blobs) = Blobs::open(&place, disk.clone()) else { continue };
+            let failed = blobs.put(&content).expect_err(&case);
+            assert_eq!(matches!(failed, Error::Full { .. }), fault == Fault::Full, "{case}: {failed}");
+            let half = fs::read_dir(place.join("tmp")).unwrap().count();
+            assert_eq!(half, 0, "{case}: half a file is left");
+            disk.at.store(u64::MAX, Ordering::SeqCst);
+            let blob = blobs.put(&content).unwrap();
+            assert_eq!(blobs.get(&blob.hash).unwrap(), content, "{case}");
+        }
+    }
 }
 
 /// Sectors of the last group get to the disk in any order: what a power cut leaves is any part of them.

@@ -28,7 +28,7 @@ pub(super) fn open(data_dir: &Path, wait: Duration) -> Result<Boot, StartError> 
     let (log, report) = Log::open(data_dir, lock, Options::default()).map_err(start_error)?;
     let mut notes = Vec::new();
     if let Some(repair) = &report.repaired {
-        notes.push(Action::NoteRepair { what: format!("{repair:?}") });
+        notes.push(Action::NoteRepair { what: repair.to_string() });
     }
     match &report.store {
         StoreReport::Rebuilt { why, .. } => notes.push(Action::NoteRebuild { why: why.clone() }),

@@ -1,6 +1,7 @@
 //! What to do about the end of the journal at an open: a write that was cut off is cut away, damage to what was
 //! acknowledged is left exactly as it is.
 
+use std::fmt;
 use std::fs::OpenOptions;
 use std::path::PathBuf;
 
@@ -24,6 +25,21 @@ pub struct Repair {
     pub cut_frames: u64,
     /// What was wrong at that place.
     pub what: String,
+}
+
+impl fmt::Display for Repair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Repair { file, from_seq, offset, cut_bytes, cut_frames, what } = self;
+        let name = file.file_name().unwrap_or(file.as_os_str()).display();
+        write!(
+            f,
+            "what was being written at event {from_seq} and was never acknowledged was cut off: {cut_bytes} bytes"
+        )?;
+        if *cut_frames > 0 {
+            write!(f, " with {cut_frames} whole frames")?;
+        }
+        write!(f, ", from byte {offset} of {name} on ({what})")
+    }
 }
 
 /// The journal as an open found it, after repair.

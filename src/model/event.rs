@@ -480,9 +480,9 @@ events! {
         /// Why it no longer applies.
         why: String,
     }
-    /// The end of the log was an unacknowledged rest and was cut.
+    /// An unacknowledged rest at the log's end was cut, or damaged frames were written anew from the store.
     JournalRepaired = "journal.repaired" {
-        /// What was cut.
+        /// What was done, in words.
         what: String,
     }
     /// The store was made anew from the journal.

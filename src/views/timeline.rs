@@ -266,7 +266,7 @@ fn of_the_rest(event: &Event) -> (Weight, String) {
         }
         Event::PlanRefused { reasons } => (Bad, format!("the plan is refused: {}", reasons.join("; "))),
         Event::ResultIgnored { what, why } => (Detail, format!("{what} ignored: {why}")),
-        Event::JournalRepaired { what } => (Normal, format!("the log's end was repaired: {what}")),
+        Event::JournalRepaired { what } => (Normal, format!("the log was repaired: {what}")),
         Event::StoreRebuilt { why } => (Normal, format!("the store was made anew: {why}")),
         other => (Detail, other.kind().to_owned()),
     }

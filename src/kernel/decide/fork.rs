@@ -49,23 +49,19 @@ pub(super) fn fork(cx: &mut Cx<'_>, wanted: &Fork) -> Result<Reply, Rejection> {
     Ok(Reply::RunStarted { run: id })
 }
 
-/// Whoever forks writes it down, and names who said what; what is open begins without claims, rounds or blocks. Until
-/// rules 3 the events were on record as if they were those people's.
+/// Whoever forks writes it down, and names who said what; what is open begins without claims, rounds or blocks.
 fn take_over(cx: &mut Cx<'_>, run: RunId, ticket: &ForkedTicket, rules: u32) {
     let scope = || Scope::run(run).ticket(&ticket.seed.id);
     let created = Event::TicketCreated { ticket: ticket.seed.clone().into() };
+    let comments = ticket.comments.iter().map(|comment| (&comment.actor, &comment.text));
     if rules < 3 {
+        // The events were on record as if they were those people's.
         cx.emit_as(ticket.by.clone(), scope(), created);
+        comments.for_each(|(by, text)| cx.emit_as(by.clone(), scope(), Event::TicketCommented { text: text.clone() }));
     } else {
         cx.emit(scope(), created);
-    }
-    for comment in &ticket.comments {
-        if rules < 3 {
-            cx.emit_as(comment.actor.clone(), scope(), Event::TicketCommented { text: comment.text.clone() });
-        } else {
-            let text = format!("{} said: {}", comment.actor, comment.text);
-            cx.emit(scope(), Event::TicketCommented { text });
-        }
+        let said = comments.map(|(by, text)| Event::TicketCommented { text: format!("{by} said: {text}") });
+        said.for_each(|comment| cx.emit(scope(), comment));
     }
     if let Some(reason) = &ticket.deferred {
         cx.emit_engine(scope(), Event::TicketDeferred { reason: reason.clone() });

@@ -1,6 +1,5 @@
 //! One newtype for every kind of id.
 use super::text;
-use compact_str::CompactString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
@@ -110,14 +109,39 @@ pub struct TicketId(Arc<Parts>);
 /// Both inside the one allocation, but for paths of more than three numbers: the ids of a log are read by the million.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Parts {
-    key: CompactString,
+    key: Key,
     path: SmallVec<[u32; 3]>,
+}
+
+/// A milestone's key with zeros behind it: nearly all ids that are compared have the same one, and two of a fixed length
+/// are compared without a call.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Key([u8; KEY_CHARS]);
+
+impl Key {
+    /// Of a text that [`is_key`]; others are cut.
+    fn new(text: &str) -> Key {
+        let mut bytes = [0; KEY_CHARS];
+        bytes.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
+        Key(bytes)
+    }
+
+    fn as_str(&self) -> &str {
+        let length = self.0.iter().position(|byte| *byte == 0).unwrap_or(KEY_CHARS);
+        std::str::from_utf8(&self.0[..length]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
 }
 
 impl TicketId {
     /// The `number`-th top-level item of the milestone with this key.
     pub fn new(key: &str, number: u32) -> Self {
-        Self(Arc::new(Parts { key: key.into(), path: smallvec![number] }))
+        Self(Arc::new(Parts { key: Key::new(key), path: smallvec![number] }))
     }
 
     /// The `number`-th sub-task of this item.
@@ -129,7 +153,7 @@ impl TicketId {
 
     /// The item of the same number in the milestone with this key.
     pub fn under(&self, key: &str) -> Self {
-        Self(Arc::new(Parts { key: key.into(), path: self.0.path.clone() }))
+        Self(Arc::new(Parts { key: Key::new(key), path: self.0.path.clone() }))
     }
 
     /// Byte by byte: every event of every log that is folded has one or two.
@@ -152,18 +176,18 @@ impl TicketId {
             }
         }
         numbers.push(number?);
-        Some(Self(Arc::new(Parts { key: key.into(), path: numbers })))
+        Some(Self(Arc::new(Parts { key: Key::new(key), path: numbers })))
     }
 
     /// The milestone's key: `BLOG` of `BLOG-2.3`.
     pub fn key(&self) -> &str {
-        &self.0.key
+        self.0.key.as_str()
     }
 }
 
 impl fmt::Display for TicketId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-", self.0.key)?;
+        write!(f, "{}-", self.key())?;
         for (i, n) in self.0.path.iter().enumerate() {
             if i > 0 {
                 f.write_str(".")?;

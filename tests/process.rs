@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use p0::effects::process::{
     AgentSpec, AttemptDir, Cursor, Ending, Error, ExitRecord, Found, follow, kill_now, launch, look, prepare,
-    read_lines, run_to_end, stop, sweep_orphans, wait,
+    read_lines, run_to_end, start, stop, sweep_orphans, wait,
 };
 use p0::effects::sandbox::Confine;
 use p0::model::sandbox::{Network, Rlimits};
@@ -387,10 +387,31 @@ async fn stop_ends_a_supervisor_that_still_waits() {
     assert!(matches!(launched.go.go(), Err(Error::GoneBeforeGo { .. })));
 }
 
+#[tokio::test]
+async fn a_supervisor_whose_attempt_is_never_prepared_leaves_nothing() {
+    let bench = Bench::new();
+    let dir = bench.dir("a");
+    let started = start(p0(), &dir).unwrap();
+    until("it has its directory", || dir.join("lock").exists());
+    assert_eq!(look(&dir).unwrap(), Found::NeverRan, "nobody has reported himself");
+    drop(started);
+    assert_eq!(
+        within(run_to_end(p0(), &dir, &bench.spec(&["true"]), b"")).await.unwrap().ending,
+        Ending::Exited { code: 0 }
+    );
+    // Prepared afterwards, as the engine does it.
+    let (dir, proof) = (bench.dir("b"), bench.file("proof"));
+    let started = start(p0(), &dir).unwrap();
+    prepare(&dir, &bench.sh(&format!("echo ran > {}", proof.display())), b"").unwrap();
+    within(started.launched()).await.unwrap().go.go().unwrap();
+    assert_eq!(ended(within(wait(&dir)).await.unwrap()).ending, Ending::Exited { code: 0 });
+    assert!(proof.exists());
+}
+
 /// Another engine, in a process group of its own: launches the prepared attempt, says what it is told to, and lives on.
 fn other_engine(dir: &Path, says: &str) -> std::process::Child {
     Command::new("sh")
-        .args(["-c", &format!("(printf '{says}'; exec sleep 1000) | \"$0\" __agent \"$1\" > /dev/null")])
+        .args(["-c", &format!("(printf 'spec\\n{says}'; exec sleep 1000) | \"$0\" __agent \"$1\" > /dev/null")])
         .arg(p0())
         .arg(dir)
         .process_group(0)
@@ -497,6 +518,11 @@ async fn records_torn_by_a_power_cut_are_a_lost_attempt_and_no_error() {
         fs::write(dir.join(torn), "").unwrap();
         assert!(matches!(look(&dir).unwrap(), Found::Lost { .. }), "{torn}");
         assert!(matches!(within(wait(&dir)).await.unwrap(), Found::Lost { .. }), "{torn}");
+        // Either mark is enough: the file is an older p0's, and only the byte is made durable.
+        fs::remove_file(dir.join("began")).unwrap();
+        assert!(matches!(look(&dir).unwrap(), Found::Lost { .. }), "{torn}");
+        fs::rename(dir.join("mark"), dir.join("began")).unwrap();
+        assert!(matches!(look(&dir).unwrap(), Found::Lost { .. }), "{torn}");
         fs::remove_file(dir.join("began")).unwrap();
         assert_eq!(look(&dir).unwrap(), Found::NeverRan, "{torn}");
         let spec = bench.spec(&["true"]);

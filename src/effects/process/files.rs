@@ -14,6 +14,11 @@ use super::spec::{AgentSpec, ExitRecord, Ready};
 /// is one sentence with one path.
 const EXIT_ROOM_BYTES: u64 = 8192;
 
+/// What the marker says before the program runs.
+const NOT_YET: u8 = b'0';
+/// What it says from then on.
+const BEGUN: u8 = b'1';
+
 /// The directory of one attempt, and the paths in it.
 #[derive(Clone, Debug)]
 pub struct AttemptDir {
@@ -96,6 +101,12 @@ impl AttemptDir {
         self.dir.join("cgroup")
     }
 
+    /// One byte: [`NOT_YET`], or [`BEGUN`] from when on the program may have run.
+    fn mark(&self) -> PathBuf {
+        self.dir.join("mark")
+    }
+
+    /// There once the program may have run, for a p0 that does not know [`AttemptDir::mark`] (before November 2026).
     pub(super) fn began(&self) -> PathBuf {
         self.dir.join("began")
     }
@@ -124,8 +135,15 @@ impl AttemptDir {
 
     /// Whether the program was started, or was about to be.
     pub(super) fn has_begun(&self) -> Result<bool, Error> {
-        let path = self.began();
-        path.try_exists().map_err(io_error("look for the marker", &path))
+        let (path, mark) = (self.began(), self.mark());
+        if path.try_exists().map_err(io_error("look for the marker", &path))? {
+            return Ok(true);
+        }
+        match fs::read(&mark) {
+            Ok(bytes) => Ok(bytes.first() == Some(&BEGUN)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(io_error("read the marker", &mark)(error)),
+        }
     }
 
     pub(super) fn read_spec(&self) -> Result<AgentSpec, Error> {
@@ -152,17 +170,16 @@ impl AttemptDir {
         fs::rename(&draft, &path).map_err(io_error("put the supervisor's identity in place", &path))
     }
 
-    /// Leaves the durable mark "from here on the program may have run".
-    pub(super) fn mark_begun(&self) -> Result<(), Error> {
-        let path = self.began();
-        let made = create_private(&path)
-            .and_then(|file| file.sync_all().map_err(io_error("make the marker durable", &path)))
-            .and_then(|()| self.sync());
-        if made.is_err() {
-            // Nothing has run: without the marker the attempt can be started again.
-            let _ = fs::remove_file(&path);
-        }
-        made
+    /// Puts the mark in place that says that the program has not run, and makes it durable. Setting it then changes one
+    /// byte of a block that is there: a sync that waits for no change of the file system's own records.
+    pub(super) fn place_mark(&self) -> Result<Mark, Error> {
+        let path = self.mark();
+        let file = create_private(&path)?;
+        file.write_all_at(&[NOT_YET], 0)
+            .and_then(|()| file.sync_all())
+            .map_err(io_error("make the marker durable", &path))?;
+        self.sync()?;
+        Ok(Mark { place: self.clone(), file })
     }
 
     /// Makes the names in the directory durable.
@@ -179,6 +196,27 @@ impl AttemptDir {
             Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(ExitSlot { place: self.clone(), file }),
             Err(errno) => Err(io_error("set room aside for the exit record", &draft)(errno)),
         }
+    }
+}
+
+/// What [`AttemptDir::has_begun`] looks at.
+#[derive(Debug)]
+pub(super) struct Mark {
+    place: AttemptDir,
+    file: File,
+}
+
+impl Mark {
+    /// Says durably "from here on the program may have run".
+    pub(super) fn set(self) -> Result<(), Error> {
+        let path = self.place.mark();
+        let set = self.file.write_all_at(&[BEGUN], 0).and_then(|()| self.file.sync_data());
+        if let Err(error) = set {
+            // Nothing has run: without the marker the attempt can be started again.
+            let _ = fs::remove_file(&path);
+            return Err(io_error("make the marker durable", &path)(error));
+        }
+        create_private(&self.place.began()).map(drop)
     }
 }
 

@@ -16,7 +16,7 @@ use super::error::{Error, io_error};
 use super::files::{AttemptDir, create_private, remove_if_there, to_json, write_private};
 use super::look::{Found, look, wait};
 use super::spec::{AgentSpec, ExitRecord};
-use super::supervisor::{GO_WORD, READY_WORD, last_words};
+use super::supervisor::{GO_WORD, READY_WORD, SPEC_WORD, last_words};
 
 /// How long a supervisor may take to report itself: it reads one file and writes one, the rest is a loaded machine.
 const READY_PATIENCE: Duration = Duration::from_secs(20);
@@ -74,27 +74,35 @@ pub fn prepare(dir: &Path, spec: &AgentSpec, stdin: &[u8]) -> Result<(), Error> 
     }
     let place = AttemptDir::new(dir);
     place.make()?;
-    for stale in [place.ready(), place.stdout(), place.stderr(), place.supervisor_log()] {
+    for stale in [place.ready(), place.stdout(), place.stderr()] {
         remove_if_there(&stale)?;
     }
     write_private(&place.stdin(), stdin)?;
     write_private(&place.spec(), &to_json(spec))
 }
 
-/// Starts the supervisor for a prepared directory and waits until it has reported itself. The program does not run
-/// before [`Go::go`].
+/// A supervisor that was started and has not been told to read its specification. Dropped, it ends.
+#[derive(Debug)]
+pub struct Started {
+    go: Go,
+    voice: OwnedFd,
+    pid: i32,
+}
+
+/// Starts the supervisor of the attempt in `dir`, which need not be prepared: becoming a process takes as long as
+/// preparing does.
 ///
 /// `exe` is the p0 binary; a daemon passes `/proc/self/exe`, which stays the running binary when the file on disk is
 /// replaced by an upgrade.
 ///
 /// # Errors
-/// [`Error::Spawn`] and [`Error::NotReady`]; nothing has run then, and the attempt may be launched again.
-pub async fn launch(exe: &Path, dir: &Path) -> Result<Launched, Error> {
+/// [`Error::Spawn`]; nothing has run then.
+pub fn start(exe: &Path, dir: &Path) -> Result<Started, Error> {
     reap_children();
     // The supervisor lives in `/`, so that it holds no worktree or mount busy.
     let dir = std::path::absolute(dir).map_err(io_error("make the path absolute", dir))?;
     let place = AttemptDir::new(&dir);
-    let spec = place.read_spec()?;
+    place.make()?;
     let log = create_private(&place.supervisor_log())?;
 
     #[expect(clippy::disallowed_methods, reason = "the one place where supervisors are started")]
@@ -112,18 +120,41 @@ pub async fn launch(exe: &Path, dir: &Path) -> Result<Launched, Error> {
     CHILDREN.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
     let pipe = child.stdin.take().expect("stdin was asked for as a pipe");
     let voice = child.stdout.take().expect("stdout was asked for as a pipe");
-    // From here on an early return drops `go`, and with it the supervisor.
-    let go = Go { pipe, dir: dir.clone() };
+    Ok(Started { go: Go { pipe, dir }, voice: voice.into(), pid })
+}
 
-    if !hear_ready(voice.into()).await.map_err(io_error("hear the supervisor of", &dir))? {
-        return Err(Error::NotReady { said: last_words(&place), dir });
-    }
-    match place.read_ready()? {
-        Some(ready) if ready.pid == pid && ready.nonce == spec.nonce => {
-            Ok(Launched { pid, start_ticks: ready.start_ticks, nonce: ready.nonce, go })
+impl Started {
+    /// Tells the supervisor that its directory is prepared, and waits until it has reported itself. The program does not
+    /// run before [`Go::go`].
+    ///
+    /// # Errors
+    /// [`Error::NotReady`]; nothing has run then, and the attempt may be launched again.
+    pub async fn launched(self) -> Result<Launched, Error> {
+        // From here on an early return drops `go`, and with it the supervisor.
+        let Started { mut go, voice, pid } = self;
+        let (dir, place) = (go.dir.clone(), AttemptDir::new(&go.dir));
+        let spec = place.read_spec()?;
+        // One that has ended says why in its log.
+        let told = go.pipe.write_all(SPEC_WORD).is_ok();
+        if !told || !hear_ready(voice).await.map_err(io_error("hear the supervisor of", &dir))? {
+            return Err(Error::NotReady { said: last_words(&place), dir });
         }
-        _ => Err(Error::NotReady { dir, said: "another supervisor reported itself in its place".to_owned() }),
+        match place.read_ready()? {
+            Some(ready) if ready.pid == pid && ready.nonce == spec.nonce => {
+                Ok(Launched { pid, start_ticks: ready.start_ticks, nonce: ready.nonce, go })
+            }
+            _ => Err(Error::NotReady { dir, said: "another supervisor reported itself in its place".to_owned() }),
+        }
     }
+}
+
+/// [`start`] and [`Started::launched`] for a directory that is prepared.
+///
+/// # Errors
+/// Those of both.
+pub async fn launch(exe: &Path, dir: &Path) -> Result<Launched, Error> {
+    AttemptDir::new(dir).read_spec()?;
+    start(exe, dir)?.launched().await
 }
 
 async fn hear_ready(voice: OwnedFd) -> std::io::Result<bool> {

@@ -6,10 +6,11 @@
 //!
 //! ```text
 //!  engine                       supervisor  (p0 __agent DIR)               program
+//!  start ── spawn ────────────▶ own session, subreaper, lock
 //!  prepare ── spec, stdin ──▶
-//!  launch ── spawn ───────────▶ own session, subreaper, ready.json
-//!  (attempt.spawned durable)
-//!  Go::go ── "go\n" ──────────▶ began (fsync) ── spawn ─────────────────▶ own process group
+//!  launched ── "spec\n" ──────▶ ready.json
+//!  (attempt.spawned durable)    room for exit.json, mark = 0 (fsync)
+//!  Go::go ── "go\n" ──────────▶ mark = 1 (fdatasync) ── spawn ──────────▶ own process group
 //!  wait / look / stop           spool, limits, TERM → grace → KILL
 //!                               exit.json (fsync, rename) ◀── the whole tree has ended
 //! ```
@@ -64,7 +65,7 @@ pub use dialect::{Line, parse_line};
 pub use error::Error;
 pub use files::{AttemptDir, remove_tree};
 pub use follow::{Follow, follow};
-pub use launch::{Go, Launched, launch, prepare, run_to_end};
+pub use launch::{Go, Launched, Started, launch, prepare, run_to_end, start};
 pub use look::{Found, Running, look, wait};
 pub use playbook::playbook_main;
 pub use secrets::{copy_redacted, note_redacted, redacted_elsewhere, redactor};

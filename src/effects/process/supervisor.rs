@@ -25,6 +25,8 @@ use super::spec::{AgentSpec, ExitRecord, MARK, Ready};
 use super::watch::{Confined, Running, Watch};
 use crate::effects::sandbox::{self, Confine, Listener};
 
+/// What the engine says when the specification is in place.
+pub(super) const SPEC_WORD: &[u8] = b"spec\n";
 /// What the engine hears once `ready.json` is in place.
 pub(super) const READY_WORD: &[u8] = b"ready\n";
 /// What the engine says when the program may run.
@@ -58,13 +60,19 @@ fn supervise(dir: &Path) -> Result<(), Error> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(io_error("become the reaper of the processes of", dir))?;
     let Some(_lock) = take_lock(&place)? else { return Ok(()) };
-    let spec = place.read_spec()?;
-    announce(&place, &spec)?;
-    if !hear_go(&bell).map_err(io_error("wait for the go of", dir))? {
+    let hear = |word| hear(&bell, word).map_err(io_error("listen to the engine of", dir));
+    if !hear(SPEC_WORD)? {
         return Ok(());
     }
+    let spec = place.read_spec()?;
+    announce(&place, &spec)?;
+    // While the engine puts on record that we are here.
     let slot = place.reserve_exit()?;
-    place.mark_begun()?;
+    let mark = place.place_mark()?;
+    if !hear(GO_WORD)? {
+        return Ok(());
+    }
+    mark.set()?;
     let record = match start(&place, &spec) {
         Ok(running) => {
             let listener = running.confined.as_ref().and_then(|it| it.listener.clone());
@@ -122,10 +130,10 @@ fn announce(place: &AttemptDir, spec: &AgentSpec) -> Result<(), Error> {
     Ok(())
 }
 
-/// Waits for the go. False = it will not come: the engine is gone, or somebody asked us to stop.
-fn hear_go(bell: &Bell) -> io::Result<bool> {
+/// Waits for a word of the engine. False = it will not come: the engine is gone, or somebody asked us to stop.
+fn hear(bell: &Bell, word: &[u8]) -> io::Result<bool> {
     let mut heard = Vec::new();
-    while heard.len() < GO_WORD.len() {
+    while heard.len() < word.len() {
         let stdin = rustix::stdio::stdin();
         let mut fds = [PollFd::new(bell, PollFlags::IN), PollFd::from_borrowed_fd(stdin, PollFlags::IN)];
         match rustix::event::poll(&mut fds, None) {
@@ -138,16 +146,17 @@ fn hear_go(bell: &Bell) -> io::Result<bool> {
             return Ok(false);
         }
         if spoken {
-            let mut word = [0; GO_WORD.len()];
-            match rustix::io::read(stdin, &mut word) {
+            // No further than this word: the next one may be there already.
+            let mut rest = vec![0; word.len() - heard.len()];
+            match rustix::io::read(stdin, &mut rest) {
                 Ok(0) => return Ok(false),
-                Ok(count) => heard.extend_from_slice(word.get(..count).expect("read answers at most the length")),
+                Ok(count) => heard.extend_from_slice(rest.get(..count).expect("read answers at most the length")),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
         }
     }
-    Ok(heard == GO_WORD)
+    Ok(heard == word)
 }
 
 /// Starts the program; an answer in words when that is not possible.

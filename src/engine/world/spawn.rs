@@ -59,13 +59,15 @@ impl World {
             return Ok(None);
         }
         self.clear_earlier(&dir).await?;
+        // It becomes a process while its worktree and input are made.
+        let started = process::start(&self.options.supervisor, &dir).map_err(|e| e.to_string())?;
         let world = self.clone();
         let prepared = blocking(move || world.prepare(&state, &attempt)).await?;
-        // Made durable while the supervisor starts, which waits until the event that names it is.
+        // Made durable while the supervisor gets ready, which waits until the event that names it is.
         let (handle, kept) = (self.handle.clone(), prepared.kept);
         let kept = tokio::task::spawn_blocking(move || handle.put_blob(&kept));
         process::prepare(&dir, &prepared.spec, &prepared.stdin).map_err(|e| e.to_string())?;
-        let launched = process::launch(&self.options.supervisor, &dir).await.map_err(|e| e.to_string())?;
+        let launched = started.launched().await.map_err(|e| e.to_string())?;
         let input = kept.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, launched.go);
         Ok(Some(Action::AttemptSpawned {

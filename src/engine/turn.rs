@@ -35,6 +35,9 @@ use uuid::Uuid;
 
 /// Commands of one group at the most: they share one fdatasync.
 const GROUP: usize = 256;
+/// How long the turn looks for the next command before it sleeps. Who works alone asks again as soon as he is answered,
+/// and waking a thread takes about as long as this.
+const LINGER: Duration = Duration::from_micros(50);
 /// How long an effect rests that ended and is wanted still: at first, and at the most.
 const AGAIN_FIRST: Duration = Duration::from_secs(1);
 const AGAIN_MOST: Duration = Duration::from_secs(30);
@@ -143,10 +146,14 @@ impl Turn {
                 }
                 continue;
             }
-            if self.writing.is_none()
-                && let Some(done) = closing.take()
-            {
-                return self.close(done);
+            if self.writing.is_none() {
+                if let Some(done) = closing.take() {
+                    return self.close(done);
+                }
+                if let Some(ask) = soon(&mut asks) {
+                    closing = self.take_with_others(ask, &mut asks);
+                    continue;
+                }
             }
             tokio::select! {
                 biased;
@@ -156,17 +163,21 @@ impl Turn {
                     }
                 }
                 ask = asks.recv(), if closing.is_none() && self.staged.answers() < GROUP => match ask {
-                    Some(ask) => {
-                        closing = self.take(ask);
-                        while closing.is_none() && self.staged.answers() < GROUP {
-                            let Ok(ask) = asks.try_recv() else { break };
-                            closing = self.take(ask);
-                        }
-                    }
+                    Some(ask) => closing = self.take_with_others(ask, &mut asks),
                     None => return,
                 },
             }
         }
+    }
+
+    /// [`Turn::take`], and all that waits behind it, as far as it fits into the group.
+    fn take_with_others(&mut self, ask: Ask, asks: &mut mpsc::Receiver<Ask>) -> Option<oneshot::Sender<()>> {
+        let mut closing = self.take(ask);
+        while closing.is_none() && self.staged.answers() < GROUP {
+            let Ok(ask) = asks.try_recv() else { break };
+            closing = self.take(ask);
+        }
+        closing
     }
 
     /// Takes one thing in; gives back whom to tell of the end when that is what was asked.
@@ -383,6 +394,18 @@ impl Turn {
             tracing::error!("closing the log: {e}");
         }
         let _ = done.send(());
+    }
+}
+
+/// What is asked within [`LINGER`]; others may use the processor meanwhile.
+fn soon(asks: &mut mpsc::Receiver<Ask>) -> Option<Ask> {
+    let since = clock::monotonic();
+    loop {
+        match asks.try_recv() {
+            Ok(ask) => return Some(ask),
+            Err(_) if since.elapsed() >= LINGER => return None,
+            Err(_) => std::thread::yield_now(),
+        }
     }
 }
 

@@ -49,6 +49,10 @@ use tokio::{
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MOST: Duration = Duration::from_secs(30);
 
+/// How long work on repositories waits for attempts that are being started. An agent works for minutes, what it left can
+/// be collected while it does; but no landing waits for long.
+const AFTER_STARTS: Duration = Duration::from_millis(50);
+
 /// Starts that are prepared at once beside one for each processor: they wait for the disk and for new processes.
 const STARTS_WAITING: usize = 2;
 
@@ -66,6 +70,8 @@ pub(super) struct World {
     /// Places for attempts whose start is being prepared: of many that begin in the same moment the first ones then run
     /// early, where all at once would make each other wait, and the last ones no later.
     starts: Semaphore,
+    /// Attempts that are being started.
+    starting: Arc<tokio::sync::watch::Sender<usize>>,
 }
 
 /// What an effect needs to know of the milestone it belongs to.
@@ -82,6 +88,7 @@ impl World {
             at_work: Arc::new(tokio::sync::watch::Sender::new(0)),
             gates: Mutex::default(),
             starts: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from) + STARTS_WAITING),
+            starting: Arc::new(tokio::sync::watch::Sender::new(0)),
         }
     }
 
@@ -100,8 +107,14 @@ impl World {
                             Order::Begin(stream, effect) | Order::Drop(stream, effect) => (stream, effect, None),
                         };
                         tracing::debug!(effect = effect.name(), ?effect, ?pause, "begin");
-                        let world = self.clone();
-                        let task = tasks.spawn(world.begin(stream, effect.clone(), pause));
+                        // Counted before anything else of the same commit begins.
+                        let starts = pause.is_none() && matches!(effect, Effect::SpawnAttempt { .. });
+                        let starting = starts.then(|| AtWork::new(self.starting.clone()));
+                        let begun = self.clone().begin(stream, effect.clone(), pause);
+                        let task = tasks.spawn(async move {
+                            begun.await;
+                            drop(starting);
+                        });
                         names.insert(task.id(), (stream, effect.clone()));
                         if matches!(effect, Effect::Wait { .. }) {
                             timers.insert((stream, effect), task);
@@ -151,6 +164,16 @@ impl World {
     async fn perform(self: Arc<Self>, stream: MilestoneId, effect: Effect) {
         let counted = !matches!(effect, Effect::Wait { .. });
         let _at_work = counted.then(|| AtWork::new(self.at_work.clone()));
+        if matches!(
+            effect,
+            Effect::HarvestAttempt { .. }
+                | Effect::ReleaseAttempt { .. }
+                | Effect::Merge { .. }
+                | Effect::Gate { .. }
+                | Effect::Land { .. }
+        ) {
+            self.after_starts().await;
+        }
         match &effect {
             Effect::OpenRun { run } => self.open_run(stream, *run).await,
             Effect::SpawnAttempt { attempt } => {
@@ -222,6 +245,13 @@ impl World {
                 Err(SubmitError::Stopped(_)) => return,
             }
         }
+    }
+
+    /// Lets attempts that are being started have the processors first.
+    async fn after_starts(&self) {
+        let mut starting = self.starting.subscribe();
+        // Whichever comes first.
+        let _ = tokio::time::timeout(AFTER_STARTS, starting.wait_for(|starting| *starting == 0)).await;
     }
 
     fn is_stopping(&self) -> bool {

@@ -259,13 +259,15 @@ fn a_ticket_that_only_fills_conversations_uses_up_its_rounds() {
 #[test]
 fn an_agent_that_keeps_failing_is_passed_over() {
     let config = format!("{TWO}\n[limits]\nrounds=9");
-    let mut it = Scenario::at_work(&config);
-    for _ in 0..3 {
-        assert_eq!(it.attempt().agent.0, "a");
-        it.fails(json!({"type":"failed","class":"refused","text":"unknown model"}));
+    for (rules, times) in [(RULES, 2), (3, 3)] {
+        let mut it = Scenario::at_work_under(&config, rules);
+        for _ in 0..times {
+            assert_eq!(it.attempt().agent.0, "a");
+            it.fails(json!({"type":"failed","class":"refused","text":"unknown model"}));
+        }
+        assert_eq!(it.attempt().agent.0, "b");
+        assert_eq!(it.rounds_used(), times, "an unknown model is the configuration's fault, and costs rounds");
     }
-    assert_eq!(it.attempt().agent.0, "b");
-    assert_eq!(it.rounds_used(), 3, "an unknown model is the configuration's fault, and costs rounds");
 }
 
 #[test]
@@ -305,6 +307,55 @@ fn a_conversation_that_is_too_long_begins_anew_on_what_stands_there() {
     let next = it.attempt();
     assert_eq!((next.talk.resumes.clone(), next.talk.carries.clone()), (None, Some("half".into())));
     assert_eq!(it.rounds_used(), 0);
+}
+
+#[test]
+fn an_agent_that_keeps_ending_badly_makes_room_for_its_fallback() {
+    let plays = |rules| {
+        let mut it = Scenario::at_work_under(TWO, rules);
+        let mut played = Vec::new();
+        for _ in 0..3 {
+            played.push(it.attempt().agent.0.clone());
+            it.spawned();
+            // It is at work, and gets nowhere.
+            it.say(json!({"type":"activity","tool_calls":1}));
+            it.exit(1, &[]);
+            it.harvest(None);
+        }
+        played
+    };
+    assert_eq!(plays(RULES), ["a", "a", "b"], "the last round is another one's");
+    assert_eq!(plays(3), ["a", "a", "a"]);
+}
+
+#[test]
+fn a_provider_that_names_too_short_a_time_is_waited_for_all_the_same() {
+    let waits = |rules| {
+        let mut it = Scenario::at_work_under(ONE, rules);
+        let mut waits = Vec::new();
+        for _ in 0..4 {
+            it.spawned();
+            it.say(json!({"type":"rate_limited","retry_after_s":0}));
+            let [Timer::AgentLimit { until, .. }] = &it.timers()[..] else { panic!("{:?}", it.timers()) };
+            waits.push((*until - it.state.at.unwrap()).num_seconds());
+            it.exit(1, &[]);
+            it.harvest(None);
+            it.submit(Action::TimerFired { timer: it.timers()[0].clone() });
+        }
+        waits
+    };
+    assert_eq!(waits(RULES), [1, 60, 120, 240]);
+    assert_eq!(waits(3), [1, 1, 1, 1]);
+}
+
+#[test]
+fn who_changed_something_has_done_something_whatever_it_calls_it() {
+    let mut it = Scenario::at_work(ONE);
+    it.spawned();
+    it.say(json!({"type":"activity","tool_calls":0,"turns":1}));
+    it.exit(0, &[]);
+    it.harvest(Some("c1"));
+    assert!(it.state.live_run().unwrap().queue.len() == 1, "it is on its way to the branch");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::model::{
     aggregate::Aggregate,
     attempt::{Phase, Step},
     id::{AgentName, CommitId, RoleName, StageName, TicketId},
-    run::{Run, RunState, TROUBLE_IN_A_ROW},
+    run::{Run, RunState},
     settings::Settings,
     ticket::{BlockedOn, Holder, Kind, Status, Ticket},
     workflow::{Rights, Work},
@@ -267,7 +267,7 @@ pub(crate) fn player(state: &Aggregate, run: &Run, role: &RoleName) -> Result<Ag
                     first_reason = Some(why);
                 }
             }
-            None if run.trouble.get(agent).is_some_and(|times| *times >= TROUBLE_IN_A_ROW) => {
+            None if run.keeps_failing(agent) => {
                 troubled.get_or_insert(agent);
             }
             None => return Ok(agent.clone()),

@@ -381,6 +381,11 @@ impl Adapter {
         self.asks || self.dialect == Dialect::Acp
     }
 
+    /// Whether it tells of every call of a tool: where none is told, none was made.
+    pub fn counts_tools(&self) -> bool {
+        self.dialect == Dialect::Acp || self.rules.iter().any(|rule| rule.tool.is_some())
+    }
+
     /// The program's own record of what was used, wherever the table names it.
     pub fn own_usage_log(&self) -> Option<&UsageLog> {
         self.usage_log.as_ref().or(self.acp.usage_log.as_ref())

@@ -411,6 +411,11 @@ impl Attempt {
         self.rate_limited || matches!(class, Some(FailureClass::Auth | FailureClass::Overloaded))
     }
 
+    /// Whether its conversation became too long.
+    pub fn has_talked_too_long(&self) -> bool {
+        matches!(self.talk.failure, Some((FailureClass::Context, _)))
+    }
+
     /// What became of it, once it is over.
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.phase {

@@ -23,9 +23,9 @@ use super::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The version of the rules in `kernel`. Recorded by each run; raised when the same command may decide otherwise. Since 2
-/// used-up budgets end attempts at work, and gates without output fail; since 3 runs wait for answers to executors' questions.
-pub const RULES: u32 = 3;
+/// The version of the rules in `kernel`. Recorded by each run; raised when the same command may decide otherwise. What
+/// each version changed is told at the methods of [`super::run::Run`] that ask for it.
+pub const RULES: u32 = 4;
 
 events! {
     /// A new spec.

@@ -18,6 +18,10 @@ pub const LOST_IN_A_ROW: u32 = 10;
 /// An agent that fails for its own sake so many times in a row is passed over while another can play its role.
 pub const TROUBLE_IN_A_ROW: u32 = 3;
 
+/// Since rules 4, an agent whose attempts end badly so many times in a row is passed over, too: fewer than the rounds that
+/// a ticket has by default, so that somebody else plays the last one.
+pub const BAD_ENDS_IN_A_ROW: u32 = 2;
+
 /// How a run stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -202,6 +206,9 @@ pub struct Run {
     /// Attempts of each agent that failed for the agent's own sake, in a row.
     #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
     pub trouble: OrdMap<AgentName, u32>,
+    /// Attempts of each agent that ended badly and not by the engine or for its provider, in a row: since rules 4.
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    pub bad_ends: OrdMap<AgentName, u32>,
     /// Agents whose limit is over, until one attempt shows that it is: they get one place.
     #[serde(default, skip_serializing_if = "OrdSet::is_empty")]
     pub on_trial: OrdSet<AgentName>,
@@ -225,9 +232,22 @@ pub struct Run {
 }
 
 impl Run {
-    /// Whether its budget is looked at while attempts are at work, and not before each alone: since rules 2.
+    /// Whether its budget is looked at while attempts are at work, and not before each alone, and gates without output
+    /// fail: since rules 2.
     pub fn budget_ends_attempts(&self) -> bool {
         self.rules >= 2
+    }
+
+    /// Whether this agent fails again and again.
+    pub fn keeps_failing(&self, agent: &AgentName) -> bool {
+        let at_least = |times: Option<&u32>, most| times.is_some_and(|times| *times >= most);
+        at_least(self.trouble.get(agent), TROUBLE_IN_A_ROW) || at_least(self.bad_ends.get(agent), BAD_ENDS_IN_A_ROW)
+    }
+
+    /// Whether bad ends count against an agent, what was changed is evidence of work, and a provider is believed no time
+    /// that proved to be too short: since rules 4.
+    pub fn learns_from_bad_ends(&self) -> bool {
+        self.rules >= 4
     }
 
     /// Whether it waits for the answers to its executors' questions: since rules 3.

@@ -96,6 +96,7 @@ fn run() -> Run {
         limited: imbl::OrdMap::new(),
         unavailable: imbl::OrdMap::new(),
         trouble: imbl::OrdMap::new(),
+        bad_ends: imbl::OrdMap::new(),
         on_trial: imbl::OrdSet::new(),
         start_failures: 0,
         usage: Usage { input_tokens: 10, output_tokens: 5, cached_tokens: 0, cost_usd: 0.5 },

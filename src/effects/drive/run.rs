@@ -264,7 +264,9 @@ impl<'a> Attempt<'a> {
         if let Some(line) = self.heard.account.session_line(true) {
             self.out.say(&line);
         }
-        self.out.say(&self.heard.account.activity_line());
+        if self.drive.adapter.counts_tools() {
+            self.out.say(&self.heard.account.activity_line());
+        }
         match verdict {
             Verdict::Done => 0,
             Verdict::Stopped => STOPPED,

@@ -314,10 +314,15 @@ impl Drop for AtWork {
     }
 }
 
+/// Threads that work on repositories and files at once: more would only wait for the disk and the processors, and each
+/// takes a megabyte and more for as long as it is there.
+static HANDS: Semaphore = Semaphore::const_new(12);
+
 /// Runs blocking work (git, files) on the blocking pool; a panic there is an error like any other.
 async fn blocking<T: Send + 'static, E: std::fmt::Display>(
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, String> {
+    let _hand = HANDS.acquire().await.map_err(|e| e.to_string())?;
     match task::spawn_blocking(move || work().map_err(|e| e.to_string())).await {
         Ok(result) => result,
         Err(e) => Err(e.to_string()),

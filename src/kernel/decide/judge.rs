@@ -53,7 +53,7 @@ pub(super) fn harvested(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest) -> Re
         finish(cx, id, outcome)?;
         return Ok(Reply::Ok);
     }
-    if cx.attempt(id)?.talk.tool_calls == Some(0) {
+    if called_nothing(cx, id, harvest)? {
         let reason = "it called no tool: whatever it says, it has looked at nothing and changed nothing".to_owned();
         let outcome = if rights == Rights::Executor {
             Outcome::Refused { reasons: vec![reason] }
@@ -85,6 +85,15 @@ pub(super) fn harvested(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest) -> Re
     };
     finish(cx, id, outcome)?;
     Ok(Reply::Ok)
+}
+
+/// Whether there is no sign that it did anything. Since rules 4 what it changed is one: not every program tells what it
+/// calls tools for.
+fn called_nothing(cx: &Cx<'_>, id: AttemptId, harvest: &Harvest) -> Result<bool, Rejection> {
+    let attempt = cx.attempt(id)?;
+    let changed = harvest.commit.is_some() && harvest.commit != attempt.talk.carries;
+    let is_evidence = changed && cx.run(attempt.run)?.learns_from_bad_ends();
+    Ok(attempt.talk.tool_calls == Some(0) && !is_evidence)
 }
 
 /// What it said that its role may say: through its socket first, then its lines.

@@ -47,8 +47,13 @@ fn wait(cx: &mut Cx<'_>, id: AttemptId, asked: Option<u64>, first: u64) -> Resul
     let (agent, run) = (attempt.agent.clone(), cx.run(attempt.run)?);
     let known = run.limited.get(&agent).copied();
     let times = run.trouble.get(&agent).copied().unwrap_or(1).saturating_sub(1).min(10);
+    // A provider that refuses again after the time it named named too short a one.
+    let least = match times.checked_sub(1) {
+        Some(before) if run.learns_from_bad_ends() => (first << before).min(MOST_TROUBLE_S),
+        Some(_) | None => LEAST_WAIT_S,
+    };
     let seconds = match (asked, known) {
-        (Some(asked), _) => asked.clamp(LEAST_WAIT_S, MOST_WAIT_S),
+        (Some(asked), _) => asked.clamp(least, MOST_WAIT_S),
         (None, Some(_)) => return Ok(()),
         (None, None) => (first << times).min(MOST_TROUBLE_S),
     };

@@ -165,11 +165,33 @@ fn trouble_heard(run: Option<&mut Run>, agent: &AgentName) {
 fn trouble(state: &mut Aggregate, draft: &Draft, report: &ExitReport) {
     let Some(attempt) = draft.attempt.and_then(|id| state.attempts.get(&id).cloned()) else { return };
     let Some(run) = state.runs.get_mut(&attempt.run).map(Arc::make_mut) else { return };
+    if run.learns_from_bad_ends() {
+        bad_end(run, &attempt, &report.ending);
+    }
     if matches!(report.ending, Ending::NotStarted { .. }) {
         *run.trouble.entry(attempt.agent.clone()).or_default() += 1;
     } else if report.ending.is_clean() && attempt.talk.failure.is_none() {
         run.trouble.remove(&attempt.agent);
         run.on_trial.remove(&attempt.agent);
+    }
+}
+
+/// Counts ends that an agent brought about itself.
+fn bad_end(run: &mut Run, attempt: &Attempt, ending: &Ending) {
+    match ending {
+        Ending::Exited { code: 0 } if attempt.talk.failure.is_none() => {
+            run.bad_ends.remove(&attempt.agent);
+        }
+        Ending::Exited { .. }
+        | Ending::Signaled { .. }
+        | Ending::TimedOut { .. }
+        | Ending::Idle { .. }
+        | Ending::NotStarted { .. }
+            if !attempt.waits_for_provider() && !attempt.has_talked_too_long() =>
+        {
+            *run.bad_ends.entry(attempt.agent.clone()).or_default() += 1;
+        }
+        _ => {}
     }
 }
 

@@ -39,6 +39,7 @@ fn start(state: &mut Aggregate, draft: &Draft) {
         limited: OrdMap::new(),
         unavailable: OrdMap::new(),
         trouble: OrdMap::new(),
+        bad_ends: OrdMap::new(),
         on_trial: OrdSet::new(),
         start_failures: 0,
         usage: Usage::default(),
@@ -66,6 +67,7 @@ fn resume(run: &mut Run) {
     // Whoever lets it go on has done something about it.
     run.unavailable.clear();
     run.trouble.clear();
+    run.bad_ends.clear();
 }
 
 fn change(run: &mut Run, draft: &Draft) {

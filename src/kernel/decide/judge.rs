@@ -232,8 +232,12 @@ fn executor(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest, said: &[Message])
             Ok(())
         }
         None => {
-            let why = "it changed nothing: an attempt is done when there is a commit, whatever the agent says";
-            fail_round(cx, id, Outcome::Refused { reasons: vec![why.into()] })
+            let mut why =
+                "it changed nothing: an attempt is done when there is a commit, whatever the agent says".to_owned();
+            if cx.run(cx.attempt(id)?.run)?.learns_from_bad_ends() {
+                why.push_str("; files that git ignores are not in one");
+            }
+            fail_round(cx, id, Outcome::Refused { reasons: vec![why] })
         }
     }
 }

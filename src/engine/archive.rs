@@ -5,6 +5,7 @@
 //! show; segments and the store's blocks are written anew without its frames ([`mod@journal::compact`]); last of all go the
 //! blobs that only those frames named (`gc`). Whatever an earlier call left undone the next one does.
 use super::{
+    audit::run_file_at,
     fold,
     handle::{Handle, ReadError},
     run_files::{hash_of_file, readable, run_file_of},
@@ -59,17 +60,21 @@ impl Handle {
             let mut runs: Vec<RunRow> = catalog.runs_of(milestone).collect::<Result<_, _>>().map_err(|e| read(&e))?;
             let all = runs.len();
             let is_old = |run: &RunRow| run.ended_at.is_some_and(|at| at <= before);
-            runs.truncate(runs.iter().position(|run| !is_old(run)).unwrap_or(all));
+            let old = runs.iter().position(|run| !is_old(run)).unwrap_or(all);
+            let known = catalog.archived(milestone).map_err(|e| read(&e))?;
+            let held = known.as_ref().map_or(0, |known| known.runs.len());
+            // One that was lost or damaged is written again, with all that it held, if its frames have not left the
+            // journal yet.
+            let path = archive_path(&self.shared.data_dir, milestone.0);
+            let is_whole = |known: Archived| run_file_at(&path, &known.file, "archived").is_none();
+            // One that holds more stays: what it holds has left the journal.
+            if held >= old && known.is_none_or(is_whole) {
+                continue;
+            }
+            runs.truncate(old.max(held));
             // Something of the last run is still to be done.
             let unsettled = runs.len() == all && live.contains(&milestone);
             if runs.is_empty() || unsettled {
-                continue;
-            }
-            // One that was lost is written again, if its frames have not left the journal yet.
-            let is_there = archive_path(&self.shared.data_dir, milestone.0).exists();
-            let known = catalog.archived(milestone).map_err(|e| read(&e))?.filter(|_| is_there);
-            // One that holds more stays: what it holds has left the journal.
-            if known.is_some_and(|known| known.runs.len() >= runs.len()) {
                 continue;
             }
             found.push(Candidate { milestone, row, runs });
@@ -145,7 +150,9 @@ impl Handle {
             self.write_run_file(newest.id, *milestone, newest.seq, &mut out, &temp).map_err(|e| failed(&e))?;
             out.flush().and_then(|()| out.get_ref().sync_all()).map_err(|e| failed(&e))?;
             let read = ReadBack::of(&temp).map_err(|e| failed(&e))?;
-            if RunReader::open_unread(&path).is_ok_and(|old| old.header().last_seq > read.header.last_seq) {
+            let goes_further = |old: &RunReader| old.header().last_seq > read.header.last_seq;
+            // A damaged one may say anything about itself.
+            if RunReader::open_unread(&path).is_ok_and(|old| goes_further(&old)) && ReadBack::of(&path).is_ok() {
                 return Err(failed(&"the one that is there goes further"));
             }
             Ok((read, hash_of_file(&temp).map_err(|e| failed(&e))?))

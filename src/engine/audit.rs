@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     journal::{
-        self, Anchor, Anchors, Bad, Blobs, Error, Frame, Hash, Kept, archive_path,
+        self, ARCHIVES, Anchor, Anchors, Bad, Blobs, Error, Frame, Hash, Kept, archive_path,
         run_file::{self, RunFileError, RunReader},
     },
     model::{event::Event, kept::RunFile},
@@ -123,7 +123,8 @@ struct Beside {
 impl Beside {
     /// Only a data directory has something beside its log; a copy of the `journal` folder alone has not.
     fn of(path: &Path, wanted: bool) -> Beside {
-        let is_data_dir = path.join("journal").is_dir() && (path.join("blobs").exists() || path.join("lock").exists());
+        let beside = ["blobs", "lock", "store", run_files::IMPORTS, ARCHIVES];
+        let is_data_dir = path.join("journal").is_dir() && beside.iter().any(|name| path.join(name).exists());
         let data_dir = Some(path.to_path_buf()).filter(|_| wanted && is_data_dir);
         let blobs = data_dir.as_ref().map(|dir| Blobs::at(&dir.join("blobs")));
         Beside { data_dir, blobs, seen: HashSet::new(), good: 0, bad: None }
@@ -165,7 +166,7 @@ pub(super) fn payload_json(frame: &Frame) -> Option<Cow<'_, str>> {
 }
 
 /// What is wrong with a run file that an event of the engine's stream put on record.
-fn run_files(data_dir: &Path, frame: &Frame) -> Option<String> {
+pub(super) fn run_files(data_dir: &Path, frame: &Frame) -> Option<String> {
     let drafts = records_of(frame).into_iter().filter_map(|record| record.to_draft().ok());
     drafts.into_iter().find_map(|draft| match draft.event {
         Event::RunImported { imported } => {
@@ -184,7 +185,7 @@ fn run_files(data_dir: &Path, frame: &Frame) -> Option<String> {
 }
 
 /// What is wrong with the file that is on record as `file`.
-fn run_file_at(path: &Path, file: &RunFile, became: &str) -> Option<String> {
+pub(super) fn run_file_at(path: &Path, file: &RunFile, became: &str) -> Option<String> {
     match hash_of_file(path) {
         Ok(hash) if hash.to_string() == file.blake3 => None,
         // A later one may have taken its place; then the file itself says whether it is whole.

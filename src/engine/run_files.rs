@@ -23,12 +23,14 @@ use crate::{
 };
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Seek, Write},
     path::{Path, PathBuf},
 };
 
 /// The folder of imported runs in the data directory.
 pub const IMPORTS: &str = "imports";
+/// What to do about an imported file that is not as it was.
+const IMPORT_AGAIN: &str = "import the file again with `p0 audit import`";
 
 /// Frames of one milestone, from its first.
 pub(super) type Stream = Box<dyn Iterator<Item = Result<Frame, ReadError>> + Send>;
@@ -113,12 +115,11 @@ impl Handle {
     fn open_import(&self, imported: &Imported) -> Result<RunReader, ReadError> {
         let run = imported.run.run;
         let path = self.import_path(run);
-        let mend = "import the file again with `p0 audit import`";
-        let reader =
-            RunReader::open(&path, readable).map_err(|e| ReadError(format!("the imported run {run}: {e}; {mend}")))?;
+        let reader = RunReader::open(&path, readable)
+            .map_err(|e| ReadError(format!("the imported run {run}: {e}; {IMPORT_AGAIN}")))?;
         if reader.header().head.to_string() != imported.file.head {
             let path = path.display();
-            return Err(ReadError(format!("{path} is not the file that was imported as run {run}; {mend}")));
+            return Err(ReadError(format!("{path} is not the file that was imported as run {run}; {IMPORT_AGAIN}")));
         }
         Ok(reader)
     }
@@ -143,8 +144,15 @@ impl Handle {
             Recorded::Imported(imported) => {
                 drop(self.open_import(&imported)?);
                 let path = self.import_path(run);
-                let copied = File::open(&path).and_then(|mut file| io::copy(&mut file, &mut out));
-                copied.and_then(|_| out.flush()).map_err(|e| ReadError(format!("copying {}: {e}", path.display())))?;
+                let failed = |e: io::Error| ReadError(format!("copying {}: {e}", path.display()));
+                let mut file = File::open(&path).map_err(failed)?;
+                // All of it first: what has been handed out cannot be taken back.
+                if hash_of(&mut file).map_err(failed)?.to_string() != imported.file.blake3 {
+                    let path = path.display();
+                    return Err(ReadError(format!("{path} is not as it was imported as run {run}; {IMPORT_AGAIN}")));
+                }
+                let copied = file.rewind().and_then(|()| io::copy(&mut file, &mut out));
+                copied.and_then(|_| out.flush()).map_err(failed)?;
             }
         }
         Ok(())
@@ -336,7 +344,12 @@ pub(super) fn run_file_of(header: &Header, counts: Counts, blake3: Hash) -> RunF
 
 /// BLAKE3 of a file's bytes.
 pub(super) fn hash_of_file(path: &Path) -> io::Result<Hash> {
+    hash_of(&mut File::open(path)?)
+}
+
+/// BLAKE3 of what a file has from here on.
+fn hash_of(file: &mut File) -> io::Result<Hash> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
+    hasher.update_reader(file)?;
     Ok(Hash::from_bytes(*hasher.finalize().as_bytes()))
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,10 @@ use crate::journal::{Error, trees};
 
 /// The file that is going to take a segment's place.
 const REWRITTEN: &str = "rewritten";
+
+/// How long a copy or a check of the journal is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(20);
 
 /// Which streams are archived, each with the last event that its archive holds.
 pub type Archived = HashMap<Uuid, u64>;
@@ -63,7 +68,12 @@ pub fn compact(
     let mut archives = Archives::of(data_dir);
     let mut left = false;
     for segment in finished {
-        let _alone = hold(&dir, FlockOperation::LockExclusive)?;
+        let Some(_alone) = hold_alone(&dir)? else {
+            let what = "a backup or a check is reading it; what is archived leaves it once `p0 gc` runs after that";
+            on_left(Error::io("compact", &dir, io::Error::other(what)));
+            left = true;
+            break;
+        };
         let Some(rewriting) = Rewriting::of(segment, archived)? else { continue };
         match rewriting.fresh.iter().try_for_each(|span| archives.frames(span).map(drop)) {
             Err(e @ Error::Archive { .. }) => {
@@ -99,6 +109,23 @@ pub fn hold_still(data_dir: &Path) -> Result<Option<File>, Error> {
         return Ok(None);
     }
     hold(&dir, FlockOperation::LockShared).map(Some)
+}
+
+/// Keeps copies and checks of the journal away; none where one of them goes on for longer than [`PATIENCE`]. Whoever
+/// waits here holds the data directory, and everybody else waits for that.
+fn hold_alone(dir: &Path) -> Result<Option<File>, Error> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match hold(dir, FlockOperation::NonBlockingLockExclusive) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => {}
+            held => return held.map(Some),
+        }
+        if waited >= PATIENCE {
+            return Ok(None);
+        }
+        std::thread::sleep(POLL);
+        waited += POLL;
+    }
 }
 
 fn hold(dir: &Path, how: FlockOperation) -> Result<File, Error> {

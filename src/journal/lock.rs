@@ -1,7 +1,8 @@
 //! One writer per data directory: an OS lock that the system releases however its holder ends.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ impl DirLock {
     /// # Errors
     /// [`Error::Locked`] with the holder's process id, or the directory cannot be made or written.
     pub fn acquire(data_dir: &Path, wait: Duration) -> Result<DirLock, Error> {
-        fs::create_dir_all(data_dir).map_err(|e| Error::io("create the data directory", data_dir, e))?;
+        make_private(data_dir).map_err(|e| Error::io("create the data directory", data_dir, e))?;
         let path = data_dir.join("lock");
         // Not truncated on opening: until the lock is ours the id in it is somebody else's.
         let mut file = OpenOptions::new()
@@ -79,6 +80,18 @@ impl Drop for DirLock {
     }
 }
 
+/// The log holds what agents and people said, and tokens lie beside it: nobody else reads in a directory that p0 makes.
+/// One that is there stays as its owner made it.
+fn make_private(dir: &Path) -> std::io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
 fn holder_of(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.take(32).read_to_string(&mut text).ok()?;
@@ -95,6 +108,7 @@ mod tests {
         let data = dir.path().join("made/on/demand");
         let lock = DirLock::acquire(&data, Duration::ZERO).unwrap();
         assert!(DirLock::is_held(&data));
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&data).unwrap().permissions()) & 0o777, 0o700);
         match DirLock::acquire(&data, Duration::from_millis(30)) {
             Err(Error::Locked { holder, path }) => {
                 assert_eq!(holder, Some(std::process::id()));

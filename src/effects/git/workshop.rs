@@ -139,11 +139,13 @@ impl Workshop {
             let mut options = RepositoryInitOptions::new();
             options.bare(true).no_reinit(true).external_template(false).initial_head("none");
             Repository::init_opts(&staged, &options).git("making a repository", &staged)?;
-            for part in ["info", "objects/info", "objects/pack"] {
-                disk::make_dir(&staged.join(part))?;
-            }
             std::fs::rename(&staged, &repo).io("naming", &repo)?;
             disk::sync_dir(&self.project)?;
+        }
+        // A backup holds files only: of a young repository, or one with packed refs, it gives back no empty folders, and
+        // without these git sees no repository.
+        for part in ["refs", "info", "objects/info", "objects/pack"] {
+            disk::make_dir(&repo.join(part))?;
         }
         let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         settings.insert(repo.join("config"), Some(self.agent_config()?.into_bytes()));

@@ -21,7 +21,7 @@ mod write;
 pub use restore::{Restored, restore};
 pub use write::{BackedUp, write};
 
-use crate::journal::Error;
+use crate::{effects::process, journal::Error};
 use std::io;
 
 /// The version of the form.
@@ -61,6 +61,15 @@ pub enum BackupError {
         /// What is wrong.
         what: String,
     },
+    /// Something on record is not there as it was written, so that a backup of it could never be restored.
+    #[error("{0}")]
+    Unfit(String),
+    /// The data directory is a place that no other directory can take.
+    #[error("{0} is a mount point, and nothing can take its place")]
+    MountPoint(std::path::PathBuf),
+    /// What an attempt of the directory that is to be replaced still runs cannot be ended.
+    #[error("an attempt of the data directory that is to be replaced is still at work: {0}")]
+    AtWork(#[from] process::Error),
     /// Input or output.
     #[error("cannot {doing} {path}: {source}")]
     Io {

@@ -1,8 +1,11 @@
 //! Making a backup: reads files only, so that a live engine is neither asked nor held up.
 use super::{BackupError, MANIFEST, Manifest, SEAL, Seal, VERSION, tar};
 use crate::{
-    engine::{audit::payload_json, run_files::IMPORTS},
-    journal::{self, ARCHIVES, Blobs, Error, Hash, Shown, run_file},
+    engine::{
+        audit::{payload_json, run_files},
+        run_files::IMPORTS,
+    },
+    journal::{self, ARCHIVES, Blobs, Hash, Shown, run_file},
 };
 use std::{
     collections::BTreeSet,
@@ -32,23 +35,32 @@ pub struct BackedUp {
 /// Writes a backup of `data_dir` to `out`, consistent at the sequence number it gives back.
 ///
 /// # Errors
-/// The log is damaged, a blob that it names is missing, or something cannot be read or written.
+/// The log is damaged; a blob, an archive or an imported file that it names is missing or damaged; or something cannot be
+/// read or written.
 pub fn write(data_dir: &Path, out: impl Write, target: &Path) -> Result<BackedUp, BackupError> {
     let failed = BackupError::io("write", target);
     let mut named: BTreeSet<Hash> = BTreeSet::new();
     let held = journal::hold_still(data_dir)?;
     let mut archives: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut unfit = None;
     let (parts, head) = journal::parts(data_dir, &mut |shown| match shown {
         Shown::Frame(frame) => {
             named.extend(payload_json(frame).iter().flat_map(|json| run_file::blobs_named(json)).map(|blob| blob.hash));
+            if unfit.is_none() && frame.keys.stream.is_nil() {
+                unfit = run_files(data_dir, frame);
+            }
         }
         Shown::Archive(path) => {
             archives.insert(path);
         }
     })?;
-    // Without them the backup could not be restored; better said now.
+    // With less than what is on record the backup could not be restored; better said now.
+    if let Some(what) = unfit {
+        return Err(BackupError::Unfit(what));
+    }
     for path in &archives {
-        File::open(path).map_err(BackupError::io("open the archive", path))?;
+        File::open(path)
+            .map_err(|e| BackupError::Unfit(format!("the archive {} cannot be read: {e}", path.display())))?;
     }
     let mut encoder = zstd::stream::write::Encoder::new(out, LEVEL).map_err(&failed)?;
     encoder.include_checksum(true).map_err(&failed)?;
@@ -66,11 +78,8 @@ pub fn write(data_dir: &Path, out: impl Write, target: &Path) -> Result<BackedUp
     }
     let blobs = Blobs::at(&data_dir.join("blobs"));
     for hash in &named {
-        let path = blobs.path(hash);
-        if !path.is_file() {
-            return Err(Error::BlobMissing { hash: *hash, path }.into());
-        }
-        add_file(&mut entries, data_dir, &path).map_err(&failed)?;
+        blobs.copy_to(hash, &mut io::sink())?;
+        add_file(&mut entries, data_dir, &blobs.path(hash)).map_err(&failed)?;
     }
     for path in beside(data_dir)? {
         match add_file(&mut entries, data_dir, &path) {

@@ -13,7 +13,11 @@ use crate::{
 use axum::{Json, extract::State};
 use chrono::Days;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// How to clean up.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -53,13 +57,21 @@ pub(crate) async fn gc(State(app): State<App>, Input(wish): Input<GcWish>) -> An
 
 async fn collect(app: &App, wish: GcWish) -> Answer<GcDoc> {
     let (configs, now) = (app.configs.clone(), clock::now());
+    // What is said of a project once is enough, however many milestones it has.
+    let unarchived: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+    let told = unarchived.clone();
     let before = move |project: &str| {
-        let days = wish.older_than_days.or_else(|| archive_after(&configs, project))?;
-        // More days than a calendar has is never.
-        now.checked_sub_days(Days::new(days.into()))
+        let days = wish.older_than_days.map_or_else(|| archive_after(&configs, project), Ok);
+        let before = days.and_then(|days| {
+            let before = now.checked_sub_days(Days::new(days.into()));
+            before.ok_or_else(|| format!("{days} days are more than a calendar has; archive after fewer"))
+        });
+        let tell = |why| told.lock().unwrap_or_else(PoisonError::into_inner).insert(why);
+        before.map_err(|why| tell(format!("nothing of {project} is archived: {why}"))).ok()
     };
     let mut left = Vec::new();
     let archived = app.handle.archive(before, wish.dry_run, &app.person(), &mut left).await?;
+    left.extend(std::mem::take(&mut *unarchived.lock().unwrap_or_else(PoisonError::into_inner)));
     let handle = app.handle.clone();
     let removed = blocking(move || {
         let compacted = if wish.dry_run { Compacted::default() } else { handle.compact(&mut left)? };
@@ -69,13 +81,8 @@ async fn collect(app: &App, wish: GcWish) -> Answer<GcDoc> {
     Ok(Json(GcDoc { archived, compacted, swept, left }))
 }
 
-/// After how many days the runs of a project are archived; none where its configuration cannot be read.
-fn archive_after(configs: &Configs, project: &str) -> Option<u32> {
-    match configs.load(Path::new(project)) {
-        Ok(config) => Some(config.retention.archive_after_days.unwrap_or(ARCHIVE_AFTER_DAYS)),
-        Err(problem) => {
-            tracing::warn!("nothing of {project} is archived: {problem}");
-            None
-        }
-    }
+/// After how many days the runs of a project are archived; or why its configuration does not say it.
+fn archive_after(configs: &Configs, project: &str) -> Result<u32, String> {
+    let config = configs.load(Path::new(project)).map_err(|problem| problem.to_string())?;
+    Ok(config.retention.archive_after_days.unwrap_or(ARCHIVE_AFTER_DAYS))
 }

@@ -1,5 +1,5 @@
 //! `p0 backup` and `p0 restore`.
-use super::{args::Outcome, context::Context, ui};
+use super::{args::Outcome, audit::anchor::outside, context::Context, ui};
 use crate::{
     engine::backup::{self, BackupError},
     journal,
@@ -33,7 +33,8 @@ pub(super) struct BackupArgs {
 
 /// Put a backup in the place of the data directory
 ///
-/// Everything is checked first; what was there is kept beside it. Refused while somebody holds the directory.
+/// Everything is checked first; what was there is kept beside it, and what its agents were still doing is ended. Refused
+/// while somebody holds the directory.
 #[derive(Debug, clap::Args)]
 pub(super) struct RestoreArgs {
     /// What `p0 backup` wrote
@@ -47,6 +48,7 @@ pub(super) struct RestoreArgs {
 pub(super) async fn backup(args: &BackupArgs, context: &Context) -> Outcome {
     let data_dir = context.data_dir()?;
     let (file, force) = (args.file.clone(), args.force);
+    outside(&file, &data_dir, "what takes the log takes its backup too")?;
     let done = blocking(move || {
         let mut out = BufWriter::new(WholeFile::begin(&file, force)?);
         let done = backup::write(&data_dir, &mut out, &file).map_err(problem)?;
@@ -79,6 +81,9 @@ pub(super) async fn restore(args: &RestoreArgs, context: &Context) -> Outcome {
     } else {
         ui::line(&format!("events  {} in {} frames, {} blobs, all as written", done.seq, done.frames, done.blobs));
         ui::line(&format!("head    {}", done.head));
+        if !done.ended.is_empty() {
+            ui::line(&format!("ended   what was at work in the directory before: {}", done.ended.join(", ")));
+        }
         if let Some(kept) = &done.kept {
             ui::line(&format!("before  what was there is kept in {}", kept.display()));
         }
@@ -92,8 +97,26 @@ fn problem(e: BackupError) -> Problem {
         BackupError::Disk(journal::Error::Locked { .. }) => {
             Problem::new(Kind::Store, e).hint("stop it first; nothing was replaced")
         }
-        BackupError::Disk(journal::Error::BlobMissing { .. }) => {
-            Problem::new(Kind::Store, e).hint("see what is missing with `p0 audit verify`")
+        BackupError::Disk(journal::Error::BlobMissing { .. } | journal::Error::BlobDamaged { .. }) => {
+            Problem::new(Kind::Store, e).hint(
+                "put the file back from an earlier backup (`tar --zstd -xf BACKUP` unpacks it), and look again with \
+                 `p0 audit verify`; no backup was written",
+            )
+        }
+        BackupError::Unfit(_) => Problem::new(Kind::Store, e).hint(
+            "an imported run can be imported again (`p0 audit import`), an archive whose frames are still in the log is \
+             written anew by `p0 gc`; what is left comes from an earlier backup (`tar --zstd -xf BACKUP` unpacks it); no \
+             backup was written",
+        ),
+        BackupError::MountPoint(path) => {
+            let hint = format!(
+                "restore into a folder in it (--data-dir {}/p0) and use that from then on; nothing was replaced",
+                path.display()
+            );
+            Problem::new(Kind::Refused, BackupError::MountPoint(path)).hint(hint)
+        }
+        BackupError::AtWork(_) => {
+            Problem::new(Kind::General, e).hint("end these processes and try again; nothing was replaced")
         }
         BackupError::Disk(_) => Problem::new(Kind::Store, e),
         BackupError::Io { .. } => Problem::new(Kind::General, e),

@@ -13,6 +13,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Why an anchor is of no use beside the log.
+const WHO_CUTS: &str = "who cuts the log can cut it too";
+
 /// Print the head of the log, and note it somewhere else
 ///
 /// A log that was cut at the end of a frame, or written anew, looks whole: only a note outside the data directory shows
@@ -34,10 +37,10 @@ pub(in crate::surface::cli) struct Args {
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let data_dir = context.data_dir()?;
     if let Some(file) = &args.file {
-        outside(file, &data_dir)?;
+        outside(file, &data_dir, WHO_CUTS)?;
     }
     if let Some([repo, _]) = args.git_ref.as_deref() {
-        outside(Path::new(repo), &data_dir)?;
+        outside(Path::new(repo), &data_dir, WHO_CUTS)?;
     }
     let head = context.ask(|client| async move { client.get::<HeadDoc>("/api/v1/head").await }).await?;
     let line = format!("{} {}", head.seq, head.hash);
@@ -56,15 +59,15 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     Ok(0)
 }
 
-/// Whoever can cut the log can cut what lies beside it, wherever a link to it is.
-fn outside(file: &Path, data_dir: &Path) -> Result<(), Problem> {
+/// Refuses what is, or a link leads to, in the data directory, with the sentence that says `why`.
+pub(in crate::surface::cli) fn outside(file: &Path, data_dir: &Path, why: &str) -> Result<(), Problem> {
     let file = std::path::absolute(file).map_err(|e| Problem::io("looking at", file, &e))?;
     let parent = file.parent().unwrap_or(&file);
     let parent = parent.canonicalize().map_err(|e| Problem::io("looking at", parent, &e))?;
     let real = file.canonicalize().ok().or_else(|| Some(parent.join(std::fs::read_link(&file).ok()?)));
     let places = [Some(parent), real];
     if data_dir.canonicalize().is_ok_and(|data_dir| places.iter().flatten().any(|it| it.starts_with(&data_dir))) {
-        let why = format!("{} is in the data directory: who cuts the log can cut it too", file.display());
+        let why = format!("{} is in the data directory: {why}", file.display());
         return Err(Problem::new(Kind::Usage, why).hint("name a file somewhere else, best on another machine"));
     }
     Ok(())

@@ -2,7 +2,7 @@
 use super::{args::Outcome, context::Context};
 use clap::Subcommand;
 
-mod anchor;
+pub(super) mod anchor;
 mod export;
 mod import;
 mod log;

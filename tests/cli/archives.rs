@@ -219,7 +219,7 @@ fn a_killed_gc_leaves_everything_and_is_finished_by_the_next() {
 }
 
 #[test]
-fn an_archive_that_is_lost_before_its_frames_left_the_journal_is_written_again() {
+fn an_archive_that_is_lost_or_damaged_before_its_frames_left_the_journal_is_written_again() {
     let (t, first, second) = two_runs();
     let before = [told(&t, &first), told(&t, &second)];
     // As a backup does it: nothing leaves the journal now.
@@ -239,10 +239,35 @@ fn an_archive_that_is_lost_before_its_frames_left_the_journal_is_written_again()
     }
     gc.kill().unwrap();
     gc.wait().unwrap();
-    archives(&t).into_iter().for_each(|archive| fs::remove_file(archive).unwrap());
+    let [lost, damaged] = archives(&t).try_into().unwrap();
+    fs::remove_file(lost).unwrap();
+    let mut bytes = fs::read(&damaged).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    fs::write(damaged, bytes).unwrap();
+    t.p0(&["audit", "verify"]).expect(20);
+    // Written anew; but nobody waits for long for a backup, holding the data directory.
+    let done = t.p0(&["gc", "--older-than", "0", "--json"]).expect(0).json();
+    assert_eq!((done["archived"].as_array().unwrap().len(), &done["compacted"]["segments"]), (2, &json!(0)), "{done}");
+    assert!(done["left"][0].as_str().unwrap().contains("a backup or a check"), "{done}");
+    t.p0(&["audit", "verify"]).expect(0);
     drop(journal);
     t.p0(&["gc", "--older-than", "0"]).expect(0);
     assert_eq!(archives(&t).len(), 2);
     assert!([told(&t, &first), told(&t, &second)] == before);
     t.p0(&["audit", "verify"]).expect(0);
+}
+
+#[test]
+fn why_nothing_is_archived_is_told() {
+    let t = TestEnvironment::with("def plan(): ticket('a', ['a.txt'])");
+    t.run_json(0);
+    for (config, told) in
+        [("nonsense", "config.toml"), ("[retention]\narchive_after_days = 4000000000\n", "4000000000 days")]
+    {
+        t.put(".p0/config.toml", config);
+        let done = t.p0(&["gc", "--json"]).expect(0).json();
+        let left = done["left"].as_array().unwrap();
+        assert!(left.len() == 1 && left[0].as_str().unwrap().contains(told), "{config}: {done}");
+    }
 }

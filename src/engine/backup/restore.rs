@@ -26,7 +26,7 @@ const MAX_NOTE_BYTES: u64 = 64 << 10;
 const BESIDE: &str = ".restoring-";
 /// The file that says that a directory beside it is only a half-made copy of a backup. It goes before the two change
 /// places: from then on that name may be the one of the old data.
-const UNPACKING: &str = "p0-unpacking";
+pub(super) const UNPACKING: &str = "p0-unpacking";
 
 /// What was restored.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -83,7 +83,7 @@ fn beside(data_dir: &Path, more: &str) -> PathBuf {
 }
 
 /// Whether a file system is mounted here: no rename moves that.
-fn is_mount_point(dir: &Path) -> Result<bool, BackupError> {
+pub(super) fn is_mount_point(dir: &Path) -> Result<bool, BackupError> {
     let failed = BackupError::io("look at", dir);
     let device = |dir: &Path| statx(CWD, dir, AtFlags::empty(), StatxFlags::TYPE).map_err(|e| failed(e.into()));
     let found = device(dir)?;

@@ -130,3 +130,33 @@ fn no_name_leads_out_of_the_directory() {
     }
     assert!(!dir.path().join("x").exists());
 }
+
+#[test]
+fn what_a_killed_restore_had_unpacked_goes_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    fill(&data, 2).close().unwrap();
+    let file = back_up(&data, "a.backup");
+    let unpacked = |name: &str| {
+        fs::create_dir(dir.path().join(name)).unwrap();
+        fs::write(dir.path().join(name).join(restore::UNPACKING), "").unwrap();
+    };
+    for name in ["data.restoring-17", "data.restoring-", "data.restoring-1x", "other.restoring-17"] {
+        unpacked(name);
+    }
+    // Killed between the exchange and the renaming: what has this name is what was there before.
+    fs::create_dir(dir.path().join("data.restoring-18")).unwrap();
+    restore(&file, &data).unwrap();
+    let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    left.sort();
+    let stays = ["data.restoring-", "data.restoring-18", "data.restoring-1x", "other.restoring-17"];
+    assert_eq!(left, [&["a.backup", "data", "data.before-restore-1"][..], &stays].concat());
+    assert!(!data.join(restore::UNPACKING).exists());
+}
+
+#[test]
+fn a_mount_point_is_told_before_anything_is_unpacked() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(restore::is_mount_point(Path::new("/proc")).unwrap());
+    assert!(!restore::is_mount_point(dir.path()).unwrap());
+}

@@ -60,20 +60,51 @@ pub(super) fn remove_any(path: &Path) -> Result<(), Error> {
     if fs::remove_dir_all(path).is_ok() {
         return Ok(());
     }
-    // Tools leave read-only folders behind (module caches); their owner may open them.
-    open_up(path)?;
-    fs::remove_dir_all(path).io("removing", path)
+    remove_stubborn(path)
+}
+
+/// Removes a folder whose folders are closed (tools leave read-only ones behind; their owner may open them), or are so
+/// deep in one another that no path leads to the last: each folder that is met is moved to the top before the one that
+/// held it goes.
+fn remove_stubborn(top: &Path) -> Result<(), Error> {
+    open_up(top)?;
+    let mut number = 0_u64;
+    loop {
+        let mut folders = Vec::new();
+        for entry in fs::read_dir(top).io("reading", top)? {
+            let entry = entry.io("reading", top)?;
+            if entry.file_type().io("looking at", top)?.is_dir() {
+                folders.push(entry.path());
+            } else {
+                fs::remove_file(entry.path()).io("removing", &entry.path())?;
+            }
+        }
+        if folders.is_empty() {
+            return fs::remove_dir(top).io("removing", top);
+        }
+        for folder in folders {
+            open_up(&folder)?;
+            for inner in fs::read_dir(&folder).io("reading", &folder)? {
+                let inner = inner.io("reading", &folder)?;
+                if !inner.file_type().io("looking at", &folder)?.is_dir() {
+                    fs::remove_file(inner.path()).io("removing", &inner.path())?;
+                    continue;
+                }
+                open_up(&inner.path())?;
+                let mut free = top.join(format!(".p0-{number}"));
+                while fs::symlink_metadata(&free).is_ok() {
+                    number += 1;
+                    free = top.join(format!(".p0-{number}"));
+                }
+                fs::rename(inner.path(), &free).io("moving", &inner.path())?;
+            }
+            fs::remove_dir(&folder).io("removing", &folder)?;
+        }
+    }
 }
 
 fn open_up(dir: &Path) -> Result<(), Error> {
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).io("opening up", dir)?;
-    for entry in fs::read_dir(dir).io("reading", dir)? {
-        let entry = entry.io("reading", dir)?;
-        if entry.file_type().io("looking at", dir)?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).io("opening up", dir)
 }
 
 /// Whether the error says that there is no such file, or that a part of its path is not a folder.
@@ -89,4 +120,28 @@ pub(super) fn below(root: &Path, path: &[u8]) -> PathBuf {
 /// A path for reports: `/` between parts, bytes that are no UTF-8 replaced.
 pub(super) fn shown(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closed_folders_and_those_that_no_path_leads_to_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().join("top");
+        fs::create_dir_all(top.join("closed/in")).unwrap();
+        fs::write(top.join("closed/in/file"), "x").unwrap();
+        for closed in ["closed/in", "closed"] {
+            fs::set_permissions(top.join(closed), fs::Permissions::from_mode(0)).unwrap();
+        }
+        let flags = rustix::fs::OFlags::DIRECTORY;
+        let mut at = rustix::fs::open(&top, flags, 0o700.into()).unwrap();
+        for _ in 0..2500 {
+            rustix::fs::mkdirat(&at, ".p0-1", 0o700.into()).unwrap();
+            at = rustix::fs::openat(&at, ".p0-1", flags, 0o700.into()).unwrap();
+        }
+        remove_stubborn(&top).unwrap();
+        assert!(!top.exists());
+    }
 }

@@ -7,7 +7,7 @@ use super::land;
 use super::merge;
 use super::objects::Sink;
 use super::person::Identity;
-use super::scan::{Scan, Scanner};
+use super::scan::{Refused, Scan, Scanner};
 use super::tree::{self, EXECUTABLE, Edits, Entry, FILE, GITLINK, Leaf};
 use super::workshop::Workshop;
 use git2::{DiffFormat, DiffOptions, Odb, Oid, Repository};
@@ -47,7 +47,8 @@ pub struct Harvest {
     /// Folders that are repositories of their own (their files count as ordinary files), and submodule folders with
     /// files but no repository (their files cannot count).
     pub untracked_repos: Vec<String>,
-    /// Paths whose content could not be taken (unreadable, or named like git's own folder); they stand as in the base.
+    /// Paths whose content could not be taken (unreadable, too large, named like git's own folder), each after the
+    /// reason and a colon; they stand as in the base.
     pub refused: Vec<String>,
 }
 
@@ -75,6 +76,8 @@ pub enum ChangeKind {
     TypeChanged,
 }
 
+/// Bytes of a refused path that are shown from each of its ends.
+const SHOWN: usize = 150;
 /// The most bytes of a diff.
 const PATCH_LIMIT: usize = 8 << 20;
 
@@ -94,13 +97,20 @@ impl Workshop {
         let entries = tree::flatten(&repo, base_tree)?;
         let rules = self.rules(&slot.tree)?;
         let mut sink = Sink::new(&repo)?;
-        let Scan { mut edits, links, repositories, refused } =
+        let Scan { mut edits, links, repositories, mut refused } =
             Scanner::new(&slot.tree, &entries, &slot.cache(), &rules, Some(&mut sink)).run()?;
         let mut dropped = Vec::new();
         edits.retain(|path, _| {
             let keep = !globs::matches(&generated, path);
             if !keep {
                 dropped.push(disk::shown(path));
+            }
+            keep
+        });
+        refused.retain(|it| {
+            let keep = !globs::matches(&generated, &it.path);
+            if !keep {
+                dropped.push(disk::shown(&it.path));
             }
             keep
         });
@@ -128,7 +138,7 @@ impl Workshop {
             patch,
             patch_truncated,
             untracked_repos: sorted(repositories),
-            refused: sorted(refused),
+            refused: told(refused),
         })
     }
 }
@@ -150,6 +160,21 @@ fn nothing(tree: Oid) -> Harvest {
 fn sorted(mut paths: Vec<Vec<u8>>) -> Vec<String> {
     paths.sort();
     paths.iter().map(|path| disk::shown(path)).collect()
+}
+
+/// The reason comes first: a path that begins so is in nobody's folder, so it is handed back to the agent as one that
+/// the ticket does not own.
+fn told(mut refused: Vec<Refused>) -> Vec<String> {
+    refused.sort_by(|a, b| a.path.cmp(&b.path));
+    refused.iter().map(|it| format!("{}: {}", it.why, shortened(&it.path))).collect()
+}
+
+/// A path may be as long as the system takes; its two ends say which one it is.
+fn shortened(path: &[u8]) -> String {
+    if path.len() <= 2 * SHOWN {
+        return disk::shown(path);
+    }
+    format!("{}…{}", disk::shown(&path[..SHOWN]), disk::shown(&path[path.len() - SHOWN..]))
 }
 
 /// A generated path whose base version comes back may collide with an addition (`dist` was a folder of generated

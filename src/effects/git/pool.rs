@@ -268,14 +268,13 @@ impl Workshop {
         let tree = handle::tree_of(repo, handle::commit_id(proof, repo.path())?)?;
         let base = tree::flatten(repo, tree)?;
         let rules = self.rules(&slot.tree)?;
-        let Scan { edits, refused, repositories, .. } =
-            Scanner::new(&slot.tree, &base, &slot.cache(), &rules, None).run()?;
+        // What a harvest refuses was told to whoever made it, and could not be kept by any commit.
+        let Scan { edits, repositories, .. } = Scanner::new(&slot.tree, &base, &slot.cache(), &rules, None).run()?;
         let generated = globs::compile(&record.generated)?;
         let submodules = repositories.into_iter().filter(|path| base.iter().any(|entry| entry.path == *path));
         let unsafe_paths: Vec<String> = edits
             .into_keys()
             .filter(|path| !globs::matches(&generated, path))
-            .chain(refused)
             .chain(submodules)
             .map(|path| disk::shown(&path))
             .collect();

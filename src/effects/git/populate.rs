@@ -2,6 +2,7 @@
 use super::cache::{self, Cache, Stat};
 use super::disk;
 use super::error::{Error, GitContext, IoContext};
+use super::scan;
 use super::tree::{EXECUTABLE, Entry, GITLINK, SYMLINK};
 use git2::{ObjectType, Odb, Oid, Repository};
 use std::collections::HashSet;
@@ -108,6 +109,9 @@ impl Mover<'_> {
         // A hard link can be written through from outside; odd permissions are an agent's doing.
         if entry.leaf.mode != SYMLINK && (meta.nlink() > 1 || meta.mode() & 0o7600 != 0o600) {
             return Ok(false);
+        }
+        if entry.leaf.mode != SYMLINK && meta.len() > scan::LARGEST {
+            return Ok(scan::is_large(full, meta.len(), entry.leaf.id));
         }
         let content = if entry.leaf.mode == SYMLINK {
             fs::read_link(full).io("reading", full)?.into_os_string().into_vec()

@@ -7,10 +7,28 @@ use super::objects::Sink;
 use super::tree::{Edits, Entry, GITLINK, Leaf, SYMLINK};
 use git2::{ObjectType, Oid, Repository};
 use std::collections::BTreeMap;
-use std::fs::{self, Metadata};
-use std::io::ErrorKind;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
+
+/// The most bytes of a file that are taken: git hosts refuse larger ones, and every look at one holds it in memory.
+pub(super) const LARGEST: u64 = 100 << 20;
+/// Up to this many bytes a larger file is compared with the one of the tree, piece by piece. A file with holes may claim
+/// any length.
+const COMPARED: u64 = 4 << 30;
+/// The most bytes of a file of ignore rules.
+const LARGEST_RULES: u64 = 1 << 20;
+/// Folders in one another: what reads trees goes down one call per folder.
+const DEEPEST: usize = 250;
+
+/// A path whose content cannot be taken.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) path: Vec<u8>,
+    /// What is wrong with it, and the mend.
+    pub(super) why: String,
+}
 
 /// What differs between a working directory and a tree, and what git cannot hold.
 #[derive(Debug, Default)]
@@ -21,8 +39,9 @@ pub(super) struct Scan {
     pub(super) links: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Folders that are repositories of their own, and submodule folders with files but no repository.
     pub(super) repositories: Vec<Vec<u8>>,
-    /// Paths whose content cannot be taken: unreadable, or named like git's own folder. They stand as in the tree.
-    pub(super) refused: Vec<Vec<u8>>,
+    /// Paths whose content cannot be taken: unreadable, too large, too deep, or named like git's own folder. They stand
+    /// as in the tree.
+    pub(super) refused: Vec<Refused>,
 }
 
 /// Compares one working directory with one tree.
@@ -66,12 +85,15 @@ impl<'a, 'r> Scanner<'a, 'r> {
         let list = match fs::read_dir(&here) {
             Ok(list) => list,
             Err(error) if disk::is_gone(&error) => return Ok(()),
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                self.refuse_below(prefix);
+            Err(error) => {
+                self.refuse_below(prefix, untaken(&error).ok_or(error).io("reading", &here)?);
                 return Ok(());
             }
-            Err(error) => return Err(error).io("reading", &here),
         };
+        if let Some(why) = bad_rules(&here) {
+            self.refuse_below(prefix, why);
+            return Ok(());
+        }
         for entry in list {
             let name = entry.io("reading", &here)?.file_name().into_vec();
             if name == b".git" {
@@ -93,11 +115,10 @@ impl<'a, 'r> Scanner<'a, 'r> {
         let meta = match fs::symlink_metadata(&full) {
             Ok(meta) => meta,
             Err(error) if disk::is_gone(&error) => return Ok(()),
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                self.refuse(path);
+            Err(error) => {
+                self.refuse(path, untaken(&error).ok_or(error).io("looking at", &full)?);
                 return Ok(());
             }
-            Err(error) => return Err(error).io("looking at", &full),
         };
         let tracked = self.base.binary_search_by(|entry| entry.path.as_slice().cmp(path)).ok();
         if meta.is_dir() {
@@ -110,7 +131,7 @@ impl<'a, 'r> Scanner<'a, 'r> {
             return Ok(());
         }
         if tracked.is_none() && is_gits_own(name) {
-            self.refuse(path);
+            self.refuse(path, NAMED_LIKE_GIT);
             return Ok(());
         }
         if let Some(mode) = cache::mode_on_disk(&meta) {
@@ -127,7 +148,11 @@ impl<'a, 'r> Scanner<'a, 'r> {
         let result = match () {
             () if ignored && !holds_tracked => Ok(()),
             () if is_gits_own(name) && !holds_tracked => {
-                self.refuse(&path[..path.len() - 1]);
+                self.refuse(&path[..path.len() - 1], NAMED_LIKE_GIT);
+                Ok(())
+            }
+            () if path.iter().filter(|byte| **byte == b'/').count() > DEEPEST => {
+                self.refuse_below(path, "so many folders in one another cannot land, remove them");
                 Ok(())
             }
             () => self.folder(path, ignored),
@@ -153,18 +178,28 @@ impl<'a, 'r> Scanner<'a, 'r> {
         {
             return Ok(());
         }
+        if mode != SYMLINK && meta.len() > LARGEST {
+            if base.is_none_or(|base| base.mode != mode || !is_large(full, meta.len(), base.id)) {
+                let why = format!(
+                    "its {} MiB are more than the {} MiB a file may have, leave it out, make it smaller or ignore it",
+                    meta.len() >> 20,
+                    LARGEST >> 20
+                );
+                self.refuse(path, why);
+            }
+            return Ok(());
+        }
         let content = if mode == SYMLINK {
             fs::read_link(full).map(|target| target.into_os_string().into_vec())
         } else {
-            fs::read(full)
+            read(full)
         };
         let content = match content {
             Ok(content) => content,
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                self.out.refused.push(path.to_vec());
+            Err(error) => {
+                self.refuse(path, untaken(&error).ok_or(error).io("reading", full)?);
                 return Ok(());
             }
-            Err(error) => return Err(error).io("reading", full),
         };
         let id = Oid::hash_object(ObjectType::Blob, &content).git("hashing a file", full)?;
         let leaf = Leaf { mode, id };
@@ -208,15 +243,16 @@ impl<'a, 'r> Scanner<'a, 'r> {
         self.rules.is_path_ignored(path).git(format!("asking whether {} is ignored", path.display()), self.root)
     }
 
-    fn refuse(&mut self, path: &[u8]) {
-        self.out.refused.push(path.to_vec());
+    fn refuse(&mut self, path: &[u8], why: impl Into<String>) {
+        self.out.refused.push(Refused { path: path.to_vec(), why: why.into() });
         if let Ok(at) = self.base.binary_search_by(|entry| entry.path.as_slice().cmp(path)) {
             self.seen[at] = true;
         }
     }
 
-    fn refuse_below(&mut self, prefix: &[u8]) {
-        self.out.refused.push(prefix.strip_suffix(b"/").unwrap_or(prefix).to_vec());
+    fn refuse_below(&mut self, prefix: &[u8], why: impl Into<String>) {
+        let path = prefix.strip_suffix(b"/").unwrap_or(prefix).to_vec();
+        self.out.refused.push(Refused { path, why: why.into() });
         for (at, entry) in self.base.iter().enumerate() {
             if entry.path.starts_with(prefix) {
                 self.seen[at] = true;
@@ -225,7 +261,39 @@ impl<'a, 'r> Scanner<'a, 'r> {
     }
 }
 
+const NAMED_LIKE_GIT: &str = "named like git's own folder, give it another name";
+
 /// Names other file systems take for `.git`; a tree with one is an attack on whoever checks it out there.
 fn is_gits_own(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b".git") || name.eq_ignore_ascii_case(b"git~1")
+}
+
+/// Why a path is not taken; `None` = the error is none of its own, and the whole look failed.
+fn untaken(error: &io::Error) -> Option<&'static str> {
+    use rustix::io::Errno;
+    match Errno::from_io_error(error) {
+        Some(Errno::ACCESS | Errno::PERM) => Some("it cannot be read, make it readable or remove it"),
+        Some(Errno::NAMETOOLONG) => Some("its path is longer than the system takes, remove it"),
+        Some(Errno::LOOP) => Some("links on its path lead in a circle, remove them"),
+        Some(_) | None => None,
+    }
+}
+
+/// What is wrong with the ignore rules of a folder: whoever asks what is ignored would wait at a pipe for ever.
+fn bad_rules(folder: &Path) -> Option<&'static str> {
+    let meta = fs::metadata(folder.join(".gitignore")).ok()?;
+    let is_good = meta.is_dir() || (meta.is_file() && meta.len() <= LARGEST_RULES);
+    (!is_good).then_some("the .gitignore in it is no plain file, or longer than 1 MiB, make it one or remove it")
+}
+
+/// A file's content; one that grows meanwhile is read up to the limit.
+fn read(full: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    File::open(full)?.take(LARGEST).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// Whether a file above the limit has this content. What cannot be read is another.
+pub(super) fn is_large(full: &Path, length: u64, id: Oid) -> bool {
+    length <= COMPARED && Oid::hash_file(ObjectType::Blob, full).is_ok_and(|found| found == id)
 }

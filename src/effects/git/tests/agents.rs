@@ -217,8 +217,87 @@ fn odd_names_do_not_stop_a_harvest() {
         rustix::fs::mknodat(rustix::fs::CWD, tree.join("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     });
     assert_eq!(summary(&harvest), ["Added -dash", "Added bad\u{fffd}", "Added with space\nand line"]);
-    assert_eq!(harvest.refused, ["GIT~1", "sub/.GIT"]);
-    assert!(f.shop.release("a1", Safe::Commit(harvest.commit.as_deref().unwrap())).is_err());
+    let why = "named like git's own folder, give it another name";
+    assert_eq!(harvest.refused, [format!("{why}: GIT~1"), format!("{why}: sub/.GIT")]);
+    f.shop.release("a1", Safe::Commit(harvest.commit.as_deref().unwrap())).unwrap();
+    assert_eq!(files(&f.shop.checkout("a2", &f.head).unwrap()), ["a"]);
+}
+
+#[test]
+fn a_file_that_claims_to_be_huge_is_refused_and_not_read() {
+    let f = fixture(&[("a", "a\n"), ("gen/x", "x\n")]);
+    let huge = |path: &std::path::Path| fs::File::create(path).unwrap().set_len(1 << 42).unwrap();
+    let tree = f.shop.checkout("a1", &f.head).unwrap();
+    huge(&tree.join("a"));
+    huge(&tree.join("new"));
+    huge(&tree.join("gen/x"));
+    put(&tree, &[("small", "s\n")]);
+    let harvest = f.harvest_without("a1", &["gen/"]);
+    assert_eq!(summary(&harvest), ["Added small"]);
+    let told: Vec<&str> = harvest.refused.iter().map(|it| it.rsplit(": ").next().unwrap()).collect();
+    assert_eq!((told, harvest.dropped), (vec!["a", "new"], vec!["gen/x".to_owned()]));
+    assert!(harvest.refused[0].starts_with("its 4194304 MiB are more than the 100 MiB"), "{:?}", harvest.refused);
+    f.shop.release("a1", Safe::Commit(harvest.commit.as_deref().unwrap())).unwrap();
+    let tree = f.shop.checkout("a2", &f.head).unwrap();
+    assert_eq!(fs::read(tree.join("a")).unwrap(), b"a\n");
+}
+
+#[test]
+fn a_large_file_of_the_persons_counts_as_long_as_it_is_the_same() {
+    let f = fixture(&[("a", "a\n")]);
+    let file = fs::File::create(f.repo.join("large")).unwrap();
+    file.set_len(super::super::scan::LARGEST + 1).unwrap();
+    git(&f.repo, &["add", "-A"]);
+    git(&f.repo, &["commit", "-qm", "large"]);
+    let f = super::over(tempfile::tempdir().unwrap(), f.repo.clone());
+    let harvest = f.attempt("a1", |tree| {
+        let file = fs::File::options().write(true).open(tree.join("large")).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        put(tree, &[("b", "b\n")]);
+    });
+    assert_eq!((summary(&harvest), harvest.refused), (vec!["Added b".to_owned()], Vec::new()));
+}
+
+#[test]
+fn folders_deeper_than_trees_and_paths_go_are_refused() {
+    let f = fixture(&[("a", "a\n")]);
+    let harvest = f.attempt("a1", |tree| {
+        put(tree, &[("b", "b\n")]);
+        let mut at = rustix::fs::open(tree, rustix::fs::OFlags::DIRECTORY, 0o700.into()).unwrap();
+        for _ in 0..400 {
+            rustix::fs::mkdirat(&at, "d", 0o700.into()).unwrap();
+            at = rustix::fs::openat(&at, "d", rustix::fs::OFlags::DIRECTORY, 0o700.into()).unwrap();
+        }
+        fs::create_dir(tree.join("long")).unwrap();
+        let mut at = rustix::fs::open(tree.join("long"), rustix::fs::OFlags::DIRECTORY, 0o700.into()).unwrap();
+        for _ in 0..20 {
+            let name = "n".repeat(250);
+            rustix::fs::mkdirat(&at, &name, 0o700.into()).unwrap();
+            at = rustix::fs::openat(&at, &name, rustix::fs::OFlags::DIRECTORY, 0o700.into()).unwrap();
+        }
+    });
+    assert_eq!(summary(&harvest), ["Added b"]);
+    assert_eq!(harvest.refused.len(), 2, "{:?}", harvest.refused);
+    assert!(harvest.refused[0].starts_with("so many folders"), "{:?}", harvest.refused);
+    assert!(harvest.refused[1].starts_with("its path is longer"), "{:?}", harvest.refused);
+    f.shop.release("a1", Safe::Commit(harvest.commit.as_deref().unwrap())).unwrap();
+    assert_eq!(files(&f.shop.checkout("a2", &f.head).unwrap()), ["a"]);
+}
+
+#[test]
+fn nobody_waits_at_ignore_rules_that_are_a_pipe() {
+    let f = fixture(&[("a", "a\n"), ("sub/x", "x\n")]);
+    let harvest = f.attempt("a1", |tree| {
+        let pipe = tree.join("sub/.gitignore");
+        rustix::fs::mknodat(rustix::fs::CWD, pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        put(tree, &[("b", "b\n"), ("sub/y", "y\n")]);
+    });
+    assert_eq!(summary(&harvest), ["Added b"]);
+    assert!(
+        harvest.refused[0].contains(".gitignore") && harvest.refused[0].ends_with(": sub"),
+        "{:?}",
+        harvest.refused
+    );
 }
 
 #[test]

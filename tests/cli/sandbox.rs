@@ -51,7 +51,7 @@ fn denied(t: &TestEnvironment) -> BTreeSet<(String, String)> {
 }
 
 const ESCAPE: &str = r#"
-import ctypes, resource, shutil, signal, socket, struct, threading
+import ctypes, fcntl, resource, shutil, signal, socket, struct, threading
 def plan(): ticket('a', ['a.txt']); ticket('b', ['b.txt'])
 T = {}
 def attempt(name, deed):
@@ -163,6 +163,27 @@ def executor():
     attempt('times through a handle', lambda: os.utime(os.open(f'{repo}/README.md', os.O_PATH), (0, 0)))
     attempt('access list', lambda: os.setxattr(f'{repo}/README.md', 'system.posix_acl_access', bytes([2, 0, 0, 0])))
     attempt('attribute', lambda: os.setxattr(f'{data}/journal', 'user.escaped', b'x'))
+    memory = f'/dev/shm/p0-escape-{os.path.basename(DIR)}'
+    attempt('shared memory', write(memory))
+    attempt('shared memory, read', read(memory))
+    attempt('socket in shared memory', connect(memory + '.sock'))
+    def number(name, *arguments):
+        def deed():
+            if libc[name](*arguments) < 0: raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        return deed
+    attempt('memory by its number', number('shmget', 0x70301, 4096, 0o1666))
+    attempt('memory by its number, attached', number('shmctl', 0, 2, None))
+    attempt('messages by their number', number('msgget', 0x70302, 0o1666))
+    attempt('messages by their number, sent', number('msgsnd', 0, b'12345678x', 1, 0))
+    attempt('counters by their number', number('semget', 0x70303, 1, 0o1666))
+    attempt('counters by their number, removed', number('semctl', 0, 0, 0))
+    attempt('messages by their name', number('syscall', 240 if os.uname().machine == 'x86_64' else 180, b'p0-escape', 0o102, 0o666, None))
+    keys = (248, 249, 250) if os.uname().machine == 'x86_64' else (217, 218, 219)
+    attempt('key', number('syscall', keys[0], b'user', b'p0-escape', b'x', 1, ctypes.c_long(-4)))
+    attempt('key, asked for', number('syscall', keys[1], b'user', b'p0-escape', None, 0))
+    attempt('keyring', number('syscall', keys[2], 0, ctypes.c_long(-4), 0))
+    for name, flags in (('flags', 0x40086602), ('project', 0x401c5820)):
+        attempt(name + ' of a file', lambda: fcntl.ioctl(os.open(f'{DIR}/theirs', os.O_RDONLY), flags, bytes(32)))
     attempt('limits of the neighbour', lambda: resource.prlimit(int(other['PID']), resource.RLIMIT_CPU, (1, 1)))
     attempt('limits of its supervisor', lambda: resource.prlimit(os.getppid(), resource.RLIMIT_FSIZE, (0, 0)))
     attempt('priority of its supervisor', lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19))
@@ -214,13 +235,22 @@ fn an_agent_that_tries_to_escape() {
     let foreign = UnixListener::bind(t.dir.join("foreign.sock")).unwrap();
     let name = SocketAddr::from_abstract_name(format!("foreign{}", t.dir.display())).unwrap();
     let nameless = UnixListener::bind_addr(&name).unwrap();
+    let memory = format!("/dev/shm/p0-escape-{}", t.dir.file_name().unwrap().to_string_lossy());
+    fs::write(&memory, "theirs").unwrap();
+    let in_memory = UnixListener::bind(format!("{memory}.sock")).unwrap();
+    fs::write(t.dir.join("theirs"), "").unwrap();
     let before = everything_in(&t.repo);
     let status = t.run_json(0);
+    let in_memory_now = fs::read_to_string(&memory).unwrap();
+    for name in [memory.clone(), format!("{memory}.sock")] {
+        fs::remove_file(name).unwrap();
+    }
+    assert_eq!(in_memory_now, "theirs");
     assert_eq!(status["tickets"]["done"], 2, "it did its ticket all the same: {status}");
     assert_eq!(everything_in(&t.repo), before, "the checkout is what it was, byte for byte");
     assert!(!Path::new("/etc/p0-escape").exists() && !Path::new("/tmp/p0-escape").exists());
 
-    for listener in [foreign, nameless] {
+    for listener in [foreign, nameless, in_memory] {
         listener.set_nonblocking(true).unwrap();
         assert!(listener.accept().is_err(), "nobody came out");
     }
@@ -267,6 +297,20 @@ fn an_agent_that_tries_to_escape() {
         ("rights", format!("{repo}/README.md")),
         ("rights", format!("{data}/journal")),
         ("govern", format!("/proc/{}", own("PID"))),
+        ("write", memory.clone()),
+        ("read", memory.clone()),
+        ("connect", format!("{memory}.sock")),
+        ("rights", format!("{}/theirs", t.dir.display())),
+        ("share", "shmget".to_owned()),
+        ("share", "shmctl".to_owned()),
+        ("share", "msgget".to_owned()),
+        ("share", "msgsnd".to_owned()),
+        ("share", "semget".to_owned()),
+        ("share", "semctl".to_owned()),
+        ("share", "mq_open".to_owned()),
+        ("share", "add_key".to_owned()),
+        ("share", "request_key".to_owned()),
+        ("share", "keyctl".to_owned()),
         ("connect", format!("{}/foreign.sock", t.dir.display())),
         ("connect", format!("{data}/p0.sock")),
         ("connect", format!("@foreign{}", t.dir.display())),

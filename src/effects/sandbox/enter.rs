@@ -53,9 +53,10 @@ pub(crate) fn enter(confine: &Confine, path: &str) -> Result<Entered, String> {
             Err(why) => missing.push(why),
         }
     }
+    applied.bubblewrap = confine.bubblewrap && kernel.bubblewrap;
     // Without one a confinement that is required was refused above.
     if kernel.listener && filter::is_written() {
-        match system::filter(&filter::program(&confine.network, READS)) {
+        match system::filter(&filter::program(&confine.network, READS, applied.bubblewrap)) {
             Ok(made) => listener = Some(made),
             Err(error) if confine.required => {
                 return Err(refusal(&[format!("the filter of system calls: {error}")]));
@@ -66,7 +67,6 @@ pub(crate) fn enter(confine: &Confine, path: &str) -> Result<Entered, String> {
         missing.push("tries are not recorded".to_owned());
     }
     applied.listener = listener.is_some();
-    applied.bubblewrap = confine.bubblewrap && kernel.bubblewrap;
     applied.missing = missing;
     Ok(Entered { applied, listener })
 }

@@ -40,6 +40,10 @@ pub(super) enum Deed {
     GovernMany(u64),
     /// Gives or takes an attribute beside mode and owner (an access list, for one): unknown to Landlock, and refused.
     Attribute { follow: bool },
+    /// The same by ioctl(2), which does much else.
+    FileFlags,
+    /// Shares memory, messages, counters or keys by a number or a name that is every process's of the machine: refused.
+    Share(&'static str),
 }
 
 /// Which of them.
@@ -127,7 +131,29 @@ const COMMON: &[Known] = &[
     one(SETXATTRAT, Deed::Attribute { follow: true }, Form::At(0, 1)),
     one(REMOVEXATTRAT, Deed::Attribute { follow: true }, Form::At(0, 1)),
     one(FILE_SETATTR, Deed::Attribute { follow: true }, Form::At(0, 1)),
+    one(libc::SYS_ioctl, Deed::FileFlags, Form::Fd(0)),
+    none(libc::SYS_shmget, Deed::Share("shmget")),
+    none(libc::SYS_shmat, Deed::Share("shmat")),
+    none(libc::SYS_shmctl, Deed::Share("shmctl")),
+    none(libc::SYS_msgget, Deed::Share("msgget")),
+    none(libc::SYS_msgsnd, Deed::Share("msgsnd")),
+    none(libc::SYS_msgrcv, Deed::Share("msgrcv")),
+    none(libc::SYS_msgctl, Deed::Share("msgctl")),
+    none(libc::SYS_semget, Deed::Share("semget")),
+    none(libc::SYS_semop, Deed::Share("semop")),
+    none(libc::SYS_semtimedop, Deed::Share("semtimedop")),
+    none(libc::SYS_semctl, Deed::Share("semctl")),
+    none(libc::SYS_mq_open, Deed::Share("mq_open")),
+    none(libc::SYS_mq_unlink, Deed::Share("mq_unlink")),
+    none(libc::SYS_add_key, Deed::Share(KEYS[0])),
+    none(libc::SYS_request_key, Deed::Share(KEYS[1])),
+    none(libc::SYS_keyctl, Deed::Share(KEYS[2])),
 ];
+
+/// Keys are the user's, in whatever namespace it is asked for them.
+const KEYS: [&str; 3] = ["add_key", "request_key", "keyctl"];
+/// `FS_IOC_SETFLAGS` and `FS_IOC_FSSETXATTR`: they need no descriptor that may be written to.
+const FILE_FLAGS: [u32; 2] = [0x4008_6602, 0x401c_5820];
 
 const NANOSECONDS: Rights = Rights::Times { at: 2, clock: Clock::Nanoseconds, flags: Some(3) };
 
@@ -209,9 +235,28 @@ fn absent() -> u32 {
     libc::SECCOMP_RET_ERRNO | u32::try_from(libc::ENOSYS).unwrap_or_default()
 }
 
-/// The filter. Reading is reported like writing only where `reads` says so.
-pub(super) fn program(network: &Network, reads: bool) -> Vec<sock_filter> {
-    let number = |call: c_long| u32::try_from(call).unwrap_or(u32::MAX);
+/// Answers a call by one of its arguments: `hit` when any of the tests holds for its lower half, `miss` otherwise.
+fn by_argument(call: c_long, index: usize, tests: &[(u32, u32)], hit: u32, miss: u32) -> Vec<sock_filter> {
+    let short = |steps: usize| u8::try_from(steps).unwrap_or_default();
+    let left = tests.len();
+    let mut steps = vec![
+        step(EQUAL, number(call), 0, short(left + 3)),
+        step(LOAD, argument(u32::try_from(index).unwrap_or_default()), 0, 0),
+    ];
+    steps.extend(tests.iter().enumerate().map(|(at, (code, k))| step(*code, *k, short(left - at), 0)));
+    steps.extend([step(RETURN, miss, 0, 0), step(RETURN, hit, 0, 0)]);
+    steps
+}
+
+fn number(call: c_long) -> u32 {
+    u32::try_from(call).unwrap_or(u32::MAX)
+}
+
+/// The filter. Reading is reported like writing only where `reads` says so; with `own_ipc` what the program shares it
+/// shares in a namespace of its own.
+pub(super) fn program(network: &Network, reads: bool, own_ipc: bool) -> Vec<sock_filter> {
+    const TELL: u32 = libc::SECCOMP_RET_USER_NOTIF;
+    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
     let mut steps = vec![
         step(LOAD, ARCH, 0, 0),
         // Calls of another machine (32-bit programs) have other numbers: they would pass unseen.
@@ -229,67 +274,43 @@ pub(super) fn program(network: &Network, reads: bool) -> Vec<sock_filter> {
     for call in COMMON.iter().chain(OLD) {
         match call.deed {
             Deed::Open { flags, indirect: false } if !reads => {
-                let flags = argument(u32::try_from(flags).unwrap_or_default());
-                steps.extend([
-                    step(EQUAL, number(call.number), 0, 4),
-                    step(LOAD, flags, 0, 0),
-                    step(ANY_BIT, writing_flags(), 0, 1),
-                    step(RETURN, libc::SECCOMP_RET_USER_NOTIF, 0, 0),
-                    step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
-                ]);
+                steps.extend(by_argument(call.number, flags, &[(ANY_BIT, writing_flags())], TELL, ALLOW));
             }
             // Every program asks for its own limits as it starts.
-            Deed::Govern(who) => {
-                let who = argument(u32::try_from(who).unwrap_or_default());
-                steps.extend([
-                    step(EQUAL, number(call.number), 0, 4),
-                    step(LOAD, who, 0, 0),
-                    step(EQUAL, 0, 1, 0),
-                    step(RETURN, libc::SECCOMP_RET_USER_NOTIF, 0, 0),
-                    step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
-                ]);
+            Deed::Govern(who) => steps.extend(by_argument(call.number, who, &[(EQUAL, 0)], ALLOW, TELL)),
+            Deed::FileFlags => {
+                steps.extend(by_argument(call.number, 1, &FILE_FLAGS.map(|flags| (EQUAL, flags)), TELL, ALLOW));
             }
-            _ => {
-                steps.extend([step(EQUAL, number(call.number), 0, 1), step(RETURN, libc::SECCOMP_RET_USER_NOTIF, 0, 0)])
-            }
+            Deed::Share(what) if own_ipc && !KEYS.contains(&what) => {}
+            _ => steps.extend([step(EQUAL, number(call.number), 0, 1), step(RETURN, TELL, 0, 0)]),
         }
     }
     steps.extend(of_network(network));
-    steps.push(step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0));
+    steps.push(step(RETURN, ALLOW, 0, 0));
     steps
 }
 
 /// What Landlock does not know of a network that is not all allowed.
 fn of_network(network: &Network) -> Vec<sock_filter> {
-    let number = |call: c_long| u32::try_from(call).unwrap_or(u32::MAX);
-    let mut steps = Vec::new();
-    if let Network::Ports(_) = network {
+    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+    let refused = |why: libc::c_int| libc::SECCOMP_RET_ERRNO | u32::try_from(why).unwrap_or_default();
+    let word = |name: libc::c_int| u32::try_from(name).unwrap_or_default();
+    match network {
         // A connection that is made by its first words: nobody would look at the port.
-        let unknown = libc::SECCOMP_RET_ERRNO | u32::try_from(libc::EOPNOTSUPP).unwrap_or_default();
-        for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
-            steps.extend([
-                step(EQUAL, number(call), 0, 4),
-                step(LOAD, argument(flags), 0, 0),
-                step(ANY_BIT, u32::try_from(libc::MSG_FASTOPEN).unwrap_or_default(), 0, 1),
-                step(RETURN, unknown, 0, 0),
-                step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
-            ]);
-        }
-    }
-    if *network == Network::None {
-        let refused = libc::SECCOMP_RET_ERRNO | u32::try_from(libc::EACCES).unwrap_or_default();
-        let family = |name: libc::c_int| u32::try_from(name).unwrap_or_default();
-        steps.extend([
-            step(EQUAL, number(libc::SYS_socket), 0, 5),
-            step(LOAD, argument(0), 0, 0),
+        Network::Ports(_) => [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)]
+            .into_iter()
+            .flat_map(|(call, flags)| {
+                let first_words = [(ANY_BIT, word(libc::MSG_FASTOPEN))];
+                by_argument(call, flags, &first_words, refused(libc::EOPNOTSUPP), ALLOW)
+            })
+            .collect(),
+        Network::None => {
             // Sockets of the machine itself, and the kernel's own (for the list of interfaces).
-            step(EQUAL, family(libc::AF_UNIX), 2, 0),
-            step(EQUAL, family(libc::AF_NETLINK), 1, 0),
-            step(RETURN, refused, 0, 0),
-            step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
-        ]);
+            let own = [libc::AF_UNIX, libc::AF_NETLINK].map(|family| (EQUAL, word(family)));
+            by_argument(libc::SYS_socket, 0, &own, ALLOW, refused(libc::EACCES))
+        }
+        Network::Allow => Vec::new(),
     }
-    steps
 }
 
 /// Flags of open(2) that write, make or cut.
@@ -332,7 +353,7 @@ mod tests {
 
     #[test]
     fn the_listener_hears_of_what_writes_and_not_of_what_reads() {
-        let (here, filter) = (MACHINE.unwrap(), program(&Network::Allow, false));
+        let (here, filter) = (MACHINE.unwrap(), program(&Network::Allow, false, false));
         let say = |number, args| verdict(&filter, here, number, args);
         assert_eq!(say(libc::SYS_openat, flags(libc::O_RDONLY | libc::O_CLOEXEC)), libc::SECCOMP_RET_ALLOW);
         for open in [libc::O_WRONLY, libc::O_RDWR, libc::O_CREAT, libc::O_TRUNC, libc::O_TMPFILE] {
@@ -343,13 +364,13 @@ mod tests {
         assert_eq!(say(libc::SYS_read, flags(0)), libc::SECCOMP_RET_ALLOW);
         assert_eq!(say(libc::SYS_io_uring_setup, flags(0)), absent());
         assert_eq!(verdict(&filter, 0x4000_0003, libc::SYS_read, flags(0)), absent(), "another machine's call");
-        let all = program(&Network::Allow, true);
+        let all = program(&Network::Allow, true, false);
         assert_eq!(verdict(&all, here, libc::SYS_openat, flags(0)), libc::SECCOMP_RET_USER_NOTIF);
     }
 
     #[test]
     fn a_process_may_set_limits_of_itself_and_is_heard_of_when_they_are_anothers() {
-        let (here, filter) = (MACHINE.unwrap(), program(&Network::Allow, false));
+        let (here, filter) = (MACHINE.unwrap(), program(&Network::Allow, false, false));
         let say = |number, who| verdict(&filter, here, number, [who, 0, 0, 0, 0, 0]);
         assert_eq!(say(libc::SYS_prlimit64, 0), libc::SECCOMP_RET_ALLOW);
         assert_eq!(say(libc::SYS_prlimit64, 1), libc::SECCOMP_RET_USER_NOTIF);
@@ -358,11 +379,28 @@ mod tests {
     }
 
     #[test]
+    fn what_all_processes_share_is_heard_of_unless_it_is_its_own() {
+        let here = MACHINE.unwrap();
+        let say = |own_ipc, number, second| {
+            verdict(&program(&Network::Allow, true, own_ipc), here, number, [3, second, 0, 0, 0, 0])
+        };
+        let (tell, allow) = (libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_RET_ALLOW);
+        for call in [libc::SYS_shmget, libc::SYS_msgsnd, libc::SYS_semop, libc::SYS_mq_open] {
+            assert_eq!((say(false, call, 0), say(true, call, 0)), (tell, allow));
+        }
+        assert_eq!((say(false, libc::SYS_keyctl, 0), say(true, libc::SYS_keyctl, 0)), (tell, tell));
+        for flags in FILE_FLAGS {
+            assert_eq!(say(false, libc::SYS_ioctl, flags.into()), tell);
+        }
+        assert_eq!(say(false, libc::SYS_ioctl, libc::TCGETS), allow);
+    }
+
+    #[test]
     fn with_ports_no_connection_is_made_by_its_first_words() {
         let here = MACHINE.unwrap();
         let fast = u64::try_from(libc::MSG_FASTOPEN).unwrap();
         let say = |network: &Network, flags| {
-            verdict(&program(network, false), here, libc::SYS_sendto, [0, 0, 0, flags, 0, 0])
+            verdict(&program(network, false, false), here, libc::SYS_sendto, [0, 0, 0, flags, 0, 0])
         };
         assert_eq!(say(&Network::Ports(vec![1]), 0), libc::SECCOMP_RET_ALLOW);
         assert_ne!(say(&Network::Ports(vec![1]), fast), libc::SECCOMP_RET_ALLOW);
@@ -371,7 +409,7 @@ mod tests {
 
     #[test]
     fn without_a_network_only_the_machines_own_sockets_are_made() {
-        let (here, filter) = (MACHINE.unwrap(), program(&Network::None, false));
+        let (here, filter) = (MACHINE.unwrap(), program(&Network::None, false, false));
         let socket = |family: libc::c_int| {
             verdict(&filter, here, libc::SYS_socket, [u64::try_from(family).unwrap(), 0, 0, 0, 0, 0])
         };

@@ -120,6 +120,11 @@ impl Ear {
             Deed::Govern(at) => self.govern(descriptor(argument(call, at))),
             Deed::GovernMany(process) => self.govern_many(call, process),
             Deed::Attribute { follow } => self.attribute(call, known, follow),
+            Deed::FileFlags => self.attribute(call, known, true),
+            Deed::Share(what) => {
+                self.note("share", Path::new(what));
+                Answer::Done(libc::EPERM)
+            }
         })
     }
 

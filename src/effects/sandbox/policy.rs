@@ -9,7 +9,10 @@ use crate::model::sandbox::{Mode, Reading, Sandbox};
 use super::spec::Confine;
 
 /// Devices that every program may use.
-const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty", "shm"];
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
+/// Memory that is shared by names. What all programs of the person share there, bubblewrap replaces by one of the
+/// attempt's own.
+const SHARED_MEMORY: &str = "shm";
 /// Terminals: the person's own are among them. `tty` above is none but the one that a program already has, and an
 /// attempt is in a session without one.
 const TERMINALS: &[&str] = &["ptmx", "pts"];
@@ -183,7 +186,9 @@ pub fn confine(sandbox: &Sandbox, places: &Places<'_>) -> Option<Confine> {
         return None;
     }
     let terminals = if sandbox.terminals { TERMINALS } else { &[] };
-    let devices = DEVICES.iter().chain(terminals).map(|name| Path::new("/dev").join(name));
+    // Only where it is certain that bubblewrap is there.
+    let shared = (sandbox.bubblewrap && sandbox.mode == Mode::Enforce).then_some(&SHARED_MEMORY);
+    let devices = DEVICES.iter().chain(terminals).chain(shared).map(|name| Path::new("/dev").join(name));
     let mut write = vec![places.worktree.to_path_buf(), places.home.to_path_buf(), places.temp.to_path_buf()];
     write.extend(places.git.iter().cloned().chain(devices));
     write.extend(sandbox.write.iter().map(|path| meant(path, places)));
@@ -337,7 +342,10 @@ mod tests {
         }
         assert!(!read("repo/.p0/config.toml"), "other agents' keys");
         assert!(confine.may_write(Path::new("/dev/null")) && !confine.may_read(Path::new("/dev/mem")));
-        assert!(confine.required);
+        assert!(confine.required && !confine.may_write(Path::new("/dev/shm/x")), "the person's programs share it");
+        for text in ["write=['/dev/shm']", "bubblewrap=true"] {
+            assert!(w.confine(text).unwrap().may_write(Path::new("/dev/shm/x")) || !Path::new("/dev/shm").exists());
+        }
         let terminals = w.confine("terminals=true").unwrap();
         for path in ["/dev/pts/0", "/dev/pts/ptmx"] {
             assert!(!confine.may_read(Path::new(path)) && !confine.may_write(Path::new(path)), "the person's: {path}");

@@ -434,3 +434,61 @@ fn acp_an_agent_that_stays_is_killed() {
     assert_eq!(played.code, Some(0));
     assert!(played.took < Duration::from_secs(5), "{:?}", played.took);
 }
+
+#[test]
+fn acp_answers_that_are_none_are_understood_all_the_same() {
+    for (answer, class, text) in [
+        (r#"{"id":ID,"error":"overloaded"}"#, "overloaded", "overloaded"),
+        (r#"{"jsonrpc":"2.0","id":ID,"error":{"message":"status 503"}}"#, "overloaded", "status 503"),
+        (r#"{"id":ID,"error":{"code":99999999999,"message":"odd"}}"#, "other", "odd"),
+        (r#"{"id":ID,"error":{"code":-32000,"message":"odd"}}"#, "auth", "odd"),
+        (
+            r#"{"id":ID,"error":{"code":-32000,"message":"Overloaded","data":{"status":529}}}"#,
+            "overloaded",
+            "Overloaded",
+        ),
+        (r#"{"jsonrpc":"2.0","id":ID}"#, "other", "the turn ended for an unknown reason: None"),
+    ] {
+        let played = Scene::acp(&format!("answer {answer}")).play();
+        let failed = played.of_type("failed");
+        assert_eq!(failed[0]["class"], class, "{answer}");
+        assert!(failed[0]["text"].as_str().unwrap().starts_with(text), "{answer}: {}", failed[0]);
+        assert!(played.took < Duration::from_secs(10), "{answer}: {:?}", played.took);
+    }
+    let limited = r#"{"id":ID,"error":{"code":-32000,"message":"Rate limited","data":{"retryAfter":77}}}"#;
+    let played = Scene::acp(&format!("answer {limited}")).play();
+    assert_eq!(played.of_type("rate_limited")[0]["retry_after_s"], 77);
+    assert_eq!(Scene::acp("no-text").play().code, Some(0));
+}
+
+#[test]
+fn acp_an_agent_that_is_gone_is_not_waited_for() {
+    for (case, why) in [("orphan", "exit status: 3"), ("closes", "it closed its stdout")] {
+        let mut scene = Scene::acp(case);
+        (scene.drive.adapter.acp.eof_ms, scene.drive.adapter.grace_ms) = (200, 200);
+        let played = scene.play();
+        assert_eq!(played.code, Some(1), "{case}");
+        let failed = played.of_type("failed");
+        assert!(failed[0]["text"].as_str().unwrap().contains(why), "{}", failed[0]);
+        assert!(played.took < Duration::from_secs(20), "{case}: {:?}", played.took);
+    }
+}
+
+#[test]
+fn acp_sessions_have_a_name_and_models_are_set_where_they_are_offered() {
+    let played = Scene::acp("nameless").play();
+    assert!(played.of_type("failed")[0]["text"].as_str().unwrap().contains("the agent named no session"));
+    for (model, said) in [("large", "model S-1 large"), ("huge", "the agent offers no model 'huge'")] {
+        let mut scene = Scene::acp("models");
+        scene.drive.model = Some(model.into());
+        let played = scene.play();
+        assert!(played.code == Some(0) && played.stderr.contains(said), "{}", played.stderr);
+    }
+}
+
+#[test]
+fn acp_an_object_in_a_message_of_its_own_is_heard() {
+    let mut scene = Scene::acp("no-newline");
+    scene.drive.adapter.says_in_text = true;
+    assert_eq!(scene.play().of_type("status")[0]["status"], "done");
+}

@@ -75,6 +75,27 @@ def prompt(message):
         return answer(message, error={'code': -32603, 'message': 'Internal error', 'data': {'statusCode': 429, 'message': 'Too Many Requests, retry after 30 s'}})
     if CASE == 'auth':
         return answer(message, error={'code': -32000, 'message': 'Authentication required'})
+    if CASE.startswith('answer '):
+        print(CASE[len('answer '):].replace('ID', json.dumps(message['id'])), flush=True)
+        return
+    if CASE == 'no-text':
+        sys.stdout.buffer.write(b'{"id":%s,"result":{"stopReason":"end_turn","note":"\xff"}}\n' % json.dumps(message['id']).encode())
+        sys.stdout.buffer.flush()
+        return
+    if CASE == 'orphan':
+        # Its child holds its pipes when it dies.
+        if os.fork():
+            note('Segmentation fault, or so')
+            os._exit(3)
+        os.setsid()
+        time.sleep(60)
+    if CASE == 'closes':
+        os.close(1)
+        time.sleep(60)
+    if CASE == 'no-newline':
+        update('agent_message_chunk', content={'type': 'text', 'text': 'That is it.'})
+        update('agent_message_chunk', content={'type': 'text', 'text': '{"type":"status","status":"done"}'})
+        return answer(message, result={'stopReason': 'end_turn'})
     if CASE == 'hang':
         update('usage_update', used=10, size=20, cost={'amount': 0.5, 'currency': 'USD'})
         note('hanging')
@@ -122,11 +143,21 @@ while True:
         if CASE == 'login':
             answer(told, error={'code': -32000, 'message': 'Please log in'})
             continue
+        if CASE == 'nameless':
+            answer(told, result={})
+            continue
+        if CASE == 'models':
+            answer(told, result={'sessionId': 'S-1', 'models': {'currentModelId': 'small', 'availableModels': [
+                {'modelId': 'small', 'name': 'Small'}, {'modelId': 'large', 'name': 'Large'}]}})
+            continue
         answer(told, result={'sessionId': 'S-1', 'modes': {'currentModeId': 'plan', 'availableModes': [
             {'id': 'plan', 'name': 'Plan'}, {'id': 'full-access', 'name': 'All'}]}})
     elif method == 'session/set_mode':
         note('mode', told['params']['modeId'])
         answer(told, result={})
+    elif method == 'session/set_model':
+        note('model', told['params']['sessionId'], told['params']['modelId'])
+        answer(told)
     elif method == 'session/prompt':
         note('prompt', json.dumps(told['params']['prompt']))
         prompt(told)

@@ -20,6 +20,8 @@ pub(super) enum Line {
     Out { bytes: Vec<u8>, cut: bool },
     /// On stderr.
     Err(Vec<u8>),
+    /// There is no more on stdout. On stderr there may be: whatever the program left behind may hold it for ever.
+    OutEnd,
 }
 
 /// The started program.
@@ -51,7 +53,10 @@ impl Program {
         let (sender, lines) = mpsc::channel(WAITING_LINES);
         if let Some(out) = child.stdout.take() {
             let sender = sender.clone();
-            tokio::spawn(async move { read(out, sender, |bytes, cut| Line::Out { bytes, cut }).await });
+            tokio::spawn(async move {
+                read(out, sender.clone(), |bytes, cut| Line::Out { bytes, cut }).await;
+                let _ = sender.send(Line::OutEnd).await;
+            });
         }
         if let Some(err) = child.stderr.take() {
             tokio::spawn(async move { read(err, sender, |bytes, _| Line::Err(bytes)).await });

@@ -1,10 +1,10 @@
 //! What an error means: its class, its status, and when it may be tried again.
+use super::moment;
 use crate::model::{
     Time,
     adapter::{ErrorClass, ErrorRule},
 };
-use chrono::{Local, NaiveTime, TimeZone};
-use regex_lite::{Captures, Regex};
+use regex_lite::Regex;
 use serde_json::{Value, json};
 
 /// Bytes of an error's words that are told on.
@@ -18,8 +18,6 @@ const STATUS: &str = concat!(
     r#"|\b([45]\d\d) (?i:status code)\b"#,
     r#"|\b(?i:error)["']?[:=(]*\s*([45]\d\d)(?:$|\s*$|\s*[^\w\s]|\s+[A-Z])"#,
 );
-/// A wait beyond this (in seconds) is a misread number.
-const LONGEST_WAIT: u64 = 40 * 24 * 3600;
 
 /// An error as the program put it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,6 +27,8 @@ pub(super) struct Complaint {
     pub(super) retry_after_s: Option<u64>,
     /// Its class, when the program says it.
     pub(super) class: Option<ErrorClass>,
+    /// What it is when neither its words nor its status say more.
+    pub(super) likely: Option<ErrorClass>,
 }
 
 impl Complaint {
@@ -89,10 +89,17 @@ impl Classes {
         });
         if let Some((rule, found)) = fitting.next() {
             failure.class = rule.class;
-            failure.retry_after_s = failure.retry_after_s.or_else(|| found.and_then(|found| wait(&found, now)));
+            let told = || found.and_then(|found| moment::in_groups(&found, now));
+            failure.retry_after_s = failure.retry_after_s.or_else(told);
+        } else if let Some(likely) = complaint.likely {
+            failure.class = likely;
         }
         if let Some(class) = complaint.class {
             failure.class = class;
+        }
+        // Servers that are down say when to try again as well, and do not know.
+        if failure.class == ErrorClass::RateLimited && failure.retry_after_s.is_none() {
+            failure.retry_after_s = moment::in_words(&complaint.text, now);
         }
         failure
     }
@@ -127,50 +134,6 @@ fn shortened(text: &str) -> String {
         tail += 1;
     }
     format!("{} … {}", &text[..head], &text[tail..])
-}
-
-/// When it may be tried again, as the named groups of a rule say, in seconds from `now`.
-fn wait(found: &Captures<'_>, now: Time) -> Option<u64> {
-    let number = |name: &str| found.name(name).and_then(|group| group.as_str().parse::<f64>().ok());
-    let from_now = [("d", 86_400.0), ("h", 3_600.0), ("m", 60.0), ("s", 1.0), ("ms", 0.001)]
-        .into_iter()
-        .filter_map(|(name, seconds)| Some(number(name)? * seconds))
-        .reduce(|sum, part| sum + part);
-    let seconds = match (from_now, number("epoch"), found.name("clock")) {
-        (Some(seconds), _, _) => seconds.ceil(),
-        (None, Some(epoch), _) => return until(epoch, now),
-        (None, None, Some(clock)) => return until_clock(clock.as_str(), now),
-        (None, None, None) => return None,
-    };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float to an integer saturates")]
-    let seconds = seconds as u64;
-    (seconds <= LONGEST_WAIT).then_some(seconds)
-}
-
-/// Seconds until a moment since 1970, given in seconds or milliseconds.
-pub(super) fn until(epoch: f64, now: Time) -> Option<u64> {
-    let epoch = if epoch > 1e11 { epoch / 1000.0 } else { epoch };
-    #[expect(clippy::cast_possible_truncation, reason = "a float to an integer saturates")]
-    let seconds = (epoch.ceil() as i64).saturating_sub(now.timestamp());
-    let seconds = u64::try_from(seconds.max(0)).ok()?;
-    (seconds <= LONGEST_WAIT).then_some(seconds)
-}
-
-/// Seconds until a clock shows `3pm`, `3:20 pm` or `15:20` the next time, in the local time zone.
-fn until_clock(text: &str, now: Time) -> Option<u64> {
-    let text = text.trim().to_ascii_lowercase();
-    let (digits, half) = match text.strip_suffix("pm").map(|rest| (rest, 12)) {
-        Some(pm) => (pm.0, Some(pm.1)),
-        None => text.strip_suffix("am").map_or((text.as_str(), None), |rest| (rest, Some(0))),
-    };
-    let (hour, minute) = digits.trim().split_once(':').unwrap_or((digits.trim(), "0"));
-    let (hour, minute): (u32, u32) = (hour.parse().ok()?, minute.parse().ok()?);
-    let hour = half.map_or(hour, |half| hour % 12 + half);
-    let local = now.with_timezone(&Local);
-    let at = local.date_naive().and_time(NaiveTime::from_hms_opt(hour, minute, 0)?);
-    let today = Local.from_local_datetime(&at).earliest()?;
-    let wait = (today - local).num_seconds();
-    u64::try_from(if wait < 0 { wait + 86_400 } else { wait }).ok()
 }
 
 #[cfg(test)]
@@ -224,6 +187,14 @@ mod tests {
             ("gemini", "models/none is not found for API version v1beta", Some(404), Refused, None),
             ("opencode", "Internal error: no key {\"errorName\":\"ProviderAuthError\"}", None, Auth, None),
             ("opencode-acp", "Internal error: scripted error 401 {\"errorName\":\"APIError\"}", None, Auth, None),
+            ("acp", "Rate limit exceeded. Try again at 2027-01-15T09:00:00Z", None, RateLimited, Some(3600)),
+            ("codex", "You've hit your usage limit. Try again at 2027-01-15T09:00:00Z", None, RateLimited, Some(3600)),
+            ("acp", "429 too many requests\nRetry-After: 120", None, RateLimited, Some(120)),
+            ("acp", "Weekly limit reached, try again in 2 hours", None, RateLimited, Some(7200)),
+            ("claude", "You've hit your limit · resets Jan 23 at 9am", None, RateLimited, None),
+            ("acp", "error code invalid_api_key", None, Auth, None),
+            ("acp", "the access token has expired", None, Auth, None),
+            ("acp", "Token expired", None, Auth, None),
             ("opencode", "something odd happened", None, Other, None),
             ("opencode", "Service Unavailable, retry after 5 seconds", Some(503), Overloaded, None),
         ];
@@ -269,20 +240,15 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_names_its_next_time() {
-        let noon = Local.with_ymd_and_hms(2027, 3, 1, 12, 0, 0).unwrap().with_timezone(&chrono::Utc);
-        assert_eq!(until_clock("3pm", noon), Some(3 * 3600));
-        assert_eq!(until_clock("3:30 PM", noon), Some(3 * 3600 + 1800));
-        assert_eq!(until_clock("12am", noon), Some(12 * 3600));
-        assert_eq!(until_clock("11:00", noon), Some(23 * 3600));
-        assert_eq!(until_clock("25:00", noon), None);
-    }
-
-    #[test]
-    fn absurd_waits_are_no_waits() {
-        assert_eq!(until(9e9, now()), None);
-        assert_eq!(until(1.0, now()), Some(0));
-        assert_eq!(until(1_800_000_001_500.0, now()), Some(2));
+    fn what_an_error_likely_is_counts_last() {
+        let classes = Classes::new(&Adapter::builtin("acp").unwrap().errors);
+        let of = |text: &str, status| {
+            let likely = Some(ErrorClass::Auth);
+            classes.understand(&Complaint { status, likely, ..Complaint::words(text) }, now()).class
+        };
+        assert_eq!(of("something with your account", None), ErrorClass::Auth);
+        assert_eq!(of("Rate limit exceeded", None), ErrorClass::RateLimited);
+        assert_eq!(of("try later", Some(529)), ErrorClass::Overloaded);
     }
 
     #[test]

@@ -35,6 +35,7 @@
 //! | `rules` | what a line means |
 //! | `account` | session, usage and activity of the attempt |
 //! | `complaint` | what an error means |
+//! | `moment` | when it may be tried again |
 //! | `log` | the program's stderr: complaints that nothing else tells of |
 //! | `out` | the lines written |
 //! | `acp` | dialect `acp`: the client |
@@ -47,6 +48,7 @@ mod complaint;
 mod door;
 mod file;
 mod log;
+mod moment;
 mod out;
 mod places;
 mod plan;

@@ -1,7 +1,8 @@
 //! What the lines of a program mean, as its table says.
 use super::{
     account::{Account, Tokens},
-    complaint::{Complaint, until},
+    complaint::Complaint,
+    moment::{until, until_moment},
 };
 use crate::model::{
     Time,
@@ -24,6 +25,9 @@ pub(super) struct Heard {
     pub(super) notice: Option<Complaint>,
     /// The agent's words since its last tool call.
     words: String,
+    /// Where in them a piece begins that may be an object, in the middle of a line: programs send a new message without
+    /// ending the line of the last.
+    starts: Vec<usize>,
 }
 
 /// What a line led to.
@@ -41,7 +45,7 @@ pub(super) struct Effect {
 
 impl Heard {
     pub(super) fn new(account: Account) -> Self {
-        Self { account, failure: None, notice: None, words: String::new() }
+        Self { account, failure: None, notice: None, words: String::new(), starts: Vec::new() }
     }
 
     /// Words of the agent; a `piece` goes on where the last ended.
@@ -50,6 +54,9 @@ impl Heard {
             self.words.push('\n');
         }
         if self.words.len() + text.len() <= KEPT_WORDS {
+            if text.starts_with('{') && !self.words.is_empty() && !self.words.ends_with('\n') {
+                self.starts.push(self.words.len());
+            }
             self.words.push_str(text);
         }
     }
@@ -59,6 +66,7 @@ impl Heard {
     pub(super) fn tool_called(&mut self) -> Option<Value> {
         self.account.tool_called();
         self.words.clear();
+        self.starts.clear();
         (self.account.tool_calls() == 1).then(|| self.account.activity_line())
     }
 
@@ -73,7 +81,17 @@ impl Heard {
             }
             serde_json::from_value::<Message>(value.clone()).ok().map(|_| value)
         };
-        self.words.lines().filter(|line| line.trim_start().starts_with('{')).filter_map(message).collect()
+        let mut said = Vec::new();
+        let mut begin = 0;
+        for line in self.words.split('\n') {
+            let end = begin + line.len();
+            let pieces = self.starts.iter().filter(|start| (begin..end).contains(start));
+            let places = std::iter::once(begin).chain(pieces.copied());
+            let objects = places.filter_map(|at| self.words.get(at..end)).filter(|it| it.trim_start().starts_with('{'));
+            said.extend(objects.into_iter().find_map(message));
+            begin = end + 1;
+        }
+        said
     }
 }
 
@@ -254,6 +272,7 @@ fn complaint(place: &ErrorAt, event: &Value, now: Time) -> Complaint {
         #[expect(clippy::cast_precision_loss, reason = "a moment in seconds is far below 2^53")]
         until(now.timestamp() as f64 + s, now)
     });
+    let moment = || until_moment(text_at(event, place.reset_at.as_deref())?, now);
     Complaint {
         text: place.text.iter().find_map(|path| words_at(event, path)).unwrap_or_default(),
         status: number_at(&place.status).and_then(|status| {
@@ -261,8 +280,9 @@ fn complaint(place: &ErrorAt, event: &Value, now: Time) -> Complaint {
             let status = status as u16;
             (400..600).contains(&status).then_some(status)
         }),
-        retry_after_s: number_at(&place.reset_at).and_then(|epoch| until(epoch, now)).or(retry),
+        retry_after_s: number_at(&place.reset_at).and_then(|epoch| until(epoch, now)).or_else(moment).or(retry),
         class: place.class,
+        likely: None,
     }
 }
 

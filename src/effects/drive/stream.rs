@@ -24,7 +24,7 @@ use std::{
 use tokio::{io::AsyncWriteExt, sync::watch, time::Sleep};
 
 /// How long output may still come once the program has ended: a process it left behind may hold the pipe.
-const LAST_OUTPUT: Duration = Duration::from_millis(500);
+pub(super) const LAST_OUTPUT: Duration = Duration::from_millis(500);
 
 /// How the program ended.
 #[derive(Debug)]
@@ -119,6 +119,7 @@ impl Stream<'_> {
 
     fn take(&mut self, line: &Line, log: &mut Log) {
         match line {
+            Line::OutEnd => {}
             Line::Err(bytes) => {
                 let text = String::from_utf8_lossy(bytes);
                 let _ = writeln!(io::stderr(), "{text}");

@@ -1,5 +1,5 @@
 //! Whether a table makes sense.
-use super::{Adapter, Dialect, Group, PromptBy, Rule, template};
+use super::{Adapter, Dialect, Group, PromptBy, Rule, UsageAt, template};
 use regex_lite::Regex;
 
 /// What is wrong with a table.
@@ -87,6 +87,19 @@ impl Adapter {
             let why = "dialect \"lines\" needs at least one [[on]] rule that says what a line means".to_owned();
             return Err(("on".to_owned(), why));
         }
+        if self.dialect == Dialect::Acp && !self.rules.is_empty() {
+            let why = "dialect \"acp\" says itself what its messages mean, so no [[on]] rule would ever be applied; leave \
+                       them out, or write on = [] when the table that this one extends has some";
+            return Err(("on".to_owned(), why.to_owned()));
+        }
+        let logs = [("acp.usage_log.usage", &self.acp.usage_log), ("usage_log.usage", &self.usage_log)];
+        let logs = logs.into_iter().filter_map(|(key, log)| Some((key.to_owned(), &log.as_ref()?.usage)));
+        let rules = self.rules.iter().enumerate();
+        let rules = rules.filter_map(|(i, rule)| Some((format!("on[{i}].usage"), rule.usage.as_ref()?)));
+        let answer = self.acp.usage.iter().map(|usage| ("acp.usage".to_owned(), usage));
+        if let Some((key, _)) = answer.chain(logs).chain(rules).find(|(_, usage)| !usage.counts_something()) {
+            return Err((key, "counts nothing; add input, output or cost with the paths of the numbers".to_owned()));
+        }
         for (i, rule) in self.rules.iter().enumerate() {
             let key = format!("on[{i}]");
             if let Some(Err(why)) = rule.regex.as_deref().map(Regex::new) {
@@ -97,6 +110,13 @@ impl Adapter {
             }
             if rule.each.is_none() && !rule.element.is_empty() {
                 return Err((format!("{key}.element"), "needs each = \"PATH\" of the array it is about".to_owned()));
+            }
+            if self.dialect == Dialect::Text
+                && let Some((place, path)) = rule.missing_group()
+            {
+                let why =
+                    format!("a line of text has no {path}; name a group of the regex, (?P<{path}>…), or \"line\"");
+                return Err((format!("{key}.{place}"), why));
             }
             if !rule.does_something() {
                 let why = "says nothing; add session, text, tool, usage, failure, notice, denied, turn or ignore";
@@ -137,7 +157,24 @@ impl Group {
     }
 }
 
+impl UsageAt {
+    fn counts_something(&self) -> bool {
+        !self.input.is_empty() || !self.output.is_empty() || !self.cached.is_empty() || self.cost.is_some()
+    }
+}
+
 impl Rule {
+    /// Of a rule for lines of text: the first place that is neither the line nor a named group of its pattern.
+    fn missing_group(&self) -> Option<(&'static str, &str)> {
+        let regex = self.regex.as_deref().and_then(|text| Regex::new(text).ok());
+        let groups: Vec<&str> = regex.iter().flat_map(|regex| regex.capture_names().flatten()).collect();
+        let places = [("session", &self.session), ("model", &self.model), ("text", &self.text), ("tool", &self.tool)];
+        places.into_iter().find_map(|(place, path)| {
+            let path = path.as_deref()?;
+            (path != "line" && !groups.contains(&path)).then_some((place, path))
+        })
+    }
+
     fn does_something(&self) -> bool {
         let places = [&self.session, &self.model, &self.text, &self.tool];
         self.ignore

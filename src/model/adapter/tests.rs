@@ -68,6 +68,9 @@ fn what_is_wrong_is_said_with_table_key_and_mend() {
         why(&format!("{lines}{on}turn = true\n[[files]]\npath = \"{{home}}/../x\"\ntext = \"\"")),
         why(&format!("{lines}{on}turn = true\n[[files]]\npath = \"{{home}}/x\"")),
         why(&format!("{lines}{on}turn = true\n[login]\nfiles = [\"/etc/shadow\"]")),
+        why(&format!("{}{on}turn = true", lines.replace("\"lines\"", "\"acp\""))),
+        why(&format!("{lines}{on}turn = true\nusage = {{ scope = \"run\" }}")),
+        why(&format!("{}{on}regex = \"^(?P<words>.*)$\"\ntext = \"word\"", lines.replace("\"lines\"", "\"text\""))),
     ];
     insta::assert_snapshot!(said.join("\n---\n"));
 }

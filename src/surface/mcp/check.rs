@@ -52,7 +52,11 @@ fn look(schema: &Value, value: &mut Value, at: &str, wrong: &mut Vec<String>) {
                 look(of, item, &format!("{at}[{n}]"), wrong);
             }
         }
-        Value::String(_) => {
+        Value::String(text) => {
+            if schema.get("minLength").is_some() && text.trim().is_empty() {
+                wrong.push(format!("`{}` must not be empty", name(at)));
+                return;
+            }
             let words = schema.get("enum").and_then(Value::as_array);
             if words.is_some_and(|words| !words.contains(value)) {
                 wrong.push(format!("`{}` must be {}, not {}", name(at), called(schema), short(value)));

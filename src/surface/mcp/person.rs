@@ -188,6 +188,12 @@ impl PersonDesk {
         if !project.is_absolute() {
             return Err(usage("`project` must be an absolute path"));
         }
+        let is_name = |text: &str| text.ends_with(".md") && !text.contains(char::is_whitespace);
+        if let Some(text) = wish.spec.as_deref().map(str::trim).filter(|text| is_name(text)) {
+            return Err(usage(&format!(
+                "`spec` is the spec's text, and '{text}' is the name of a file: give it as `path`"
+            )));
+        }
         let spec = match (wish.spec, wish.path) {
             (Some(text), None) => text,
             (None, Some(path)) => cli::read_spec(Some(&project.join(path)), &project)?,

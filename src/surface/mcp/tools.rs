@@ -9,7 +9,7 @@ use crate::model::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// A tool of an attempt.
 pub(super) struct Tool {
@@ -44,9 +44,9 @@ pub(super) enum Does {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct Wish {
-    /// Only those with this status: open, in_progress, done, blocked.
+    /// Only those with this status.
     pub(super) status: Option<String>,
-    /// Only those of this kind: task, fix, feedback, subtask.
+    /// Only those of this kind.
     pub(super) kind: Option<String>,
     /// With their whole texts and comments; without, one row each.
     pub(super) full: bool,
@@ -110,10 +110,9 @@ impl Tool {
     /// The form of its arguments.
     pub(super) fn form(&self) -> Form {
         match self.does {
-            Does::Say("confidence") => bounded(form::of_message("confidence")),
-            Does::Say(word) => form::of_message(word),
+            Does::Say(word) => narrowed(word, form::of_message(word)),
             Does::Plan => form::of::<WholePlan>(),
-            Does::ReadTickets => form::of::<Wish>(),
+            Does::ReadTickets => of_words(form::of::<Wish>()),
             Does::ReadTicket => form::of::<OneTicket>(),
             Does::Search => form::of::<Search>(),
             Does::Permission => form::of::<Asked>(),
@@ -137,7 +136,15 @@ impl Tool {
         match self.does {
             Does::Say(word) => {
                 arguments.insert("type".into(), word.into());
-                Ok(vec![serde_json::from_value(arguments.into()).map_err(read)?])
+                let message = serde_json::from_value(arguments.into()).map_err(read)?;
+                match &message {
+                    Message::RequestFiles { create, modify, .. }
+                        if create.iter().chain(modify).all(|p| p.is_empty()) =>
+                    {
+                        Err("no file is named; list them in `create` or `modify`".to_owned())
+                    }
+                    _ => Ok(vec![message]),
+                }
             }
             Does::Plan => serde_json::from_value(arguments.into()).map(WholePlan::messages).map_err(read),
             Does::ReadTickets | Does::ReadTicket | Does::Search | Does::Permission => Ok(Vec::new()),
@@ -145,10 +152,38 @@ impl Tool {
     }
 }
 
-fn bounded(mut form: Form) -> Form {
-    if let Some(value) = form.get_mut("properties").and_then(|p| p.get_mut("value")) {
-        value["minimum"] = 0.into();
-        value["maximum"] = 100.into();
+/// What the type of a message lets pass, and nobody can mean.
+fn narrowed(word: &str, mut form: Form) -> Form {
+    let mut set = |field: &str, name: &str, value: Value| {
+        if let Some(Value::Object(of)) = form.get_mut("properties").and_then(|all| all.get_mut(field)) {
+            of.insert(name.into(), value);
+        }
+    };
+    match word {
+        "confidence" => {
+            set("value", "minimum", 0.into());
+            set("value", "maximum", 100.into());
+        }
+        "comment" | "learning" | "question" => set("text", "minLength", 1.into()),
+        "feedback" => set("title", "minLength", 1.into()),
+        "subtask" => {
+            set("title", "minLength", 1.into());
+            form.insert("required".into(), json!(["title"]));
+        }
+        _ => {}
+    }
+    form
+}
+
+/// The words that items can be chosen by.
+fn of_words(mut form: Form) -> Form {
+    for (field, words) in [
+        ("status", json!(["open", "in_progress", "done", "blocked"])),
+        ("kind", json!(["task", "fix", "feedback", "subtask"])),
+    ] {
+        if let Some(Value::Object(of)) = form.get_mut("properties").and_then(|all| all.get_mut(field)) {
+            of.insert("enum".into(), words);
+        }
     }
     form
 }
@@ -332,6 +367,7 @@ mod tests {
             "comment" | "learning" | "question" => r#"{"text":"t"}"#,
             "checklist" => r#"{"items":[]}"#,
             "confidence" => r#"{"value":50}"#,
+            "request_files" => r#"{"create":["f"]}"#,
             "artifact" => r#"{"name":"n","content":"c"}"#,
             "memory_search" => r#"{"query":"q"}"#,
             "read_ticket" => r#"{"ticket":"A-1"}"#,
@@ -378,6 +414,22 @@ mod tests {
         xxxx read_ticket
         xxxx permission_prompt
         ");
+    }
+
+    #[test]
+    fn what_says_nothing_is_not_said() {
+        let said = |name: &str, text: &str| {
+            let tool = find(name).unwrap();
+            let arguments = super::super::check::check(&tool.form(), serde_json::from_str(text).unwrap());
+            arguments.and_then(|arguments| tool.messages(arguments)).unwrap_err()
+        };
+        assert_eq!(said("question", r#"{"text":" "}"#), "`text` must not be empty");
+        assert_eq!(said("comment", r#"{"text":""}"#), "`text` must not be empty");
+        assert_eq!(said("request_files", r#"{"reason":"r"}"#), "no file is named; list them in `create` or `modify`");
+        assert!(said("subtask", "{}").starts_with("`title` is missing"));
+        assert!(
+            said("read_tickets", r#"{"status":"flying"}"#).contains("must be one of open, in_progress, done, blocked")
+        );
     }
 
     #[test]

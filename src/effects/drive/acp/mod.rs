@@ -24,7 +24,7 @@ use super::{
     out::Out,
     plan::Plan,
     rules::Heard,
-    stream::End,
+    stream::{End, LAST_OUTPUT},
     usage_log::UsageLogReader,
 };
 use crate::model::protocol::AgentInput;
@@ -95,7 +95,10 @@ impl Conversation<'_> {
         let talk =
             talk::Talk { shared: shared.clone(), input: self.input, plan, resume, stop: self.stop, over: over_heard };
         let outcome = match (program.stdin.take(), program.lines.take()) {
-            (Some(stdin), Some(lines)) => talk.run(stdin, lines).await,
+            (Some(stdin), Some(lines)) => tokio::select! {
+                outcome = talk.run(stdin, lines) => outcome,
+                () = gone(&mut program.child) => talk::Outcome::Broken("it ended, and left others behind".to_owned()),
+            },
             _ => talk::Outcome::Broken("its pipes are gone".to_owned()),
         };
         let status = end(&mut program, &shared.drive).await;
@@ -117,6 +120,13 @@ impl Conversation<'_> {
             failure.map(|failure| inner.log.complaint.clone().filter(|_| inner.log.over).unwrap_or(failure));
         Ok(End { status: Some(std::process::ExitStatus::default()), stopped, complaint, tail: inner.log.tail() })
     }
+}
+
+/// Until the program has ended and what it wrote last had time to be read: what it left behind may hold its pipes. Where
+/// nobody does, their end is seen before this.
+async fn gone(child: &mut tokio::process::Child) {
+    let _ = child.wait().await;
+    tokio::time::sleep(4 * LAST_OUTPUT).await;
 }
 
 /// Ends the program: its stdin is closed already; then TERM, then KILL, always to its whole group.

@@ -1,9 +1,14 @@
 //! The conversation: initialize, a session, the prompt, and what the answer means.
 use super::{Shared, permit, wire};
 use crate::{
-    effects::drive::{child::Line, complaint::Complaint, file::Resume, out::note, plan::Plan, rules::count},
+    effects::{
+        clock,
+        drive::{
+            child::Line, complaint::Complaint, file::Resume, moment::in_data, out::note, plan::Plan, rules::count,
+        },
+    },
     model::{
-        adapter::{ErrorClass, at, template},
+        adapter::{ErrorClass, Group, at, template},
         permission::Permissions,
         protocol::AgentInput,
     },
@@ -22,7 +27,7 @@ use agent_client_protocol::{
     },
 };
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     process::ChildStdin,
@@ -31,6 +36,8 @@ use tokio::{
 
 /// The error code of an agent that wants a login.
 const AUTH_REQUIRED: i32 = -32000;
+/// Sets the model, in agents that list `models`.
+const SET_MODEL: &str = "session/set_model";
 /// How long a cancelled turn may take to say so.
 const CANCEL_PATIENCE: Duration = Duration::from_millis(1_000);
 
@@ -174,7 +181,8 @@ impl Talk<'_> {
             }
         }
         let state = self.new_session(agent, &about).await?;
-        let id = state.get("sessionId").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let id = state.get("sessionId").and_then(Value::as_str).filter(|id| !id.is_empty());
+        let id = id.ok_or_else(|| Error::internal_error().data("the agent named no session"))?.to_owned();
         self.begin(agent, &id, &state).await
     }
 
@@ -233,18 +241,38 @@ impl Talk<'_> {
             ask(agent, METHODS.session_set_mode, &request).await?;
         }
         if let Some(model) = &self.shared.drive.model {
-            let options = list("configOptions");
-            let option = options.iter().find(|o| o.get("category").and_then(Value::as_str) == Some("model"));
-            let values = option.and_then(|o| o.get("options")).map(Value::to_string).unwrap_or_default();
-            let config = option.and_then(|o| o.get("id")).and_then(Value::as_str);
-            if let Some(config) =
-                config.filter(|_| values.contains(&format!("\"value\":{}", Value::from(model.as_str()))))
-            {
-                let request = SetSessionConfigOptionRequest::new(id.to_owned(), config.to_owned(), model.as_str());
-                ask(agent, METHODS.session_set_config_option, &request).await?;
-            }
+            self.set_model(agent, id, state, model).await?;
         }
         Ok(id.to_owned())
+    }
+
+    /// Sets the model by whichever way the agent offers it.
+    async fn set_model(&self, agent: &Agents, id: &str, state: &Value, model: &str) -> Result<(), Error> {
+        let list = |path: &str| at(state, path).and_then(Value::as_array).cloned().unwrap_or_default();
+        let options = list("configOptions");
+        let option = options.iter().find(|o| o.get("category").and_then(Value::as_str) == Some("model"));
+        let values = option.and_then(|o| o.get("options")).map(Value::to_string).unwrap_or_default();
+        if let Some(config) = option.and_then(|o| o.get("id")).and_then(Value::as_str)
+            && values.contains(&format!("\"value\":{}", Value::from(model)))
+        {
+            let request = SetSessionConfigOptionRequest::new(id.to_owned(), config.to_owned(), model);
+            return ask(agent, METHODS.session_set_config_option, &request).await.map(drop);
+        }
+        // Older agents; the crate no longer knows the method.
+        let models = list("models.availableModels");
+        if models.iter().any(|m| m.get("modelId").and_then(Value::as_str) == Some(model)) {
+            if at(state, "models.currentModelId").and_then(Value::as_str) != Some(model) {
+                ask(agent, SET_MODEL, &json!({ "sessionId": id, "modelId": model })).await?;
+            }
+            return Ok(());
+        }
+        // A table may hand the model over when it starts the program.
+        let adapter = &self.shared.drive.adapter;
+        let mut given = adapter.args.iter().flat_map(Group::args).chain(adapter.env.values());
+        if !given.any(|text| template::mentions(text, "model")) {
+            note(&format!("the agent offers no model '{model}'; it goes on with its own"));
+        }
+        Ok(())
     }
 
     /// What the answer to the prompt means.
@@ -297,6 +325,9 @@ fn outcome(error: &Error) -> Outcome {
         let number = data.get(key)?.as_u64().and_then(|number| u16::try_from(number).ok())?;
         (400..600).contains(&number).then_some(number)
     });
-    let class = (i32::from(error.code) == AUTH_REQUIRED).then_some(ErrorClass::Auth);
-    Outcome::Failed(Complaint { status, class, ..Complaint::words(format!("{} {details}", error.message).trim()) })
+    // Agents use this code for whatever their provider says as well.
+    let likely = (i32::from(error.code) == AUTH_REQUIRED).then_some(ErrorClass::Auth);
+    let retry_after_s = in_data(data, clock::now());
+    let words = Complaint::words(format!("{} {details}", error.message).trim());
+    Outcome::Failed(Complaint { status, likely, retry_after_s, ..words })
 }

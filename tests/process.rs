@@ -625,6 +625,36 @@ async fn a_program_that_cannot_be_confined_or_found_does_not_start() {
 }
 
 #[tokio::test]
+async fn what_is_shared_is_its_own_with_bubblewrap_and_closed_without() {
+    let bench = Bench::new();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let kernel = p0::effects::sandbox::Kernel::probe(&path);
+    let name = format!("/dev/shm/p0-{}", std::process::id());
+    let script =
+        format!("echo x >{name}; test -e {name} && echo named >made; ipcmk -M 100 && echo numbered >>made; true");
+    for (bubblewrap, made) in [(true, "named\nnumbered\n"), (false, "")] {
+        if bubblewrap && !(kernel.bubblewrap && kernel.namespaces) {
+            eprintln!("there is no bubblewrap here: that shared memory is its own is not tried");
+            continue;
+        }
+        let mut spec = confined(&bench, bench.sh(&script));
+        spec.env.insert("PATH".to_owned(), path.clone());
+        if let Some(confine) = &mut spec.confine {
+            confine.bubblewrap = bubblewrap;
+            confine.write.extend(bubblewrap.then(|| "/dev/shm".into()));
+        }
+        let _ = fs::remove_file(bench.file("made"));
+        let dir = bench.dir(if bubblewrap { "own" } else { "closed" });
+        let record = within(run_to_end(p0(), &dir, &spec, b"")).await.unwrap();
+        assert_eq!(record.ending, Ending::Exited { code: 0 });
+        assert_eq!(fs::read_to_string(bench.file("made")).unwrap_or_default(), made);
+        assert!(!Path::new(&name).exists());
+        let tried = p0::effects::sandbox::read_tries(&AttemptDir::new(&dir).denied());
+        assert_eq!(tried.iter().any(|it| it.operation == "share" && it.path == "shmget"), !bubblewrap, "{tried:?}");
+    }
+}
+
+#[tokio::test]
 async fn fifty_at_once_all_end_and_leave_no_zombies() {
     let bench = Bench::new();
     let mut tasks = Vec::new();

@@ -133,7 +133,7 @@ mod tests {
         fs::create_dir_all(top.join("closed/in")).unwrap();
         fs::write(top.join("closed/in/file"), "x").unwrap();
         for closed in ["closed/in", "closed"] {
-            fs::set_permissions(top.join(closed), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(top.join(closed), fs::Permissions::from_mode(0o0)).unwrap();
         }
         let flags = rustix::fs::OFlags::DIRECTORY;
         let mut at = rustix::fs::open(&top, flags, 0o700.into()).unwrap();

@@ -68,7 +68,7 @@ pub use frame::{EventsView, Frame, FrameKeys, NewFrame};
 pub use hash::Hash;
 pub use lock::DirLock;
 pub use log::{Log, OpenReport, StoreReport};
-pub use mend::{Mended, mend};
+pub use mend::{Mended, held_by_store, mend};
 pub use parts::{Part, Shown, parts};
 pub use read::{JournalFrames, read_frames};
 pub use seam::{Head, Journal, Tips};
@@ -76,7 +76,7 @@ pub use segments::{LocalJournal, Options, Sealer};
 pub use store::Store;
 pub use store_read::{Batch, Batches, Frames, FramesByKey};
 pub use tail::Repair;
-pub use verify::{Anchor, Anchors, Bad, Kept, Verified, verify, verify_with};
+pub use verify::{Anchor, Anchors, Bad, Extent, Kept, Verified, extent, verify, verify_with};
 
 /// Reads `bytes` as a frame, as a value of the store, and as what stands in a segment file.
 #[cfg(fuzzing)]

@@ -40,7 +40,7 @@ pub struct Bad {
     pub seq: u64,
     /// What is wrong.
     pub what: String,
-    /// The segment file.
+    /// The segment file, or the archive of what is no more in one.
     pub file: PathBuf,
     /// Where in the file, in bytes.
     pub offset: u64,
@@ -129,13 +129,13 @@ fn check(walk: &mut Walk, target: &Target, seen: &mut Seen, on_frame: &mut OnFra
                         }
                     }
                     Err(e) => {
-                        let file = walk.segments()[walk.position().0].path.clone();
-                        return Ok(Some(Bad {
-                            seq: span.first_seq,
-                            what: e.to_string(),
-                            file,
-                            offset: walk.position().1,
-                        }));
+                        let (what, seq) = (e.to_string(), span.first_seq);
+                        // The journal is well: what is wrong is the archive.
+                        let (file, offset) = match e {
+                            Error::Archive { path, .. } => (path, 0),
+                            _ => (walk.segments()[walk.position().0].path.clone(), walk.position().1),
+                        };
+                        return Ok(Some(Bad { seq, what, file, offset }));
                     }
                 }
             }
@@ -278,6 +278,23 @@ impl Target {
     fn is_live(&self) -> bool {
         self.data_dir.as_deref().is_some_and(DirLock::is_held)
     }
+}
+
+/// Where a journal ends: the first event of its last segment file, and the length of that file in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    first_seq: u64,
+    bytes: u64,
+}
+
+/// Where the journal of `data_dir` ends, without reading it. None while somebody holds it – its files have room then that
+/// nothing is written in – and where there is none.
+#[must_use]
+pub fn extent(data_dir: &Path) -> Option<Extent> {
+    let last = walk::list(&data_dir.join(JOURNAL_DIR)).ok()?.pop()?;
+    let bytes = std::fs::metadata(&last.path).ok()?.len();
+    // Asked last: whoever takes it from now on has not changed what was looked at.
+    (!DirLock::is_held(data_dir)).then_some(Extent { first_seq: last.first_seq, bytes })
 }
 
 fn not_a_log(path: &Path, what: &str) -> Error {

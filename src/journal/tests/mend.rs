@@ -93,3 +93,44 @@ fn what_the_store_does_not_have_stays_as_it_is() {
         assert_eq!(fs::read(file).unwrap(), damaged);
     }
 }
+
+#[test]
+fn a_journal_that_ends_too_early_is_written_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = filled(dir.path());
+    let joined = |files: &[(PathBuf, Vec<u8>)]| files.iter().flat_map(|(_, bytes)| bytes.clone()).collect::<Vec<u8>>();
+    let (last, bytes) = whole.last().unwrap();
+    for cut in [0, 1, 90, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(last, &bytes[..cut]).unwrap();
+        assert!(matches!(open_with(dir.path(), small()), Err(Error::Damaged { .. })), "cut at {cut}");
+        let mended = mend(&lock(dir.path()), &small()).unwrap();
+        assert!(mended.len() == 1 && mended[0].what.contains("written again"), "{mended:?}");
+        assert!(joined(&segments(dir.path())) == joined(&whole), "cut at {cut}");
+        open_with(dir.path(), small()).unwrap().0.close().unwrap();
+    }
+    // A file that is gone, and all of them.
+    for gone in [whole.len() - 1, 0] {
+        whole[gone..].iter().for_each(|(file, _)| fs::remove_file(file).unwrap());
+        assert!(matches!(open_with(dir.path(), small()), Err(Error::Damaged { .. })), "without {gone} and later");
+        mend(&lock(dir.path()), &small()).unwrap();
+        assert!(joined(&segments(dir.path())) == joined(&whole), "without {gone} and later");
+        open_with(dir.path(), small()).unwrap().0.close().unwrap();
+        fs::remove_dir_all(dir.path().join("journal")).unwrap();
+        fs::create_dir(dir.path().join("journal")).unwrap();
+        whole.iter().for_each(|(file, bytes)| fs::write(file, bytes).unwrap());
+    }
+    // What stands behind a lost file cannot be put in its place.
+    fs::remove_file(&whole[1].0).unwrap();
+    assert!(matches!(mend(&lock(dir.path()), &small()), Err(Error::Damaged { .. })));
+}
+
+#[test]
+fn an_end_that_nobody_heard_of_is_left_to_the_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = filled(dir.path());
+    let (last, bytes) = whole.last().unwrap();
+    fs::write(last, [bytes.as_slice(), &bytes[..60]].concat()).unwrap();
+    let found = segments(dir.path());
+    assert_eq!(mend(&lock(dir.path()), &small()).unwrap(), []);
+    assert!(segments(dir.path()) == found);
+}

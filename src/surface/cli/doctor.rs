@@ -1,5 +1,6 @@
 //! `p0 doctor`.
 mod agents;
+mod journal;
 mod quarantine;
 mod repair;
 
@@ -13,14 +14,13 @@ use crate::{
     effects::{process::cgroup_dir, sandbox::Kernel},
     model::{config::Config, sandbox::SandboxConfig, settings::AgentKind},
     surface::{
-        api::reply::blocking,
         client::Client,
         config::{
             env,
             files::{self, Configs},
         },
         error::{Kind, Problem},
-        project, session, socket, verify,
+        project, session, socket,
     },
 };
 use serde::Serialize;
@@ -31,8 +31,6 @@ use std::{
 
 /// Free space below this is worth a word, in bytes.
 const ROOM_BYTES: u64 = 1024 * 1024 * 1024;
-/// A journal larger than this is not read whole just to look around, in bytes.
-const QUICK_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Look whether everything p0 needs is there, and say what to do where it is not
 ///
@@ -44,7 +42,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
     probe: Option<String>,
 
-    /// First write damaged parts of the log anew, where the store has them as they were; stop p0d before
+    /// First write damaged parts and a lost end of the log anew, where the store has them as they were; stop p0d before
     #[arg(long)]
     repair: bool,
 
@@ -92,6 +90,9 @@ impl Check {
 /// What is printed as JSON.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
+    /// What --repair mended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repaired: Option<&'a [repair::Repaired]>,
     checks: &'a [Check],
     agents: &'a [agents::Agent],
 }
@@ -99,10 +100,8 @@ struct Report<'a> {
 /// Looks.
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let data_dir = context.data_dir()?;
-    if args.repair {
-        repair::run(&data_dir, args.json).await?;
-    }
-    let mut checks = vec![data(&data_dir), room(&data_dir), holder(&data_dir).await, journal(&data_dir).await];
+    let repaired = if args.repair { Some(repair::run(&data_dir, args.json).await?) } else { None };
+    let mut checks = vec![data(&data_dir), room(&data_dir), holder(&data_dir).await, journal::check(&data_dir).await];
     checks.push(quarantine::check(&data_dir, context).await);
     checks.extend([git(), shell(), supervisor()]);
     checks.extend(sandbox(&Kernel::probe(&env::var("PATH").unwrap_or_default())));
@@ -116,7 +115,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     };
     let of_agents = agents::checks(&found);
     if args.json {
-        ui::json(&Report { checks: &checks, agents: &found })?;
+        ui::json(&Report { repaired: repaired.as_deref(), checks: &checks, agents: &found })?;
     } else {
         checks.iter().chain(&of_agents).for_each(print);
     }
@@ -184,34 +183,6 @@ async fn holder(dir: &Path) -> Check {
             Check::ok("holder", "nobody (the socket file is a stale one and is ignored)")
         }
         Err(_) => Check::ok("holder", "nobody; commands open the log themselves"),
-    }
-}
-
-async fn journal(dir: &Path) -> Check {
-    let path = dir.join("journal");
-    let size: u64 = std::fs::read_dir(&path)
-        .map(|entries| entries.flatten().filter_map(|e| e.metadata().ok()).map(|m| m.len()).sum())
-        .unwrap_or(0);
-    if size > QUICK_BYTES {
-        return Check::ok("journal", format!("{} MiB; check it with `p0 audit verify`", size / (1024 * 1024)));
-    }
-    let dir = dir.to_path_buf();
-    match blocking(move || verify::check(if path.exists() { &path } else { &dir }, Vec::new(), false, &mut |_| {}))
-        .await
-    {
-        Ok(found) if found.ok => {
-            Check::ok("journal", format!("{} events in {} frames, all as written", found.events, found.frames))
-        }
-        Ok(found) => {
-            let what = found.first_bad.map(|bad| format!("from event {}: {}", bad.seq, bad.what)).unwrap_or_default();
-            let problem = Problem::new(Kind::Store, what);
-            Check::of(
-                "journal",
-                Verdict::Fail,
-                problem.hint("keep a copy of the directory, then try `p0 doctor --repair`"),
-            )
-        }
-        Err(problem) => Check::of("journal", Verdict::Warn, problem),
     }
 }
 

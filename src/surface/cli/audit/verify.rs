@@ -23,7 +23,8 @@ const SHOW_EVERY: u64 = 4096;
 ///
 /// Of a data directory: every frame of its log, the blobs that events name, and the files of imported runs. Of a run
 /// file (`p0 audit export`): all of it. Reads the files only, repairs nothing, and may run beside a live engine. Exit
-/// code 20 when something is wrong; the first thing is named.
+/// code 20 when something is wrong; the first thing is named. Frames that are missing at the end of a log leave no trace
+/// in it: an anchor shows them, and `p0 doctor`, which asks the store.
 #[derive(Debug, clap::Args)]
 pub(in crate::surface::cli) struct Args {
     /// A data directory, its journal, one segment file, or a run file [default: the data directory]

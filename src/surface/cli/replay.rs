@@ -9,6 +9,7 @@ use crate::{
         client::{query, quoted},
         error::{Kind, Problem},
         replays::{self, ReplayDoc, Wanted},
+        verify::{self, Verified},
     },
     views::{diff::Difference, timeline},
 };
@@ -48,13 +49,14 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     if let Some(span) = &args.diff {
         return differences(args, context, span).await;
     }
-    let steps = args.step && !args.json;
+    let steps = args.step;
     let doc = match file_of(&args.run) {
         Some(path) => {
             let until = args.until.as_deref().map(names::point).transpose()?.map(replays::until);
             blocking(move || {
-                let (header, frames) = run_files::frames_of_file(&path).map_err(bad_file)?;
-                replays::replayed(RunId(header.run), frames, Wanted { until, records: false, steps })
+                let (header, frames) = run_files::frames_of_file(&path).map_err(|e| bad_file(&path, e))?;
+                let wanted = Wanted { until, records: false, steps };
+                replays::replayed(RunId(header.run), frames, wanted).map_err(|problem| in_file(&path, problem))
             })
             .await?
         }
@@ -91,12 +93,29 @@ fn file_of(name: &str) -> Option<PathBuf> {
     (path.is_file() && run_file::looks_like(path)).then(|| path.to_path_buf())
 }
 
-fn bad_file(e: run_file::RunFileError) -> Problem {
-    let kind = match &e {
-        run_file::RunFileError::Bad { .. } => Kind::Diverged,
-        run_file::RunFileError::Newer { .. } | run_file::RunFileError::Disk(_) => Kind::Store,
-    };
-    Problem::new(kind, e)
+fn bad_file(path: &Path, e: run_file::RunFileError) -> Problem {
+    match &e {
+        run_file::RunFileError::Bad { .. } => Problem::new(Kind::Diverged, e).hint(check_it(path)),
+        run_file::RunFileError::Newer { .. } | run_file::RunFileError::Disk(_) => Problem::new(Kind::Store, e),
+    }
+}
+
+/// What could not be read of a run file, as a check of the file tells it.
+fn in_file(path: &Path, problem: Problem) -> Problem {
+    if problem.kind != Kind::Store {
+        return problem;
+    }
+    match verify::check(path, Vec::new(), true, &mut |_| {}) {
+        Ok(Verified { first_bad: Some(bad), .. }) => {
+            let what = format!("{} is damaged from event {} on: {}", path.display(), bad.seq, bad.what);
+            Problem::new(Kind::Diverged, what).hint(check_it(path))
+        }
+        Ok(_) | Err(_) => problem,
+    }
+}
+
+fn check_it(path: &Path) -> String {
+    format!("check it with `p0 audit verify {}`", path.display())
 }
 
 fn speed(events: usize, wall_us: u64) -> String {
@@ -109,8 +128,12 @@ async fn differences(args: &Args, context: &Context, text: &str) -> Outcome {
     let found: Vec<Difference> = match file_of(&args.run) {
         Some(path) => {
             let span = replays::span(text)?;
-            let frames = move || run_files::frames_of_file(&path).map(|(_, frames)| frames).map_err(bad_file);
-            blocking(move || replays::differences(frames, span)).await?
+            blocking(move || {
+                let open = || run_files::frames_of_file(&path).map_err(|e| bad_file(&path, e));
+                let found = replays::differences(|| open().map(|(_, frames)| frames), span);
+                found.map_err(|problem| in_file(&path, problem))
+            })
+            .await?
         }
         None => {
             let query = query([("span", Some(text))]);

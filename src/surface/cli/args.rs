@@ -3,7 +3,7 @@ use super::{
     approvals, audit, backup, completions, context::Context, demo, doctor, fixture, fork, gc, graph, init, logs, mcp,
     ready, replay, run, runs, schemas, status, steer, ticket, tickets, ui,
 };
-use crate::surface::error::Problem;
+use crate::surface::error::{Kind, Problem};
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -86,6 +86,8 @@ pub fn main() -> ExitCode {
         Err(e) => Err(Problem::general(&e)),
     };
     match outcome {
+        // Whoever asked has not got what was asked for, however it went.
+        Ok(0) if ui::failed() => ExitCode::from(Kind::General.exit_code()),
         Ok(code) => ExitCode::from(code),
         Err(problem) => {
             ui::error(&problem);

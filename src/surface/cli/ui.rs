@@ -1,9 +1,13 @@
-//! The only place that prints. Data goes to stdout, everything about it to stderr; a reader that goes away is no error.
-use crate::surface::{config::env, error::Problem};
+//! The only place that prints. Data goes to stdout, everything about it to stderr; a reader that goes away is no error,
+//! any other failure to write is one.
+use crate::surface::{
+    config::env,
+    error::{Kind, Problem},
+};
 use rustix::event::{PollFd, PollFlags};
 use serde::Serialize;
 use std::{
-    io::{IsTerminal, Write},
+    io::{ErrorKind, IsTerminal, Write},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -13,6 +17,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Set once nobody reads stdout any more.
 static GONE: AtomicBool = AtomicBool::new(false);
+
+/// Set once stdout could not be written although somebody reads it.
+static FAILED: AtomicBool = AtomicBool::new(false);
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +48,11 @@ pub(crate) fn gone() -> bool {
     GONE.load(Ordering::Relaxed)
 }
 
+/// Whether stdout has not all that was to be there, by no wish of its reader: the command has not succeeded.
+pub(crate) fn failed() -> bool {
+    FAILED.load(Ordering::Relaxed)
+}
+
 /// Resolves once nobody reads stdout any more, also while there is nothing to write.
 pub(crate) async fn reader_gone() {
     loop {
@@ -66,8 +78,14 @@ pub(crate) fn raw(to: To, bytes: &[u8]) {
         }
         To::Err => std::io::stderr().lock().write_all(bytes),
     };
-    if result.is_err() && to == To::Out {
-        GONE.store(true, Ordering::Relaxed);
+    let (Err(e), To::Out) = (result, to) else { return };
+    GONE.store(true, Ordering::Relaxed);
+    if e.kind() != ErrorKind::BrokenPipe {
+        FAILED.store(true, Ordering::Relaxed);
+        error(&Problem::new(
+            Kind::General,
+            format!("the output cannot be written: {e}; what was written is not all of it"),
+        ));
     }
 }
 

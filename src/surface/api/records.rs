@@ -6,14 +6,20 @@ use super::{
 };
 use crate::{
     effects::git::PersonRepo,
-    engine::run_files::{ImportError, ImportOutcome},
+    engine::{
+        handle::Handle,
+        run_files::{ImportError, ImportOutcome},
+    },
     model::{command::Action, id::RunId, kept::Imported, reply::Reply},
     surface::{
         api::start::fresh_milestone,
         error::{Kind, Problem},
         replays::{self, ReplayDoc, Wanted},
     },
-    views::{catalog::Recorded, diff::Difference},
+    views::{
+        catalog::{Recorded, RunRow},
+        diff::Difference,
+    },
 };
 use axum::{
     Json,
@@ -22,9 +28,10 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use std::{
-    io::{self, BufWriter, Write},
+    io::{self, Write},
     path::PathBuf,
 };
 use tokio::sync::mpsc;
@@ -93,16 +100,18 @@ pub(crate) async fn head(State(app): State<App>) -> Json<HeadDoc> {
 /// A run as a file.
 pub(crate) async fn export(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Failure> {
     let run = names::record(&app.handle, &name)?;
-    let (pieces, sent) = mpsc::channel(PIECES);
+    let (pieces, mut sent) = mpsc::channel(PIECES);
     tokio::task::spawn_blocking(move || {
-        let out = BufWriter::with_capacity(PIECE_BYTES, Pipe(pieces.clone()));
-        if let Err(e) = app.handle.export(run, out) {
+        if let Err(e) = app.handle.export(run, Pipe { pieces: pieces.clone(), kept: Vec::new() }) {
             tracing::warn!("exporting run {run}: {e}");
             // Whoever asked may be gone.
-            let _ = pieces.blocking_send(Err(io::Error::other(e.to_string())));
+            let _ = pieces.blocking_send(Err(Problem::from(e)));
         }
     });
-    let mut response = Body::from_stream(ReceiverStream::new(sent)).into_response();
+    // A record that cannot be read from its beginning is an answer of its own, with its exit code.
+    let first = sent.recv().await.transpose()?;
+    let pieces = stream::iter(first.map(Ok)).chain(ReceiverStream::new(sent));
+    let mut response = Body::from_stream(pieces).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zstd"));
     if let Ok(id) = HeaderValue::from_str(&run.to_string()) {
         response.headers_mut().insert("p0-run", id);
@@ -110,18 +119,28 @@ pub(crate) async fn export(State(app): State<App>, Path(name): Path<String>) -> 
     Ok(response)
 }
 
-/// Hands on what is written; waits while the reader is slow.
-struct Pipe(mpsc::Sender<io::Result<Bytes>>);
+/// Hands on what is written, in pieces; waits while the reader is slow. What it still keeps when it is dropped was not
+/// finished, and is handed to nobody.
+struct Pipe {
+    pieces: mpsc::Sender<Result<Bytes, Problem>>,
+    kept: Vec<u8>,
+}
 
 impl Write for Pipe {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes))).map_err(gone)?;
+        self.kept.extend_from_slice(bytes);
+        if self.kept.len() >= PIECE_BYTES {
+            self.flush()?;
+        }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        if self.kept.is_empty() {
+            return Ok(());
+        }
+        let piece = Bytes::from(std::mem::take(&mut self.kept));
+        self.pieces.blocking_send(Ok(piece)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
     }
 }
 
@@ -185,6 +204,40 @@ pub(crate) struct ForkDoc {
     pub(crate) at_work: bool,
 }
 
+/// Whether a run can be forked at an event: from its beginning on, and until the next run of its milestone begins. What
+/// that one lands is done in the milestone's state, and is not on this one's branch.
+fn can_be_forked(handle: &Handle, row: &RunRow, at: u64) -> Result<(), Problem> {
+    let mut later = Vec::new();
+    for other in handle.catalog().runs_of(row.milestone) {
+        later.extend(Some(other?).filter(|other| other.seq > row.seq));
+    }
+    let head = *handle.head().borrow();
+    let mut last = head;
+    if let Some(next) = later.first() {
+        // A command is taken over whole, so that the first event of the one that began it is too far.
+        for frame in handle.frames(row.id)? {
+            let events = frame?.events;
+            if let (Some(first), true) = (events.first(), events.last().is_some_and(|end| end.seq >= next.seq)) {
+                last = first.seq.saturating_sub(1);
+                break;
+            }
+        }
+    }
+    if (row.seq..=last).contains(&at) {
+        return Ok(());
+    }
+    let why = format!("run {} can be forked at events {} to {last}, not at {at}", row.id, row.seq);
+    let instead =
+        later.iter().rev().find(|other| other.seq <= at).or(later.first()).filter(|_| at > last && at <= head);
+    Err(match instead {
+        Some(other) => {
+            Problem::new(Kind::Usage, format!("{why}: run {} of the same milestone went on after it", other.id))
+                .hint(format!("fork that one: `p0 fork {} --at {}`", other.id, at.max(other.seq)))
+        }
+        None => Problem::new(Kind::Usage, why).hint("see them with `p0 audit log --run RUN`"),
+    })
+}
+
 /// Goes on from the state a run had at one event.
 pub(crate) async fn fork(
     State(app): State<App>,
@@ -199,11 +252,8 @@ pub(crate) async fn fork(
             return Err(Failure(Problem::new(Kind::Refused, why).hint("fork it where it ran")));
         }
     };
-    let head = *app.handle.head().borrow();
-    if wish.at < row.seq || wish.at > head {
-        let why = format!("run {} can be forked at events {} to {head}, not at {}", row.id, row.seq, wish.at);
-        return Err(Failure(Problem::new(Kind::Usage, why).hint("see them with `p0 audit log --run RUN`")));
-    }
+    let (handle, of) = (app.handle.clone(), row.clone());
+    blocking(move || can_be_forked(&handle, &of, wish.at)).await?;
     let one_at_a_time = app.starting.lock().await;
     let key = catalog.milestone(row.milestone)?.map(|m| m.key).unwrap_or_default();
     let milestone = fresh_milestone();

@@ -1,8 +1,12 @@
 //! What happened to one milestone or ticket, found by index: looking costs what is shown, not the whole log.
 use super::handle::{Handle, ReadError, records_in};
-use crate::model::{
-    id::{MilestoneId, TicketId},
-    record::Record,
+use crate::{
+    journal::Error,
+    model::{
+        Time,
+        id::{MilestoneId, TicketId},
+        record::Record,
+    },
 };
 
 /// Whose events.
@@ -31,6 +35,28 @@ impl Handle {
         let within =
             records_in(frames).take_while(move |record| record.as_ref().map_or(true, |record| record.seq <= covered));
         (Box::new(within), covered)
+    }
+
+    /// The last event before a moment. The log is in the order of time, so halving finds it. Frames whose archive is lost
+    /// are passed over: only who wants to see them needs it.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn last_before(&self, at: Time) -> Result<u64, ReadError> {
+        let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
+        let (mut low, mut high) = (0, *self.shared.head.borrow());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let mut frames = self.shared.store.frames_from(middle + 1).map_err(|e| read(&e))?;
+            let next = frames.find(|frame| !matches!(frame, Err(Error::Archive { .. })));
+            match next.transpose().map_err(|e| read(&e))? {
+                Some(frame) if chrono::DateTime::from_timestamp_millis(frame.at_ms).is_some_and(|then| then < at) => {
+                    low = frame.last_seq();
+                }
+                Some(_) | None => high = middle,
+            }
+        }
+        Ok(low)
     }
 
     /// The sequence number and hash of the log's last durable frame: what is noted elsewhere as an anchor.

@@ -12,7 +12,7 @@ use axum::{
 use futures_util::StreamExt;
 use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::TokioIo;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{path::PathBuf, time::Duration};
 use tower::ServiceExt;
@@ -77,7 +77,7 @@ impl Client {
     /// An answer that comes in pieces: its lines, as they come.
     pub(crate) async fn lines(&self, path: &str) -> Result<Lines, Problem> {
         let response = self.send(Method::GET, path, None::<&()>, "application/x-ndjson").await?;
-        Ok(Lines { body: response.into_body(), rest: Vec::new(), at: 0 })
+        Ok(Lines { body: response.into_body(), rest: Vec::new(), at: 0, is_gone: false })
     }
 
     async fn send(
@@ -155,11 +155,22 @@ async fn refusal(response: Response<Body>) -> Problem {
     }
 }
 
+/// The last line of an answer that could not be given to its end.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LastWords {
+    /// Why not.
+    pub(crate) problem: Wire,
+}
+
+/// How such a line begins, and no other.
+const LAST_WORDS: &[u8] = b"{\"problem\":";
+
 /// The lines of an answer.
 pub(crate) struct Lines {
     body: Body,
     rest: Vec<u8>,
     at: usize,
+    is_gone: bool,
 }
 
 impl Lines {
@@ -169,16 +180,21 @@ impl Lines {
             if let Some(length) = self.rest[self.at..].iter().position(|b| *b == b'\n') {
                 let line = self.rest[self.at..self.at + length].to_vec();
                 self.at += length + 1;
-                return Ok(Some(line));
+                return told(line);
             }
             self.rest.drain(..self.at);
             self.at = 0;
             match self.piece().await? {
                 Some(piece) => self.rest.extend_from_slice(&piece),
                 None if self.rest.is_empty() => return Ok(None),
-                None => return Ok(Some(std::mem::take(&mut self.rest))),
+                None => return told(std::mem::take(&mut self.rest)),
             }
         }
+    }
+
+    /// Whether the answer broke off with the connection, and not because something was wrong with what it was to hold.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone
     }
 
     /// The next piece as it came.
@@ -186,9 +202,21 @@ impl Lines {
         let mut pieces = (&mut self.body).into_data_stream();
         match pieces.next().await {
             Some(Ok(bytes)) => Ok(Some(bytes.to_vec())),
-            Some(Err(e)) => Err(Problem::new(Kind::General, format!("the answer broke off: {e}"))),
+            Some(Err(e)) => {
+                self.is_gone = true;
+                Err(Problem::new(Kind::General, format!("the answer broke off: {e}")))
+            }
             None => Ok(None),
         }
+    }
+}
+
+/// A line, or the problem that it tells of.
+fn told(line: Vec<u8>) -> Result<Option<Vec<u8>>, Problem> {
+    let last = line.starts_with(LAST_WORDS).then(|| serde_json::from_slice::<LastWords>(&line));
+    match last {
+        Some(Ok(last)) => Err(Problem::from_wire(last.problem)),
+        Some(Err(_)) | None => Ok(Some(line)),
     }
 }
 
@@ -228,6 +256,7 @@ mod tests {
     fn routes() -> Router {
         Router::new()
             .route("/lines", get(|| async { "one\ntwo\n\nthree" }))
+            .route("/half", get(|| async { format!("one\n{}\n", last_words()) }))
             .route("/no", get(|| async { crate::surface::api::reply::Failure(Problem::new(Kind::Refused, "no")) }))
     }
 
@@ -242,6 +271,20 @@ mod tests {
         assert_eq!(seen, ["one", "two", "", "three"]);
         assert_eq!(client.get::<Value>("/no").await.unwrap_err(), Problem::new(Kind::Refused, "no"));
         assert_eq!(client.get::<Value>("/nowhere").await.unwrap_err().kind, Kind::NotFound);
+    }
+
+    fn last_words() -> String {
+        let problem = Problem::new(Kind::Store, "it is damaged").hint("restore it").wire();
+        serde_json::to_string(&LastWords { problem }).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_could_not_be_given_to_its_end_says_why() {
+        let client = Client::Local(routes());
+        let mut lines = client.lines("/half").await.unwrap();
+        assert_eq!(lines.next().await.unwrap().unwrap(), b"one");
+        let problem = lines.next().await.unwrap_err();
+        assert_eq!((problem, lines.is_gone()), (Problem::new(Kind::Store, "it is damaged").hint("restore it"), false));
     }
 
     #[tokio::test]

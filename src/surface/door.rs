@@ -377,7 +377,7 @@ async fn events_of_run(
     wanted.filter.run = Some(attempt.run);
     // The door's streams end with its connection; nothing announces the end of serving to it.
     let (open, closing) = watch::channel(false);
-    let response = events::stream_of(handle, closing, wanted);
+    let response = events::stream_of(handle, closing, wanted).await?;
     drop(open);
     Ok(response)
 }

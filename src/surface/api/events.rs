@@ -6,6 +6,7 @@ use super::{
     reply::{Asked, Failure},
 };
 use crate::{
+    effects::clock,
     engine::{
         handle::{Handle, ReadError},
         history::{Records, Subject},
@@ -15,7 +16,10 @@ use crate::{
         id::{RunId, TicketId},
         record::Record,
     },
-    surface::error::{Kind, Problem},
+    surface::{
+        client::LastWords,
+        error::{Kind, Problem},
+    },
     views::catalog::Recorded,
 };
 use axum::{
@@ -24,6 +28,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use chrono::TimeDelta;
 use futures_util::stream;
 use serde::Deserialize;
 use std::time::Duration;
@@ -33,6 +38,8 @@ use tokio::sync::watch;
 const PAGE: usize = 512;
 /// A silent stream says something so often, so that both ends notice a broken connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long after its time an event may become durable.
+pub(crate) const ON_THE_WAY: TimeDelta = TimeDelta::seconds(1);
 
 /// Which events.
 #[derive(Debug, Default, Deserialize)]
@@ -133,7 +140,7 @@ pub(crate) async fn events(
             wanted.filter.ticket = Some(ticket);
         }
     }
-    Ok(stream_of(app.handle.clone(), app.closing.subscribe(), wanted))
+    stream_of(app.handle.clone(), app.closing.subscribe(), wanted).await
 }
 
 /// Reads what does not name a run or ticket.
@@ -143,7 +150,7 @@ pub(crate) fn read_wish(handle: &Handle, which: &Which, headers: &HeaderMap) -> 
     let last_seen = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     let since = match (last_seen, which.since.as_deref().map(names::point).transpose()?) {
         (Some(seq), _) | (None, Some(Point::Seq(seq))) => seq,
-        (None, Some(Point::At(at))) => last_before(handle, at)?,
+        (None, Some(Point::At(at))) => handle.last_before(at)?,
         (None, None) => 0,
     };
     // A whole kind may be one of a newer p0, which is what somebody may be looking for.
@@ -170,58 +177,84 @@ fn is_a_kind(word: &str) -> bool {
     word.split_once('.').is_some_and(|(room, what)| is_name(room) && is_name(what))
 }
 
-/// The last event before a moment. The log is in the order of time, so halving finds it.
-fn last_before(handle: &Handle, at: crate::model::Time) -> Result<u64, ReadError> {
-    let (mut low, mut high) = (0, *handle.head().borrow());
-    while low < high {
-        let middle = low + (high - low) / 2;
-        match handle.records(middle, 1)?.first() {
-            Some(record) if record.at < at => low = middle + 1,
-            Some(_) | None => high = middle,
-        }
-    }
-    Ok(low)
-}
-
 struct Reader {
     handle: Handle,
     head: watch::Receiver<u64>,
     closing: watch::Receiver<bool>,
     wanted: Wanted,
+    /// What was read before anything was answered.
+    ahead: Option<Vec<Record>>,
     over: bool,
 }
 
-/// The stream as an answer.
-pub(crate) fn stream_of(handle: Handle, closing: watch::Receiver<bool>, wanted: Wanted) -> Response {
+/// Why a stream has no end.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    /// The log cannot be read on.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    /// More may come, and somebody else will serve it.
+    #[error("no more is served here")]
+    Closing,
+}
+
+/// The stream as an answer. What cannot be read from the beginning is a failure; what cannot be read on is told by the
+/// stream's last words.
+///
+/// A stream that ends has told everything that is wanted. One that is to go on breaks off where serving ends.
+pub(crate) async fn stream_of(
+    handle: Handle,
+    closing: watch::Receiver<bool>,
+    wanted: Wanted,
+) -> Result<Response, Failure> {
     let kind = if wanted.sse { "text/event-stream" } else { "application/x-ndjson" };
     let head = handle.head();
-    let reader = Reader { handle, head, closing, wanted, over: false };
+    let mut reader = Reader { handle, head, closing, wanted, ahead: None, over: false };
+    reader.ahead = Some(reader.page().await?);
     let pieces = stream::unfold(reader, |mut reader| async move {
         match reader.next_piece().await {
             Ok(Some(piece)) => Some((Ok(piece), reader)),
             Ok(None) => None,
-            Err(e) => {
+            Err(Broken::Unreadable(e)) => {
+                tracing::warn!("reading events after {}: {e}", reader.wanted.since);
                 reader.over = true;
-                Some((Err(e), reader))
+                Some((Ok(last_words(&e.into(), reader.wanted.sse)), reader))
+            }
+            Err(closing @ Broken::Closing) => {
+                reader.over = true;
+                Some((Err(closing), reader))
             }
         }
     });
     let mut response = Body::from_stream(pieces).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    Ok(response)
+}
+
+fn last_words(problem: &Problem, sse: bool) -> Bytes {
+    let problem = problem.wire();
+    let text = if sse {
+        serde_json::to_string(&problem).map(|json| format!("event: problem\ndata: {json}\n\n"))
+    } else {
+        serde_json::to_string(&LastWords { problem }).map(|json| format!("{json}\n"))
+    };
+    text.unwrap_or_default().into()
 }
 
 impl Reader {
     /// The next bytes to send; `None` at the end.
-    async fn next_piece(&mut self) -> Result<Option<Bytes>, ReadError> {
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, Broken> {
         while !self.over {
-            let page = self.page().await?;
+            let page = match self.ahead.take() {
+                Some(page) => page,
+                None => self.page().await?,
+            };
             if page.is_empty() {
                 if self.over {
                     return Ok(None);
                 }
-                if !self.wanted.follow || !self.wait().await {
+                if !self.wanted.follow || !self.wait().await? {
                     return Ok(None);
                 }
                 if self.head_is_quiet() {
@@ -287,16 +320,21 @@ impl Reader {
         *self.head.borrow() <= self.wanted.since
     }
 
-    /// Waits for a later event, or long enough for a sign of life; false when no more is served.
-    async fn wait(&mut self) -> bool {
-        if matches!(self.wanted.until, Some(Point::Seq(seq)) if self.wanted.since >= seq) {
-            return false;
-        }
+    /// Waits for a later event, or long enough for a sign of life; false when no later one is wanted.
+    async fn wait(&mut self) -> Result<bool, Broken> {
+        let pause = match self.wanted.until {
+            Some(Point::Seq(seq)) if self.wanted.since >= seq => return Ok(false),
+            Some(Point::At(at)) => match (at - clock::now() + ON_THE_WAY).to_std() {
+                Ok(left) => left.min(KEEP_ALIVE),
+                Err(_) => return Ok(false),
+            },
+            Some(Point::Seq(_)) | None => KEEP_ALIVE,
+        };
         let since = self.wanted.since;
         tokio::select! {
-            changed = self.head.wait_for(|head| *head > since) => changed.is_ok(),
-            Ok(_) = self.closing.wait_for(|closing| *closing) => false,
-            () = tokio::time::sleep(KEEP_ALIVE) => true,
+            changed = self.head.wait_for(|head| *head > since) => changed.map(|_| true).map_err(|_| Broken::Closing),
+            Ok(_) = self.closing.wait_for(|closing| *closing) => Err(Broken::Closing),
+            () = tokio::time::sleep(pause) => Ok(true),
         }
     }
 }

@@ -64,6 +64,9 @@ pub(super) async fn run(
             line = lines.next() => match line {
                 Ok(Some(line)) => look |= take(&line, screen),
                 Ok(None) => return End::Lost(Problem::new(Kind::General, "the stream of events ended")),
+                Err(_) if lines.is_gone() => {
+                    return End::Lost(Problem::new(Kind::General, "the stream of events ended"));
+                }
                 Err(problem) => return End::Lost(problem),
             },
             () = signals.next() => return End::Interrupted,

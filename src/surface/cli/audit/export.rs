@@ -56,9 +56,19 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
 
 async fn copy(client: &Client, path: &str, take: &mut dyn FnMut(&[u8]) -> Result<(), Problem>) -> Result<(), Problem> {
     let mut answer = client.lines(path).await?;
-    let broken = |problem: Problem| problem.hint("see what is wrong with `p0 audit verify`");
-    while let Some(piece) = answer.piece().await.map_err(broken)? {
-        take(&piece)?;
+    loop {
+        match answer.piece().await {
+            Ok(Some(piece)) => take(&piece)?,
+            Ok(None) => return Ok(()),
+            // Who broke off and still serves could not read on.
+            Err(problem) if client.is_alive().await => {
+                let problem = Problem::new(Kind::Store, format!("not all of the run could be read: {problem}"));
+                return Err(problem.hint("see what is wrong with `p0 audit verify`"));
+            }
+            Err(problem) => return Err(problem),
+        }
+        if ui::gone() {
+            return Ok(());
+        }
     }
-    Ok(())
 }

@@ -1,7 +1,13 @@
 //! `p0 audit log`.
 use crate::{
+    effects::clock,
+    journal::{self, Extent},
     model::record::Record,
     surface::{
+        api::{
+            events::ON_THE_WAY,
+            names::{self, Point},
+        },
         cli::{
             args::Outcome,
             context::Context,
@@ -13,7 +19,7 @@ use crate::{
     },
     views::timeline,
 };
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 /// How often a follower looks whether somebody serves again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -55,38 +61,58 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
         let session = Session::open(&data_dir, Purpose::Look).await?;
         // With an engine of its own there is nothing to wait for, and waiting would keep everybody else from the log: for
         // more events, and for whoever reads what is printed.
+        let mut printer = match &session.holding {
+            Some(holding) => {
+                holding.app.closing.send_replace(true);
+                Printer::Kept(Vec::new())
+            }
+            None => Printer::Now,
+        };
         let own = session.holding.is_some();
-        let mut printer = if own { Printer::Kept(Vec::new()) } else { Printer::Now };
-        let shown = show(args, &session.client, since.as_deref(), args.follow && !own, &mut printer).await;
+        let shown = show(args, &session.client, since.as_deref(), &mut printer).await;
         session.close().await;
+        // Where somebody else held the log, its end is not known: there may be more by now.
+        let read_to = own.then(|| journal::extent(&data_dir)).flatten();
         let is_part = printer.is_full();
         printer.end();
-        if let Some(seq) = shown? {
-            since = Some(seq.to_string());
-        }
-        if is_part && !ui::gone() {
-            continue;
-        }
-        if !args.follow || args.until.is_some() || ui::gone() {
+        let shown = shown?;
+        since = shown.last.map(|seq| seq.to_string()).or(since);
+        if ui::gone() || (shown.is_over && !is_part) {
             return Ok(0);
         }
-        while session::find(&data_dir).await.is_none() {
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
-                () = ui::reader_gone() => return Ok(0),
-            }
+        if !is_part && !more(args, &data_dir, read_to).await? {
+            return Ok(0);
         }
     }
 }
 
-/// Prints what there is, and what comes while the engine's holder serves; gives back the last event's number.
-async fn show(
-    args: &Args,
-    client: &Client,
-    since: Option<&str>,
-    follow: bool,
-    printer: &mut Printer,
-) -> Result<Option<u64>, Problem> {
+/// Waits until somebody serves, the log has another end, or the moment is past up to which events are wanted; false when
+/// nobody reads what is printed.
+async fn more(args: &Args, data_dir: &Path, read_to: Option<Extent>) -> Result<bool, Problem> {
+    let until = args.until.as_deref().map(names::point).transpose()?;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = ui::reader_gone() => return Ok(false),
+        }
+        let is_past = matches!(until, Some(Point::At(at)) if clock::now() > at + ON_THE_WAY);
+        let ends = journal::extent(data_dir);
+        if is_past || (ends.is_some() && ends != read_to) || session::find(data_dir).await.is_some() {
+            return Ok(true);
+        }
+    }
+}
+
+/// How far the printing came.
+struct Shown {
+    /// The last event.
+    last: Option<u64>,
+    /// Whether that is all that is wanted.
+    is_over: bool,
+}
+
+/// Prints what there is, and what comes while the engine's holder serves.
+async fn show(args: &Args, client: &Client, since: Option<&str>, printer: &mut Printer) -> Result<Shown, Problem> {
     let pairs = [
         ("run", args.run.as_deref()),
         ("ticket", args.ticket.as_deref()),
@@ -94,27 +120,27 @@ async fn show(
         ("kind", args.kind.as_deref()),
         ("since", since),
         ("until", args.until.as_deref()),
-        ("follow", follow.then_some("true")),
+        ("follow", args.follow.then_some("true")),
     ];
     let mut lines = client.lines(&format!("/api/v1/events{}", query(pairs))).await?;
-    let mut last = None;
+    let mut shown = Shown { last: None, is_over: false };
     loop {
         let line = tokio::select! {
             line = lines.next() => match line {
                 Ok(Some(line)) => line,
-                Ok(None) => return Ok(last),
+                Ok(None) => return Ok(Shown { is_over: true, ..shown }),
                 // A holder that ends takes its stream with it; whoever follows looks for the next one.
-                Err(_) if follow => return Ok(last),
+                Err(_) if args.follow && lines.is_gone() => return Ok(shown),
                 Err(problem) => return Err(problem),
             },
-            () = ui::reader_gone(), if follow => return Ok(last),
+            () = ui::reader_gone(), if args.follow => return Ok(shown),
         };
         // An empty line is a sign of life.
         if !line.is_empty() {
-            last = printer.print(&line, args.json).or(last);
+            shown.last = printer.print(&line, args.json).or(shown.last);
         }
         if ui::gone() || printer.is_full() {
-            return Ok(last);
+            return Ok(shown);
         }
     }
 }

@@ -129,7 +129,7 @@ fn a_changed_file_is_named_and_not_taken_in() {
     let other = elsewhere(&t);
     let data = text(&other);
     t.p0(&["--data-dir", data, "audit", "import", text(&bad)]).expect(20);
-    t.p0(&["replay", text(&bad)]).expect(5);
+    t.p0(&["replay", text(&bad)]).expect(20);
     write(&bad, &lines[..lines.len() - 1].join("\n"));
     t.p0(&["--data-dir", data, "audit", "import", text(&bad)]).expect(20);
     fs::write(&bad, "garbage").unwrap();
@@ -157,7 +157,7 @@ fn a_damaged_blob_is_a_finding() {
     fs::remove_file(&blobs[0]).unwrap();
     let found = t.p0(&["audit", "verify", "--json"]).expect(20).json();
     assert!(found["first_bad"]["what"].as_str().unwrap().contains("there is no blob"), "{found}");
-    let failed = t.p0(&["audit", "export", &run, text(&t.dir.join("x.p0run"))]).expect(1);
+    let failed = t.p0(&["audit", "export", &run, text(&t.dir.join("x.p0run"))]).expect(5);
     assert!(failed.err.contains("audit verify"), "{}", failed.err);
     assert!(!t.dir.join("x.p0run").exists());
 }
@@ -249,6 +249,36 @@ fn a_fork_goes_on_from_where_the_run_was() {
     assert_eq!(t.p0(&["replay", new, "--json"]).expect(0).json()["verified"], true);
     // The spec still belongs to the original.
     assert_eq!(t.run_json(0)["run"], run.as_str());
+}
+
+#[test]
+fn a_run_is_forked_up_to_where_the_next_one_of_its_milestone_began() {
+    let t = TestEnvironment::with(
+        "def planner():\n  titles = [x['title'] for x in I['tickets']]\n  \
+         missing = [n for n in (['a', 'c'] if os.path.exists(DIR + '/notes/second') else ['a']) if n not in titles]\n  \
+         for name in missing: ticket(name, [name + '.txt'])\n  decide('continue' if missing else 'done')",
+    );
+    let first = t.run_json(0);
+    let head = t.p0(&["audit", "log", "--json"]).expect(0).lines().len();
+    t.go("second");
+    t.spec("# A blog\n\nMake it. And more of it.\n");
+    let second = t.run_json(0);
+    assert_eq!(first["milestone"], second["milestone"]);
+    let (first_id, second_id) = (first["run"].as_str().unwrap(), second["run"].as_str().unwrap());
+    let all = t.p0(&["audit", "log", "--json"]).expect(0).lines();
+    let refused = t.p0(&["fork", first_id, "--at", &all.len().to_string()]).expect(2);
+    assert!(refused.err.contains(&format!("p0 fork {second_id} --at {}", all.len())), "{}", refused.err);
+    // It names the last event that can be taken, and that one can.
+    let last = refused.err.split_once(" to ").unwrap().1.split_once(',').unwrap().0;
+    assert!((head..all.len()).contains(&last.parse().unwrap()), "{head} {}", refused.err);
+    let next = (last.parse::<usize>().unwrap() + 1).to_string();
+    t.p0(&["fork", first_id, "--at", &next]).expect(2);
+    let fork = t.p0(&["fork", first_id, "--at", last, "--json"]).expect(0).json();
+    assert_eq!(fork["base"], first["commit"]);
+    let forked = t.events("milestone.forked").into_iter().chain(t.events("ticket.created")).collect::<Vec<_>>();
+    assert!(!forked.iter().any(|e| e["run"] == fork["run"] && e.to_string().contains("c.txt")), "{forked:?}");
+    let fork = t.p0(&["fork", second_id, "--at", &all.len().to_string(), "--json"]).expect(0).json();
+    assert_eq!(fork["base"], second["commit"]);
 }
 
 #[test]

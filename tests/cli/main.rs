@@ -12,6 +12,7 @@ mod agents;
 mod approvals;
 mod archives;
 mod backup;
+mod broken;
 mod bubblewrap;
 mod doctor;
 mod env;

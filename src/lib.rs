@@ -21,5 +21,6 @@ pub mod fuzz;
 pub mod journal;
 pub mod kernel;
 pub mod model;
+pub mod reader;
 pub mod surface;
 pub mod views;

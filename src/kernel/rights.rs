@@ -28,6 +28,7 @@ pub fn may_say(rights: Rights, rules: u32, message: &Message) -> Result<(), Stri
         | Message::Permission { .. }
         | Message::Ask { .. }
         | Message::RateLimited { .. }
+        | Message::Unreadable { .. }
         | Message::Question { .. } => return Ok(()),
     };
     if rights == needed {
@@ -97,6 +98,7 @@ mod tests {
             r#"{"type":"ask","tool":"t"}"#,
             r#"{"type":"rate_limited"}"#,
             r#"{"type":"question","text":"t"}"#,
+            r#"{"type":"unreadable","why":"w"}"#,
         ]
         .iter()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -132,6 +134,7 @@ mod tests {
         xxxx ask
         xxxx rate_limited
         .x.. question
+        xxxx unreadable
         ");
     }
 }

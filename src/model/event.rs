@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 /// The version of the rules in `kernel`. Recorded by each run; raised when the same command may decide otherwise. What
 /// each version changed is told at the methods of [`super::run::Run`] that ask for it.
-pub const RULES: u32 = 4;
+pub const RULES: u32 = 5;
 
 events! {
     /// A new spec.

@@ -293,6 +293,21 @@ pub enum Message {
         /// The question.
         text: String,
     },
+    /// Output of its program that was meant as a message and cannot be read. The engine's reader says it of the agent's
+    /// lines, a driver of its program's.
+    Unreadable {
+        /// The number of the line in the output, from 1; 0 = unknown.
+        #[serde(default)]
+        line: u64,
+        /// The byte of the line at which reading failed, from 1; 0 = unknown.
+        #[serde(default)]
+        column: u64,
+        /// The `type` word that the line seems to have; empty = unknown.
+        #[serde(default)]
+        what: String,
+        /// Why it cannot be read, in a sentence.
+        why: String,
+    },
 }
 
 impl Message {
@@ -323,7 +338,8 @@ impl Message {
             | Message::Permission { .. }
             | Message::Ask { .. }
             | Message::RateLimited { .. }
-            | Message::Question { .. } => false,
+            | Message::Question { .. }
+            | Message::Unreadable { .. } => false,
         }
     }
 
@@ -336,6 +352,7 @@ impl Message {
                 | Message::Failed { .. }
                 | Message::Activity { .. }
                 | Message::RateLimited { .. }
+                | Message::Unreadable { .. }
         )
     }
 
@@ -364,6 +381,7 @@ impl Message {
             Message::Ask { .. } => "ask",
             Message::RateLimited { .. } => "rate_limited",
             Message::Question { .. } => "question",
+            Message::Unreadable { .. } => "unreadable",
         }
     }
 }

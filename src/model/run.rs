@@ -250,6 +250,11 @@ impl Run {
         self.rules >= 4
     }
 
+    /// Whether an attempt is refused for output that was meant as a message and cannot be read: since rules 5.
+    pub fn refuses_unreadable_output(&self) -> bool {
+        self.rules >= 5
+    }
+
     /// Whether it waits for the answers to its executors' questions: since rules 3.
     pub fn waits_for_answers(&self) -> bool {
         self.rules >= 3

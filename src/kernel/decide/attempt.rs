@@ -81,6 +81,7 @@ fn take(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<
         }
         Message::Comment { .. }
         | Message::Question { .. }
+        | Message::Unreadable { .. }
         | Message::Status { .. }
         | Message::Artifact { .. }
         | Message::Checklist { .. }

@@ -1,7 +1,7 @@
 //! Events about attempts and their commits.
 use crate::model::{
     aggregate::Aggregate,
-    attempt::{Attempt, Conversation, Ending, ExitReport, Outcome, Phase, Session, Step, Usage, Worktree},
+    attempt::{Attempt, Conversation, Ending, ExitReport, Outcome, Phase, Session, Step, Unread, Usage, Worktree},
     event::{Event, Intent},
     id::{AgentName, AttemptId},
     protocol::Message,
@@ -9,6 +9,9 @@ use crate::model::{
     run::{Artifact, Run},
 };
 use std::sync::Arc;
+
+/// Unreadable messages of one attempt that its state keeps; the log has them all.
+const MOST_UNREAD: usize = 20;
 
 pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
     match &draft.event {
@@ -230,6 +233,12 @@ fn report(state: &mut Aggregate, draft: &Draft, line: u64, message: &Message) {
             attempt.status_reason = Some(reason.clone()).filter(|r| !r.is_empty());
         }
         Message::Question { text } => attempt.question = Some(text.clone()),
+        Message::Unreadable { line, column, what, why } => {
+            if attempt.talk.unread.len() < MOST_UNREAD {
+                let unread = Unread { line: *line, column: *column, what: what.clone(), why: why.clone() };
+                attempt.talk.unread.push(unread);
+            }
+        }
         Message::RateLimited { .. } => {
             attempt.rate_limited = true;
             trouble_heard(run, &attempt.agent);

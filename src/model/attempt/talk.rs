@@ -32,6 +32,22 @@ pub struct Conversation {
     /// Why its program gave up, in its words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<(FailureClass, String)>,
+    /// Output that was meant as a message and could not be read, the first ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<Unread>,
+}
+
+/// Output that was meant as a message and could not be read; see [`crate::model::protocol::Message::Unreadable`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unread {
+    /// The number of the line in the output, from 1; 0 = unknown.
+    pub line: u64,
+    /// The byte of the line, from 1; 0 = unknown.
+    pub column: u64,
+    /// The `type` word that the line seems to have; empty = unknown.
+    pub what: String,
+    /// Why it cannot be read, in a sentence.
+    pub why: String,
 }
 
 impl Conversation {

@@ -1,7 +1,6 @@
 //! The tools of one attempt: everything goes through its door, and the door's words come back.
 use super::{
     answer::Answer,
-    check::check,
     memory,
     permission::{self, Policy},
     tools::{self, Does, OneTicket, Search, Tool, Wish},
@@ -12,6 +11,7 @@ use crate::{
         reply::Reply,
         workflow::Rights,
     },
+    reader::check,
     surface::{
         client::{Client, quoted},
         door::AttemptNow,

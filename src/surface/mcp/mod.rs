@@ -10,12 +10,9 @@
 //! | `memory` | the search in what the milestone has learned and written down |
 //! | `permission` | the answer to a client that asks before it uses a tool of its own |
 //! | `person`, `words`, `wishes` | what a person's assistant may use, in the words of the command line |
-//! | `form`, `check` | the arguments' schemas, made from the types, and what is wrong with arguments in sentences |
 //! | `server` | the protocol, over any transport; `stdio` and `http` are the two there are |
 mod answer;
 mod attempt;
-mod check;
-mod form;
 mod http;
 mod memory;
 mod permission;

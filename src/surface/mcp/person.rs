@@ -1,12 +1,12 @@
 //! What a person's assistant may use: the words of the command line, for the same socket.
 use super::{
     answer::Answer,
-    check::check,
     wishes::{Approvals, Audit, Deciding, OneRun, OneTicket, RunWish, Saying, Steering, Tickets},
     words::{self, Does},
 };
 use crate::{
     model::{config::Overrides, record::Record},
+    reader::check,
     surface::{
         api::{
             approvals::Reason,

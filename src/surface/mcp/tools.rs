@@ -1,11 +1,11 @@
 //! The table of what an attempt may use.
-use super::{
-    form::{self, Form},
-    permission::Asked,
-};
-use crate::model::{
-    protocol::{Message, Proposal},
-    workflow::{Choice, Rights},
+use super::permission::Asked;
+use crate::{
+    model::{
+        protocol::{Message, Proposal},
+        workflow::{Choice, Rights},
+    },
+    reader::{self, Form},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -110,12 +110,12 @@ impl Tool {
     /// The form of its arguments.
     pub(super) fn form(&self) -> Form {
         match self.does {
-            Does::Say(word) => narrowed(word, form::of_message(word)),
-            Does::Plan => form::of::<WholePlan>(),
-            Does::ReadTickets => of_words(form::of::<Wish>()),
-            Does::ReadTicket => form::of::<OneTicket>(),
-            Does::Search => form::of::<Search>(),
-            Does::Permission => form::of::<Asked>(),
+            Does::Say(word) => narrowed(word, reader::of_message(word)),
+            Does::Plan => reader::of::<WholePlan>(),
+            Does::ReadTickets => of_words(reader::of::<Wish>()),
+            Does::ReadTicket => reader::of::<OneTicket>(),
+            Does::Search => reader::of::<Search>(),
+            Does::Permission => reader::of::<Asked>(),
         }
     }
 
@@ -382,7 +382,7 @@ mod tests {
     fn every_role_and_every_tool() {
         let mut table = String::new();
         for tool in TOOLS {
-            let arguments = super::super::check::check(&tool.form(), sample(tool)).unwrap();
+            let arguments = reader::check(&tool.form(), sample(tool)).unwrap();
             let messages = tool.messages(arguments).unwrap();
             for rights in ALL {
                 let listed = of(rights).any(|t| t.name == tool.name);
@@ -420,7 +420,7 @@ mod tests {
     fn what_says_nothing_is_not_said() {
         let said = |name: &str, text: &str| {
             let tool = find(name).unwrap();
-            let arguments = super::super::check::check(&tool.form(), serde_json::from_str(text).unwrap());
+            let arguments = reader::check(&tool.form(), serde_json::from_str(text).unwrap());
             arguments.and_then(|arguments| tool.messages(arguments)).unwrap_err()
         };
         assert_eq!(said("question", r#"{"text":" "}"#), "`text` must not be empty");

@@ -1,8 +1,6 @@
 //! The table of what a person's assistant may use.
-use super::{
-    form::{self, Form},
-    wishes::{Approvals, Audit, Deciding, Naming, OneRun, OneTicket, RunWish, Saying, Steering, Tickets},
-};
+use super::wishes::{Approvals, Audit, Deciding, Naming, OneRun, OneTicket, RunWish, Saying, Steering, Tickets};
+use crate::reader::{self, Form};
 
 /// A tool of a person's assistant.
 pub(super) struct Tool {
@@ -54,7 +52,7 @@ pub(super) const TOOLS: &[Tool] = &[
                 unfinished run. Then look with run_status now and then; a run takes minutes to hours.",
         only_looks: false,
         destroys: false,
-        form: form::of::<RunWish>,
+        form: reader::of::<RunWish>,
         does: Does::Start,
     },
     Tool {
@@ -62,7 +60,7 @@ pub(super) const TOOLS: &[Tool] = &[
         about: "How a run stands, as `p0 status`: state, tickets, usage, and why what waits is waiting.",
         only_looks: true,
         destroys: false,
-        form: form::of::<OneRun>,
+        form: reader::of::<OneRun>,
         does: Does::Status,
     },
     Tool {
@@ -70,7 +68,7 @@ pub(super) const TOOLS: &[Tool] = &[
         about: "List all runs, the oldest first, as `p0 runs`.",
         only_looks: true,
         destroys: false,
-        form: form::of::<Naming>,
+        form: reader::of::<Naming>,
         does: Does::Runs,
     },
     Tool {
@@ -78,7 +76,7 @@ pub(super) const TOOLS: &[Tool] = &[
         about: "List the work items of a run's milestone, as `p0 tickets`.",
         only_looks: true,
         destroys: false,
-        form: form::of::<Tickets>,
+        form: reader::of::<Tickets>,
         does: Does::Tickets,
     },
     Tool {
@@ -87,7 +85,7 @@ pub(super) const TOOLS: &[Tool] = &[
                 it waits or is blocked.",
         only_looks: true,
         destroys: false,
-        form: form::of::<OneTicket>,
+        form: reader::of::<OneTicket>,
         does: Does::Ticket,
     },
     Tool {
@@ -96,7 +94,7 @@ pub(super) const TOOLS: &[Tool] = &[
                 in the order of time.",
         only_looks: true,
         destroys: false,
-        form: form::of::<Audit>,
+        form: reader::of::<Audit>,
         does: Does::Events,
     },
     Tool {
@@ -104,7 +102,7 @@ pub(super) const TOOLS: &[Tool] = &[
         about: "Start nothing new in a run; what is at work goes on. `resume` lets it go on.",
         only_looks: false,
         destroys: false,
-        form: form::of::<Steering>,
+        form: reader::of::<Steering>,
         does: Does::Steer("pause"),
     },
     Tool {
@@ -112,7 +110,7 @@ pub(super) const TOOLS: &[Tool] = &[
         about: "Let a paused run go on, with a larger budget where it was used up.",
         only_looks: false,
         destroys: false,
-        form: form::of::<Steering>,
+        form: reader::of::<Steering>,
         does: Does::Steer("resume"),
     },
     Tool {
@@ -120,7 +118,7 @@ pub(super) const TOOLS: &[Tool] = &[
         about: "End a run for good; what has landed stays, unlanded work is kept aside. Ask the person first.",
         only_looks: false,
         destroys: true,
-        form: form::of::<Steering>,
+        form: reader::of::<Steering>,
         does: Does::Steer("cancel"),
     },
     Tool {
@@ -129,7 +127,7 @@ pub(super) const TOOLS: &[Tool] = &[
                 decide for them.",
         only_looks: true,
         destroys: false,
-        form: form::of::<Approvals>,
+        form: reader::of::<Approvals>,
         does: Does::Approvals,
     },
     Tool {
@@ -137,7 +135,7 @@ pub(super) const TOOLS: &[Tool] = &[
         about: "Allow what an agent asks for, as `p0 approve`, when the person has said so.",
         only_looks: false,
         destroys: false,
-        form: form::of::<Deciding>,
+        form: reader::of::<Deciding>,
         does: Does::Decide("approve"),
     },
     Tool {
@@ -145,7 +143,7 @@ pub(super) const TOOLS: &[Tool] = &[
         about: "Deny what an agent asks for, as `p0 reject`; the reason is told to the agent.",
         only_looks: false,
         destroys: false,
-        form: form::of::<Deciding>,
+        form: reader::of::<Deciding>,
         does: Does::Decide("reject"),
     },
     Tool {
@@ -154,7 +152,7 @@ pub(super) const TOOLS: &[Tool] = &[
                 the next agent reads the answer. An approval is answered with yes or no.",
         only_looks: false,
         destroys: false,
-        form: form::of::<Saying>,
+        form: reader::of::<Saying>,
         does: Does::Answer,
     },
 ];

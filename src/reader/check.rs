@@ -12,7 +12,7 @@ const MOST: usize = 5;
 ///
 /// # Errors
 /// What is wrong, a sentence per field.
-pub(super) fn check(form: &Form, arguments: Map<String, Value>) -> Result<Map<String, Value>, String> {
+pub fn check(form: &Form, arguments: Map<String, Value>) -> Result<Map<String, Value>, String> {
     let mut wrong = Vec::new();
     let mut value = Value::Object(arguments);
     look(&Value::Object(form.clone()), &mut value, "", &mut wrong);

@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use std::sync::OnceLock;
 
 /// A JSON Schema of an object.
-pub(crate) type Form = Map<String, Value>;
+pub type Form = Map<String, Value>;
 
 /// The form of a type.
-pub(super) fn of<T: JsonSchema>() -> Form {
+pub fn of<T: JsonSchema>() -> Form {
     match plain::<T>() {
         Value::Object(mut form) => {
             form.remove("description");
@@ -22,7 +22,7 @@ pub(super) fn of<T: JsonSchema>() -> Form {
 }
 
 /// The form of the message with this `type` word, without the word.
-pub(super) fn of_message(word: &str) -> Form {
+pub fn of_message(word: &str) -> Form {
     static MESSAGES: OnceLock<Value> = OnceLock::new();
     let all = MESSAGES.get_or_init(plain::<Message>);
     let variants = all.get("oneOf").and_then(Value::as_array).into_iter().flatten();

@@ -18,6 +18,7 @@ use crate::{
         adapter::{Dialect, ErrorClass},
         protocol::AgentInput,
     },
+    reader::{LineReader, Source},
 };
 use std::{
     collections::BTreeMap,
@@ -214,6 +215,8 @@ impl<'a> Attempt<'a> {
             heard: &mut self.heard,
             stop: self.stop.clone(),
             usage_log: UsageLogReader::of(self.drive),
+            reader: LineReader::new(Source::Program),
+            number: 0,
         };
         stream.run(plan, &self.drive.worktree).await
     }

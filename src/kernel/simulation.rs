@@ -1,16 +1,19 @@
 //! The real rules against a simulated world, from a seed: crashes at every boundary, and the outcome must equal that of
 //! the undisturbed run. Nothing sleeps; a seed that fails is a test case for ever.
+mod speech;
+
+pub(crate) use speech::{Speech, Spoken};
+
 use super::{decide, digest, evolve, invariants, outstanding};
 use crate::model::{
     actor::Actor,
     aggregate::Aggregate,
-    attempt::{ChangeKind, Ending, ExitReport, Harvest, Outcome, PathChange, Said},
+    attempt::{ChangeKind, Ending, ExitReport, Harvest, Outcome, PathChange},
     command::{Action, Command, GateReport, LandingReport, MergeReport, StartRun},
     config::{Config, Overrides},
     effect::{Effect, Timer},
     event::RULES,
     id::{AttemptId, BlobId, CommitId, MilestoneId, TicketId},
-    protocol::Message,
     record::Draft,
     run::RunState,
     ticket::{Kind, Status},
@@ -42,28 +45,6 @@ impl Dice {
 enum Process {
     Waiting,
     Ended,
-}
-
-/// What is heard of what an agent says.
-pub(crate) struct Spoken {
-    pub(crate) staged: Vec<Said>,
-    pub(crate) misread: Vec<String>,
-    /// What is taken at once, with its line and its part of that line.
-    pub(crate) at_once: Vec<((u64, u32), Message)>,
-    /// Whether something that its work is judged by was not heard as it was meant.
-    pub(crate) lost: bool,
-}
-
-/// How an agent's messages are heard: from a seed and what it means to say.
-type Speech = fn(Dice, &[Value]) -> Spoken;
-
-/// Every message is heard as it was meant.
-fn clearly(_: Dice, meant: &[Value]) -> Spoken {
-    let read = |value: &Value| serde_json::from_value::<Message>(value.clone()).unwrap();
-    let said = (1..).zip(meant).map(|(line, value)| Said { line, message: read(value) });
-    let (staged, at_once): (Vec<Said>, Vec<Said>) = said.partition(|said| said.message.is_staged());
-    let at_once = at_once.into_iter().map(|said| ((said.line, 0), said.message)).collect();
-    Spoken { staged, misread: Vec::new(), at_once, lost: false }
 }
 
 /// What survives a crash of the engine.
@@ -99,7 +80,7 @@ impl Simulation {
     fn new(seed: u64, schedule: u64, crashes: u64) -> Self {
         let world = World {
             seed,
-            speech: clearly,
+            speech: speech::clearly,
             lost: BTreeSet::new(),
             processes: BTreeMap::new(),
             ran: BTreeMap::new(),
@@ -234,7 +215,7 @@ impl Simulation {
                     passed: !fails,
                     how: "exited".into(),
                     tail: String::new(),
-                    output: None,
+                    output: Some(BlobId { hash: "output".into(), size: 0 }),
                     wall_ms: 1,
                 };
                 Action::Gated { attempt: *attempt, candidate: candidate.clone(), gates: vec![report] }

@@ -1,0 +1,26 @@
+//! How what an agent means to say reaches the rules.
+use super::Dice;
+use crate::model::{attempt::Said, protocol::Message};
+use serde_json::Value;
+
+/// What is heard of what an agent says.
+pub(crate) struct Spoken {
+    pub(crate) staged: Vec<Said>,
+    pub(crate) misread: Vec<String>,
+    /// What is taken at once, with its line and its part of that line.
+    pub(crate) at_once: Vec<((u64, u32), Message)>,
+    /// Whether something that its work is judged by was not heard as it was meant.
+    pub(crate) lost: bool,
+}
+
+/// How an agent's messages are heard: from a seed and what it means to say.
+pub(crate) type Speech = fn(Dice, &[Value]) -> Spoken;
+
+/// Every message is heard as it was meant.
+pub(super) fn clearly(_: Dice, meant: &[Value]) -> Spoken {
+    let read = |value: &Value| serde_json::from_value::<Message>(value.clone()).unwrap();
+    let said = (1..).zip(meant).map(|(line, value)| Said { line, message: read(value) });
+    let (staged, at_once): (Vec<Said>, Vec<Said>) = said.partition(|said| said.message.is_staged());
+    let at_once = at_once.into_iter().map(|said| ((said.line, 0), said.message)).collect();
+    Spoken { staged, misread: Vec::new(), at_once, lost: false }
+}

@@ -31,7 +31,8 @@ pub(crate) fn enforce(cx: &mut Cx<'_>) {
     pause(cx, &run, &exhausted);
     for id in spending {
         let Ok(scope) = cx.scope_of(id) else { continue };
-        cx.emit_engine(scope, Event::AttemptStopping { why: format!("the budget is used up: {}", exhausted.what) });
+        let why = format!("the budget is used up: {}", exhausted.what);
+        cx.emit_engine(scope, Event::AttemptStopping { why, filled: None });
     }
 }
 

@@ -2,8 +2,9 @@
 use super::{
     Time,
     actor::Actor,
-    attempt::{ExitReport, Harvest},
+    attempt::{DiskUse, ExitReport, Harvest},
     effect::Timer,
+    event::ClockStep,
     id::{ApprovalId, AttemptId, BlobId, CommitId, MilestoneId, RunId, TicketId},
     kept::{Archived, Fork, Imported},
     protocol::{Message, Proposal},
@@ -265,6 +266,19 @@ pub enum Action {
     NoteRebuild {
         /// Why.
         why: String,
+    },
+    /// The engine's own note: the machine's clocks jumped.
+    NoteClock {
+        /// By how much.
+        #[serde(flatten)]
+        step: ClockStep,
+    },
+    /// An attempt filled the disk with what it wrote: it is ended.
+    DiskFilled {
+        /// The attempt.
+        attempt: AttemptId,
+        /// What it wrote.
+        written: DiskUse,
     },
     /// Take a run of another data directory in; its file is in its place.
     NoteImport {

@@ -94,7 +94,7 @@ impl World {
     }
 
     /// Reports the messages of these lines that are taken at once. Lines known before a crash are not sent again.
-    async fn take(&self, from: &Source, known: u64, heard: &mut said::Heard, lines: Vec<SpoolLine>) {
+    async fn take(self: &Arc<Self>, from: &Source, known: u64, heard: &mut said::Heard, lines: Vec<SpoolLine>) {
         for line in lines {
             // A secret can be written in many ways in JSON, and a number that looks like one is none.
             let bytes = match parse_line(&line.bytes) {

@@ -62,7 +62,7 @@ impl World {
                 Ok(done) => return Some(done),
                 Err(why) => why,
             };
-            if room::is_full(&why) && began.elapsed() >= ROOM_PATIENCE {
+            if room::is_full(&why) && began.elapsed() >= ROOM_PATIENCE && !self.make_room().await {
                 self.handle.shared.fail(format!("{what}: {why}"));
                 return None;
             }
@@ -98,6 +98,9 @@ impl World {
         let workshop = self.workshop_of(state)?;
         let holder = attempt.id.to_string();
         if workshop.worktree(&holder).map_err(|e| e.to_string())?.is_none() {
+            return Ok(empty_harvest());
+        }
+        if attempt.talk.filled_disk.is_some() && !self.clear_filler(state, attempt, &workshop)? {
             return Ok(empty_harvest());
         }
         let identity = workshop.person().identity().map_err(|e| e.to_string())?;

@@ -5,7 +5,7 @@
 //! | [`now`] | the date; it may be set, forward and back | what is written down, what people read |
 //! | [`monotonic`] | time while the machine is awake | how long something takes, patience |
 //! | [`boottime`] | the same, and the time the machine is suspended | limits of others, which go on meanwhile |
-use crate::model::Time;
+use crate::{effects::process::when_readable, model::Time};
 use chrono::DateTime;
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime, timerfd_create,
@@ -18,7 +18,6 @@ use std::{
     sync::OnceLock,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use tokio::io::{Interest, unix::AsyncFd};
 
 /// The last moment that is written down, in milliseconds since 1970: the end of the year 9999. Later ones have no usual
 /// form.
@@ -75,8 +74,7 @@ pub async fn sleep_through(time: Duration) {
     if time.is_zero() {
         return;
     }
-    let alarm = alarm(time).and_then(|alarm| Ok(AsyncFd::register_with_interest(alarm, Interest::READABLE)?));
-    match alarm {
+    match alarm(time).and_then(when_readable) {
         Ok(alarm) => drop(alarm.readable().await),
         // Out of file descriptors: a sleep that leaves suspends out is better than none.
         Err(error) => {

@@ -121,6 +121,9 @@ pub enum Action {
         token_hash: String,
         /// Seconds the claim lasts without a heartbeat.
         lease_s: u64,
+        /// An engine at work counts the time of every lease, so none ends by the date alone.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        timed: bool,
     },
     /// Renew a claim.
     Heartbeat {

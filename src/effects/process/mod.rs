@@ -73,3 +73,4 @@ pub use spec::{AgentSpec, Ending, ExitRecord, MARK};
 pub use spool::{Cursor, LINE_LIMIT, SpoolLine, read_lines};
 pub use stop::{kill_now, stop, stop_at_once, sweep_orphans};
 pub use supervisor::supervisor_main;
+pub(crate) use wake::when_readable;

@@ -132,7 +132,8 @@ impl World {
         let mut disk = self.disk.lock().await;
         match self.free().await {
             Some(free) if is_low(free, reserve) => self.relieve(&mut disk, free, reserve).await,
-            Some(_) | None => disk.is_being_cleared(),
+            // There was none a moment ago.
+            Some(_) | None => disk.ended.is_some_and(|(_, at)| at.elapsed() < CLEARING),
         }
     }
 
@@ -157,7 +158,7 @@ impl World {
 
     /// Ends the attempt that took the room; says whether there is one, or was a moment ago.
     async fn relieve(self: &Arc<Self>, disk: &mut Disk, free: Free, reserve: u64) -> bool {
-        if disk.is_being_cleared() {
+        if disk.ended.is_some_and(|(id, at)| at.elapsed() < CLEARING && self.has_files(id)) {
             return true;
         }
         let world = self.clone();
@@ -221,6 +222,12 @@ impl World {
             }
         }
         writers
+    }
+
+    /// Whether what an attempt left is still to be cleared.
+    fn has_files(&self, id: AttemptId) -> bool {
+        let live = self.handle.shared.live();
+        live.iter().any(|(_, state)| state.attempts.get(&id).is_some_and(|a| a.worktree == Worktree::Held))
     }
 
     fn written(&self, state: &Aggregate, attempt: &Attempt) -> DiskUse {
@@ -290,10 +297,6 @@ impl Disk {
         let most = self.most.unwrap_or(free);
         let files = most.files.zip(free.files).map_or(0, |(most, free)| most.saturating_sub(free));
         DiskUse { bytes: most.bytes.saturating_sub(free.bytes), files }
-    }
-
-    fn is_being_cleared(&self) -> bool {
-        self.ended.is_some_and(|(_, at)| at.elapsed() < CLEARING)
     }
 }
 

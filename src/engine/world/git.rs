@@ -87,7 +87,11 @@ impl World {
         let Some(state) = self.state(stream) else { return };
         let Some(attempt) = state.attempts.get(&id).cloned() else { return };
         let run = attempt.run;
-        let work = move |world: &World| world.harvest_now(&state, &attempt);
+        // As it is at each try: it may have filled the disk meanwhile.
+        let work = move |world: &World| {
+            let state = world.state(stream).unwrap_or_else(|| state.clone());
+            world.harvest_now(&state, state.attempts.get(&id).unwrap_or(&attempt))
+        };
         // Never given up, and never reported when it was not taken: what is not harvested would be lost.
         let what = format!("collecting the work of attempt {id}");
         let Some(harvest) = self.persevere(stream, run, &what, None, work).await else { return };

@@ -273,7 +273,6 @@ pub enum Action {
     /// The engine's own note: the machine's clocks jumped.
     NoteClock {
         /// By how much.
-        #[serde(flatten)]
         step: ClockStep,
     },
     /// An attempt filled the disk with what it wrote: it is ended.

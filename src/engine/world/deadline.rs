@@ -70,7 +70,9 @@ mod tests {
 
     /// A milestone whose last event is of the minute 60.
     fn state() -> Aggregate {
-        Aggregate { at: Some(at(3600)), ..aggregate() }
+        let mut state = aggregate();
+        state.at = Some(at(3600));
+        state
     }
 
     #[test]

@@ -55,6 +55,7 @@ async fn live(handle: Handle, number: u64, is_live: bool) {
             worker: "bench".into(),
             token_hash: "token".into(),
             lease_s: 86_400,
+            timed: false,
         };
         engine::submit(&handle, milestone, set(WantedStatus::Open)).await;
         engine::submit(&handle, milestone, claim(&tickets[0])).await;

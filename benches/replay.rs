@@ -39,6 +39,7 @@ async fn work_on(handle: Handle, milestone: MilestoneId, ticket: TicketId) {
         worker: "bench".into(),
         token_hash: token_hash.clone(),
         lease_s: 3600,
+        timed: false,
     };
     engine::submit(&handle, milestone, claim).await;
     for n in 0..PAIRS {

@@ -47,7 +47,7 @@ const TEAMS: u64 = 8;
 async fn work(handle: &Handle, milestone: MilestoneId, ticket: &TicketId) -> Vec<f64> {
     let token_hash = ticket.to_string();
     let (named, worker) = (Some(ticket.clone()), "soak".to_owned());
-    let claim = Action::Claim { ticket: named, worker, token_hash: token_hash.clone(), lease_s: 3600 };
+    let claim = Action::Claim { ticket: named, worker, token_hash: token_hash.clone(), lease_s: 3600, timed: false };
     engine::submit(handle, milestone, claim).await;
     let mut took = Vec::new();
     for n in 0..RENEWALS {

@@ -66,8 +66,13 @@ impl<'a> Milestone<'a> {
         let took = seconds(|| {
             let state = handle.aggregate(self.id).unwrap().unwrap();
             assert!(handle.has_ready(&state));
-            let claim =
-                Action::Claim { ticket: None, worker: "bench".into(), token_hash: "token".into(), lease_s: 3600 };
+            let claim = Action::Claim {
+                ticket: None,
+                worker: "bench".into(),
+                token_hash: "token".into(),
+                lease_s: 3600,
+                timed: false,
+            };
             claimed = Some(self.runtime.block_on(engine::submit(&handle, self.id, claim)));
         });
         let Some(Reply::Claimed { ticket, .. }) = claimed else { panic!("a ticket") };

@@ -242,14 +242,14 @@ async fn waiting_for_a_person_is_not_silence() {
     let mut spec = bench.sh("sleep 2; echo answered");
     spec.idle_limit_ms = Some(400);
     let place = AttemptDir::new(&bench.dir(&spec.nonce));
-    place.note_asking("A-1", i64::MAX).unwrap();
-    place.note_asking("A-2", 0).unwrap();
+    place.note_asking("A-1", Duration::MAX).unwrap();
+    place.note_asking("A-2", Duration::ZERO).unwrap();
     let (record, out, _) = bench.run(&spec).await;
     assert_eq!((record.ending, out.as_str()), (Ending::Exited { code: 0 }, "answered\n"));
     let mut spec = bench.sh("sleep 1000");
     spec.idle_limit_ms = Some(400);
     let place = AttemptDir::new(&bench.dir(&spec.nonce));
-    place.note_asking("A-1", i64::MAX).unwrap();
+    place.note_asking("A-1", Duration::MAX).unwrap();
     place.forget_asking("A-1");
     let (record, _, _) = bench.run(&spec).await;
     assert_eq!(record.ending, Ending::Idle { limit_ms: 400 });

@@ -95,7 +95,7 @@ fn action(step: &Step, tickets: &[TicketId]) -> Option<Action> {
         Step::Comment(n, text) => Action::Comment { ticket: pick(*n)?, text: text.clone() },
         Step::Claim(n) => {
             let (ticket, worker) = (Some(pick(*n)?), "somebody".to_owned());
-            Action::Claim { ticket, worker, token_hash: token_hash(), lease_s: 3600 }
+            Action::Claim { ticket, worker, token_hash: token_hash(), lease_s: 3600, timed: false }
         }
         Step::Renew(n) => Action::Heartbeat { ticket: pick(*n)?, token_hash: token_hash() },
         Step::Release(n) => Action::Release { ticket: pick(*n)?, token_hash: token_hash() },

@@ -132,7 +132,7 @@ impl Tracker {
         let tickets = runtime.block_on(open_tracker(&handle, milestone, tickets));
         for ticket in &tickets {
             let (ticket, worker) = (Some(ticket.clone()), "bench".to_owned());
-            let claim = Action::Claim { ticket, worker, token_hash: TOKEN.into(), lease_s: 3600 };
+            let claim = Action::Claim { ticket, worker, token_hash: TOKEN.into(), lease_s: 3600, timed: false };
             runtime.block_on(submit(&handle, milestone, claim));
         }
         Tracker { runtime, engine, milestone, tickets }

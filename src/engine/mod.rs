@@ -4,6 +4,7 @@
 //! - [`handle`]: what the surface holds of it;
 //! - `turn`: the one place that decides, commits, publishes, answers and hands over effects, in this order;
 //! - [`replay`]: a run lived again, every decision taken anew; `fold`: states from frames;
+//! - [`steps`]: dates that jump;
 //! - `group`, `writer`: what becomes durable together, and the hand that writes it;
 //! - `payload`, `packed`: the bytes of a frame's command and events; `snapshots`, `rows`: what a start need not fold again;
 //! - [`run_files`]: runs to and from files of their own; [`backup`]: all of it; [`audit`]: checking logs and files;
@@ -19,6 +20,7 @@ pub mod history;
 pub mod replay;
 pub mod run_files;
 pub mod start;
+pub mod steps;
 
 mod boot;
 mod fold;

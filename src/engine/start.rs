@@ -2,13 +2,17 @@
 use super::{
     boot,
     handle::{AttemptDoor, Handle},
+    steps,
     turn::{Ask, Conduct, Turn},
     world::World,
 };
-use crate::model::{
-    actor::Actor,
-    command::Action,
-    id::{AgentName, MilestoneId},
+use crate::{
+    effects::clock,
+    model::{
+        actor::Actor,
+        command::Action,
+        id::{AgentName, MilestoneId},
+    },
 };
 use std::{
     collections::BTreeMap,
@@ -99,6 +103,7 @@ pub struct Engine {
     world: Arc<World>,
     turn: std::thread::JoinHandle<()>,
     conductor: tokio::task::JoinHandle<()>,
+    disk_watch: tokio::task::JoinHandle<()>,
     active: bool,
 }
 
@@ -121,6 +126,9 @@ impl Engine {
         if active {
             world.sweep(&boot.live).await;
         }
+        let mut notes = boot.notes;
+        let clock_note = steps::at_start(clock::now(), boot.last_at);
+        notes.extend(clock_note.filter(|_| active));
         let failed = |e: std::io::Error| StartError::Other(e.to_string());
         let views = (shared, boot.snapshots);
         let turn = Turn::new(boot.log, boot.live, boot.last_at, views, orders, Conduct { active, die_at });
@@ -130,8 +138,9 @@ impl Engine {
         let own = tokio::runtime::Builder::new_current_thread().build().map_err(failed)?;
         let turn = thread.spawn(move || own.block_on(turn.run(asked))).map_err(failed)?;
         let conductor = tokio::spawn(World::conduct(world.clone(), ordered));
-        let engine = Engine { handle, world, turn, conductor, active };
-        engine.note(boot.notes).await;
+        let disk_watch = tokio::spawn(World::watch_disk(world.clone()));
+        let engine = Engine { handle, world, turn, conductor, disk_watch, active };
+        engine.note(notes).await;
         Ok(engine)
     }
 
@@ -173,6 +182,7 @@ impl Engine {
             Stop::Leave => {}
         }
         self.conductor.abort();
+        self.disk_watch.abort();
         let (done, closed) = oneshot::channel();
         // The turn has ended by itself if the log failed; there is nothing to close then.
         if self.handle.asks.send(Ask::Close(done)).await.is_ok() {

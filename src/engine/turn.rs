@@ -8,6 +8,7 @@ use super::{
     payload,
     shared::Shared,
     snapshots::Snapshots,
+    steps::{self, ClockWatch, Reading},
     writer::{Writer, Written},
 };
 use crate::{
@@ -90,6 +91,7 @@ pub(super) struct Turn {
     snapshots: Snapshots,
     orders: mpsc::UnboundedSender<Order>,
     conduct: Conduct,
+    clocks: ClockWatch,
 }
 
 /// How a turn goes about it.
@@ -126,6 +128,7 @@ impl Turn {
             snapshots,
             orders,
             conduct,
+            clocks: ClockWatch::new(Reading::now()),
         })
     }
 
@@ -294,9 +297,22 @@ impl Turn {
     }
 
     fn decide_one(&mut self, submit: Submit) {
+        self.note_clocks();
         let Submit { milestone, actor, action, answer } = submit;
         let result = self.decided(milestone, actor, action);
         self.staged.answers.push(Waiting { answer, result });
+    }
+
+    /// Puts a jump of the clocks on record before the first command after it.
+    fn note_clocks(&mut self) {
+        let Some(step) = self.clocks.look(Reading::now()) else { return };
+        steps::tell(&step);
+        // An engine that only looks writes down nothing of its own.
+        if self.conduct.active
+            && let Err(e) = self.decided(MilestoneId::ENGINE, Actor::Engine, Action::NoteClock { step })
+        {
+            tracing::warn!("putting that on record: {e}");
+        }
     }
 
     fn decided(&mut self, milestone: MilestoneId, actor: Actor, action: Action) -> Result<Accepted, SubmitError> {

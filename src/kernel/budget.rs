@@ -31,7 +31,7 @@ pub(crate) fn enforce(cx: &mut Cx<'_>) {
     pause(cx, &run, &exhausted);
     for id in spending {
         let Ok(scope) = cx.scope_of(id) else { continue };
-        cx.emit_engine(scope, Event::AttemptStopping { why: exhausted.reason() });
+        cx.emit_engine(scope, Event::AttemptStopping { why: exhausted.reason(), filled: None });
     }
 }
 

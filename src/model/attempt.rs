@@ -1,7 +1,7 @@
 //! Attempts: one invocation of an agent, from its start to what became of it.
 mod talk;
 
-pub use talk::{Conversation, Session, Unread};
+pub use talk::{Conversation, DiskUse, Session, Unread};
 
 use super::{
     Time,

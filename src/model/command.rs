@@ -2,8 +2,9 @@
 use super::{
     Time,
     actor::Actor,
-    attempt::{ExitReport, Harvest},
+    attempt::{DiskUse, ExitReport, Harvest},
     effect::Timer,
+    event::ClockStep,
     id::{ApprovalId, AttemptId, BlobId, CommitId, MilestoneId, RunId, TicketId},
     kept::{Archived, Fork, Imported},
     protocol::{Message, Proposal},
@@ -120,6 +121,9 @@ pub enum Action {
         token_hash: String,
         /// Seconds the claim lasts without a heartbeat.
         lease_s: u64,
+        /// An engine at work counts the time of every lease, so none ends by the date alone.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        timed: bool,
     },
     /// Renew a claim.
     Heartbeat {
@@ -268,6 +272,18 @@ pub enum Action {
     NoteRebuild {
         /// Why.
         why: String,
+    },
+    /// The engine's own note: the machine's clocks jumped.
+    NoteClock {
+        /// By how much.
+        step: ClockStep,
+    },
+    /// An attempt filled the disk with what it wrote: it is ended.
+    DiskFilled {
+        /// The attempt.
+        attempt: AttemptId,
+        /// What it wrote.
+        written: DiskUse,
     },
     /// Take a run of another data directory in; its file is in its place.
     NoteImport {

@@ -7,12 +7,12 @@ mod list;
 mod parts;
 
 pub(super) use parts::is_first_part;
-pub use parts::{Intent, OpenStatus, RULES};
+pub use parts::{ClockStep, Intent, OpenStatus, RULES};
 
 use super::{
     Time,
     approval::Approval,
-    attempt::{ExitReport, Harvest, Outcome, Session},
+    attempt::{DiskUse, ExitReport, Harvest, Outcome, Session},
     files::Files,
     id::{AgentName, ApprovalId, AttemptId, BlobId, CommitId, LearningId, MilestoneId, RoleName, RunId, StageName},
     kept::{Archived, Imported, Origin},
@@ -283,6 +283,9 @@ events! {
     AttemptStopping = "attempt.stopping" {
         /// Why.
         why: String,
+        /// What it wrote, where it is ended because it filled the disk.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        filled: Option<DiskUse>,
     }
     /// What its worktree held.
     AttemptHarvested = "attempt.harvested" {
@@ -489,5 +492,11 @@ events! {
     StoreRebuilt = "store.rebuilt" {
         /// Why.
         why: String,
+    }
+    /// The machine's date was set, the machine was suspended, or the date is behind the log.
+    ClockStepped = "clock.stepped" {
+        /// By how much.
+        #[serde(flatten)]
+        step: ClockStep,
     }
 }

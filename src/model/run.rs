@@ -260,6 +260,11 @@ impl Run {
         self.rules >= 5
     }
 
+    /// Whether an attempt that had no room because another one filled the disk uses up no round: since rules 5.
+    pub fn spares_who_had_no_room(&self) -> bool {
+        self.rules >= 5
+    }
+
     /// Whether it waits for the answers to its executors' questions: since rules 3.
     pub fn waits_for_answers(&self) -> bool {
         self.rules >= 3

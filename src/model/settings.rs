@@ -100,6 +100,17 @@ pub struct Limits {
     /// Bytes of a prompt; what is cut first is said in `engine/world/input`.
     #[serde(default = "usual_prompt_bytes", skip_serializing_if = "is_usual_prompt_bytes")]
     pub prompt_bytes: u64,
+    /// Room on the disk that attempts must leave, in MiB; the one that took it is ended. 0 = none is asked for.
+    #[serde(default = "usual_disk_reserve_mb", skip_serializing_if = "is_usual_disk_reserve_mb")]
+    pub disk_reserve_mb: u64,
+}
+
+fn usual_disk_reserve_mb() -> u64 {
+    64
+}
+
+fn is_usual_disk_reserve_mb(value: &u64) -> bool {
+    *value == usual_disk_reserve_mb()
 }
 
 fn usual_approval_s() -> u64 {
@@ -130,6 +141,7 @@ impl Default for Limits {
             output_bytes: 16 * 1024 * 1024,
             approval_s: usual_approval_s(),
             prompt_bytes: usual_prompt_bytes(),
+            disk_reserve_mb: usual_disk_reserve_mb(),
         }
     }
 }

@@ -1,13 +1,22 @@
 //! `p0d`: the same engine without a terminal, for several runs at once, day and night.
 use super::{
-    cli::{Signals, ui},
-    config::{env, files::Configs},
+    api::app::App,
+    cli::{Signals, Wish, survive_file_limit, ui},
+    config::{
+        env,
+        files::{CONFIG_FILE, Configs},
+    },
     error::{Kind, Problem},
     session::{self, Purpose},
 };
 use crate::{engine::start::Stop, model::config::Config};
 use clap::Parser;
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 use tracing_subscriber::EnvFilter;
 
 /// How long to wait for another holder of the data directory.
@@ -46,7 +55,10 @@ pub fn main() -> ExitCode {
         .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("info")))
         .with_writer(std::io::stderr)
         .with_ansi(ui::can_redraw(ui::To::Err) && env::var("NO_COLOR").is_none())
+        // A closed standard error is no reason to panic.
+        .log_internal_errors(false)
         .init();
+    env::set_clock();
     if args.background
         && let Err(e) = rustix::process::setsid()
     {
@@ -78,15 +90,23 @@ async fn serve(args: Args) -> Result<(), Problem> {
     let data_dir = env::data_dir(args.data_dir.as_deref())?;
     let configs = configs(args.config)?;
     // Caught before the lock is taken: from then on an end without a clean stop would have to be repaired.
-    let mut signals = Signals::catch()?;
+    let mut signals = Signals::catch_as_daemon()?;
+    survive_file_limit();
     let holding = tokio::select! {
-        held = session::hold(&data_dir, Purpose::Work("p0d"), configs, LOCK_WAIT) => held?,
+        held = session::hold(&data_dir, Purpose::Work("p0d"), configs.clone(), LOCK_WAIT) => held?,
         () = signals.next() => return Ok(()),
     };
     tracing::info!("serving {}", data_dir.join(super::socket::MAIN).display());
-    let failed = tokio::select! {
-        why = holding.engine.failed() => Some(why),
-        () = signals.next() => None,
+    let failed = loop {
+        tokio::select! {
+            why = holding.engine.failed() => break Some(why),
+            wish = signals.wish() => match wish {
+                Wish::Stop => break None,
+                Wish::Reload => reload(&configs, &holding.app),
+                Wish::Report => report(&holding.app),
+                Wish::GoOn => {}
+            },
+        }
     };
     if let Some(why) = failed {
         holding.end(Stop::Now).await;
@@ -111,12 +131,49 @@ async fn serve(args: Args) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Says what SIGHUP asks for. Configurations are not kept in memory: each is read when a run begins, and an agent's
+/// variables when an attempt does, so a changed one holds from the next start on. What is said is whether it can be read.
+fn reload(configs: &Configs, app: &App) {
+    let mut files: BTreeSet<PathBuf> = configs.fallback.iter().cloned().collect();
+    for (_, state) in app.handle.live() {
+        let project = state.milestone.as_ref().map(|milestone| PathBuf::from(&milestone.project));
+        files.extend(project.map(|root| root.join(CONFIG_FILE)).filter(|file| file.exists()));
+    }
+    for file in &files {
+        match read(file) {
+            Ok(_) => tracing::info!("{} is read from here on as it is now; it can be read", file.display()),
+            Err(problem) => tracing::error!("runs that would begin with {} are refused: {problem}", file.display()),
+        }
+    }
+    tracing::info!(
+        "configuration: {} files looked at; runs at work keep the settings they began with; P0_LOG and the options of \
+         p0d change with a new start of it",
+        files.len()
+    );
+}
+
+/// Says what SIGUSR1 asks for.
+fn report(app: &App) {
+    let live = app.handle.live();
+    let runs = live.iter().filter(|(_, state)| state.live_run().is_some()).count();
+    let attempts: usize = live.iter().map(|(_, state)| state.live_attempts().count()).sum();
+    tracing::info!(
+        "{runs} runs and {attempts} attempts at work, the log ends at event {}, serving for {} s",
+        *app.handle.head().borrow(),
+        app.since.elapsed().as_secs()
+    );
+}
+
 /// A file that is named must be there and be right: found out at the start, not at the first run.
 fn configs(fallback: Option<PathBuf>) -> Result<Configs, Problem> {
     let Some(path) = fallback else { return Ok(Configs::default()) };
     let path = std::path::absolute(&path).map_err(|e| Problem::io("looking at", &path, &e))?;
-    let text = std::fs::read_to_string(&path)
-        .map_err(|e| Problem::new(Kind::Config, format!("reading {}: {e}", path.display())))?;
-    Config::parse(&text, &path)?;
+    read(&path)?;
     Ok(Configs { fallback: Some(path) })
+}
+
+fn read(path: &Path) -> Result<Config, Problem> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Problem::new(Kind::Config, format!("reading {}: {e}", path.display())))?;
+    Ok(Config::parse(&text, path)?)
 }

@@ -130,7 +130,7 @@ impl Problem {
 
     /// Input or output on a path.
     pub fn io(doing: &str, path: &Path, error: &std::io::Error) -> Problem {
-        let kind = if error.kind() == std::io::ErrorKind::StorageFull { Kind::Store } else { Kind::General };
+        let kind = if crate::journal::error::is_full(error) { Kind::Store } else { Kind::General };
         Problem::new(kind, format!("{doing} {}: {error}", path.display()))
     }
 

@@ -173,7 +173,9 @@ fn of_attempt(event: &Event) -> Option<(Weight, String)> {
         }
         Event::AttemptTimedOut { limit } => (Bad, format!("ended at its limit: {limit}")),
         Event::AttemptLost { why, .. } => (Bad, with_reason("lost", why)),
-        Event::AttemptStopping { why } => (Detail, with_reason("being ended", why)),
+        Event::AttemptStopping { why, filled } => {
+            (if filled.is_some() { Bad } else { Detail }, with_reason("being ended", why))
+        }
         Event::AttemptHarvested { harvest } => (Detail, format!("changed {} files", harvest.changes.len())),
         Event::AttemptFinished { outcome } => match outcome {
             Outcome::Accepted => (Detail, "accepted".to_owned()),
@@ -268,6 +270,7 @@ fn of_the_rest(event: &Event) -> (Weight, String) {
         Event::ResultIgnored { what, why } => (Detail, format!("{what} ignored: {why}")),
         Event::JournalRepaired { what } => (Normal, format!("the log was repaired: {what}")),
         Event::StoreRebuilt { why } => (Normal, format!("the store was made anew: {why}")),
+        Event::ClockStepped { step } => (Bad, step.to_string()),
         other => (Detail, other.kind().to_owned()),
     }
 }

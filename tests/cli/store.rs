@@ -11,15 +11,15 @@ use std::{
 /// Set to `1` where mounting is not allowed: the tests that need it are left out then, and only then.
 const NO_MOUNTS: &str = "P0_TEST_NO_MOUNTS";
 
-fn mounts_allowed() -> bool {
+pub fn mounts_allowed() -> bool {
     std::env::var(NO_MOUNTS).is_err()
 }
 
 /// A small file system of its own.
-struct Tmpfs(PathBuf);
+pub struct Tmpfs(PathBuf);
 
 impl Tmpfs {
-    fn at(path: &Path, mib: u32) -> Tmpfs {
+    pub fn at(path: &Path, mib: u32) -> Tmpfs {
         fs::create_dir_all(path).unwrap();
         let options = format!("size={mib}m,mode=0700");
         let out = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(path).output().unwrap();

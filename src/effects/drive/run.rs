@@ -101,6 +101,8 @@ fn listen(sender: watch::Sender<bool>) -> io::Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     let mut hup = signal(SignalKind::hangup())?;
+    // A write beyond the limit on the size of files fails with an error then.
+    drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
     tokio::spawn(async move {
         tokio::select! {
             _ = term.recv() => {}

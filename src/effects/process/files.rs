@@ -4,8 +4,11 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+
+use crate::effects::{clock, space::Changed};
 
 use super::error::{Error, io_error};
 use super::spec::{AgentSpec, ExitRecord, Ready};
@@ -13,6 +16,9 @@ use super::spec::{AgentSpec, ExitRecord, Ready};
 /// Room kept for the exit record, so that a full disk does not swallow it. Larger than any record: the longest `why`
 /// is one sentence with one path.
 const EXIT_ROOM_BYTES: u64 = 8192;
+
+/// What a deadline by the monotonic clock begins with.
+const MONOTONIC: &str = "monotonic ";
 
 /// What the marker says before the program runs.
 const NOT_YET: u8 = b'0';
@@ -66,18 +72,21 @@ impl AttemptDir {
         self.dir.join("denied.jsonl")
     }
 
-    /// A file for each question that its program waits for a person's answer to: until when, in milliseconds since 1970.
+    /// A file for each question that its program waits for a person's answer to: until when, in milliseconds of the
+    /// monotonic clock after a word for it. A p0 of before December 2026 wrote milliseconds since 1970 alone.
     fn asking(&self) -> PathBuf {
         self.dir.join("asking")
     }
 
-    /// Notes that the program waits for the answer to question `id`; not being idle, it is not ended for that.
+    /// Notes that the program waits for the answer to question `id`, for so long from now; not being idle, it is not
+    /// ended for that.
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn note_asking(&self, id: &str, until_ms: i64) -> io::Result<()> {
+    pub fn note_asking(&self, id: &str, patience: Duration) -> io::Result<()> {
         fs::create_dir_all(self.asking())?;
-        fs::write(self.asking().join(id), until_ms.to_string())
+        let until = clock::monotonic_since_boot().saturating_add(patience);
+        fs::write(self.asking().join(id), format!("{MONOTONIC}{}", until.as_millis()))
     }
 
     /// The question is answered.
@@ -86,10 +95,14 @@ impl AttemptDir {
     }
 
     /// Whether the program waits for a person at this moment.
-    pub(super) fn is_asking(&self, now_ms: u64) -> bool {
-        let open = |path: PathBuf| fs::read_to_string(path).ok()?.parse::<u64>().ok();
+    pub(super) fn is_asking(&self, wall_ms: u64) -> bool {
+        let now_ms = clock::monotonic_since_boot().as_millis();
+        let is_open = |text: &str| match text.strip_prefix(MONOTONIC) {
+            Some(until) => until.parse::<u128>().is_ok_and(|until| now_ms < until),
+            None => text.parse::<u64>().is_ok_and(|until| wall_ms < until),
+        };
         let entries = fs::read_dir(self.asking()).into_iter().flatten().flatten();
-        entries.filter_map(|entry| open(entry.path())).any(|until| now_ms < until)
+        entries.filter_map(|entry| fs::read_to_string(entry.path()).ok()).any(|text| is_open(&text))
     }
 
     pub(super) fn ready(&self) -> PathBuf {
@@ -131,6 +144,11 @@ impl AttemptDir {
             .mode(0o700)
             .create(&self.dir)
             .map_err(io_error("make the attempt's directory", &self.dir))
+    }
+
+    /// The moment at which the program began, on the clock of the file system; `None` = it did not.
+    pub fn began_at(&self) -> Option<Changed> {
+        Changed::of(&self.began()).or_else(|| Changed::of(&self.mark()))
     }
 
     /// Whether the program was started, or was about to be.

@@ -1,6 +1,8 @@
 //! Finding an attempt again: by its directory and the kernel's word, never by memory. Boot asks this way, and so does
 //! the engine that started the attempt itself: there is one way to wait, for own children and adopted ones alike.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use super::linux::{Member, Tree, now};
 use super::spec::ExitRecord;
 use super::stop::end_remains;
 use super::wake::when_readable;
+use crate::model::attempt::DiskUse;
 
 /// How long a supervisor whose engine died may take to notice it.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(2);
@@ -151,6 +154,24 @@ pub(super) async fn until_gone(process: Member) {
         }
     }
     reap_children();
+}
+
+/// What files take on the file system of `root` that the attempt in `dir` has open and that have no name any more: no
+/// walk through folders finds them, and their room comes back only when they are closed.
+pub fn unnamed_files(dir: &Path, root: &Path) -> DiskUse {
+    let Ok(device) = std::fs::metadata(root).map(|meta| meta.dev()) else { return DiskUse::default() };
+    let members = tree_of(&AttemptDir::new(dir)).map(|tree| tree.members()).unwrap_or_default();
+    let mut seen = BTreeSet::new();
+    let mut used = DiskUse::default();
+    for member in members {
+        let handles = std::fs::read_dir(format!("/proc/{}/fd", member.pid)).into_iter().flatten().flatten();
+        for meta in handles.filter_map(|handle| std::fs::metadata(handle.path()).ok()) {
+            if meta.is_file() && meta.nlink() == 0 && meta.dev() == device && seen.insert(meta.ino()) {
+                used = used.plus(DiskUse { bytes: meta.blocks().saturating_mul(512), files: 1 });
+            }
+        }
+    }
+    used
 }
 
 /// The processes of the attempt, supervisor excepted. `None` = there is no record of a nonce, so nobody carries it.

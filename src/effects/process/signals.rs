@@ -28,7 +28,9 @@ impl Bell {
         rustix::io::ioctl_fionbio(&ear, true)?;
         rustix::io::ioctl_fionbio(&rope, true)?;
         BELL.set(rope).map_err(|_| io::Error::other("signal handlers are installed already"))?;
-        for which in [Signal::TERM, Signal::CHILD, Signal::HUP, Signal::INT, Signal::QUIT, Signal::XFSZ] {
+        let survived =
+            [Signal::HUP, Signal::INT, Signal::QUIT, Signal::USR1, Signal::USR2, Signal::ALARM, Signal::XFSZ];
+        for which in [Signal::TERM, Signal::CHILD].into_iter().chain(survived) {
             handle(which);
         }
         Ok(Self { ear })

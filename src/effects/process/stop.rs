@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use super::cgroup;
 use super::error::{Error, io_error};
 use super::files::AttemptDir;
+use super::linux::Member;
 use super::look::{Found, glance, supervisor_of, tree_of, until_gone};
 
 /// What a supervisor may take beyond the grace before it counts as unresponsive.
@@ -40,6 +41,25 @@ pub async fn stop(dir: &Path) -> Result<(), Error> {
     if tokio::time::timeout(patience, until_gone(supervisor)).await.is_ok() {
         return end_remains_unless_recorded(dir).await;
     }
+    by_force(dir, supervisor).await
+}
+
+/// Ends the attempt in `dir` without grace: it does harm as long as it runs. Its end is recorded all the same.
+///
+/// # Errors
+/// Those of [`stop`].
+pub async fn stop_at_once(dir: &Path) -> Result<(), Error> {
+    let supervisor = match glance(dir)? {
+        Found::Waiting(supervisor) | Found::Running(supervisor) => supervisor.member(),
+        Found::Lost { .. } => return end_remains(dir).await,
+        Found::Ended(_) | Found::NeverRan => return Ok(()),
+    };
+    supervisor.signal(Signal::TERM);
+    by_force(dir, supervisor).await
+}
+
+/// Kills the tree, then waits for the supervisor's record.
+async fn by_force(dir: &Path, supervisor: Member) -> Result<(), Error> {
     // The tree first: a supervisor that was only slow can still write the record then.
     end_remains(dir).await?;
     if tokio::time::timeout(RECORD_PATIENCE, until_gone(supervisor)).await.is_err() {

@@ -11,7 +11,7 @@ use tokio::io::unix::AsyncFd;
 /// # Errors
 /// The runtime's poller has no room for it.
 #[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor; taking only `OwnedFd` is what keeps it")]
-pub(super) fn when_readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+pub(crate) fn when_readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open, always answers the same descriptor, and is closed only when the `AsyncFd` that
     // owns it from here on is dropped. Nobody in this room replaces it through `get_mut`.
     Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)

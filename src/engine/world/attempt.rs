@@ -107,7 +107,7 @@ impl World {
     }
 
     /// Reports the messages of these lines that are taken at once.
-    async fn take(&self, from: &Source, known: said::Place, heard: &mut said::Heard, lines: Vec<SpoolLine>) {
+    async fn take(self: &Arc<Self>, from: &Source, known: said::Place, heard: &mut said::Heard, lines: Vec<SpoolLine>) {
         for line in lines {
             let messages = heard.take(&line, &|value| from.redact(value));
             self.say(from, known, messages).await;
@@ -115,7 +115,7 @@ impl World {
     }
 
     /// Reports messages. Those known before a crash are not sent again.
-    async fn say(&self, from: &Source, known: said::Place, messages: Vec<(said::Place, Message)>) {
+    async fn say(self: &Arc<Self>, from: &Source, known: said::Place, messages: Vec<(said::Place, Message)>) {
         for ((line, part), message) in messages.into_iter().filter(|(place, _)| *place > known) {
             let action = Action::AttemptSaid { attempt: from.attempt, line, part, message };
             self.report(from.stream, action).await;

@@ -62,7 +62,7 @@ impl World {
                 Ok(done) => return Some(done),
                 Err(why) => why,
             };
-            if room::is_full(&why) && began.elapsed() >= ROOM_PATIENCE {
+            if room::is_full(&why) && began.elapsed() >= ROOM_PATIENCE && !self.make_room().await {
                 self.handle.shared.fail(format!("{what}: {why}"));
                 return None;
             }
@@ -87,7 +87,11 @@ impl World {
         let Some(state) = self.state(stream) else { return };
         let Some(attempt) = state.attempts.get(&id).cloned() else { return };
         let run = attempt.run;
-        let work = move |world: &World| world.harvest_now(&state, &attempt);
+        // As it is at each try: it may have filled the disk meanwhile.
+        let work = move |world: &World| {
+            let state = world.state(stream).unwrap_or_else(|| state.clone());
+            world.harvest_now(&state, state.attempts.get(&id).unwrap_or(&attempt))
+        };
         // Never given up, and never reported when it was not taken: what is not harvested would be lost.
         let what = format!("collecting the work of attempt {id}");
         let Some(harvest) = self.persevere(stream, run, &what, None, work).await else { return };
@@ -98,6 +102,9 @@ impl World {
         let workshop = self.workshop_of(state)?;
         let holder = attempt.id.to_string();
         if workshop.worktree(&holder).map_err(|e| e.to_string())?.is_none() {
+            return Ok(empty_harvest());
+        }
+        if attempt.talk.filled_disk.is_some() && !self.clear_filler(state, attempt, &workshop)? {
             return Ok(empty_harvest());
         }
         let identity = workshop.person().identity().map_err(|e| e.to_string())?;

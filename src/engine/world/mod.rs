@@ -4,6 +4,8 @@
 //! done, adopts what still runs, and does what never happened.
 mod attempt;
 mod cage;
+mod deadline;
+mod disk;
 mod drive;
 mod gate;
 mod git;
@@ -24,6 +26,7 @@ use crate::{
         clock,
         git::{PersonRepo, Workshop},
         process::{AttemptDir, Go},
+        space::Reserve,
     },
     kernel::outstanding,
     model::{
@@ -72,6 +75,10 @@ pub(super) struct World {
     starts: Semaphore,
     /// Attempts that are being started.
     starting: Arc<tokio::sync::watch::Sender<usize>>,
+    /// Attempts whose program may run.
+    programs: Arc<tokio::sync::watch::Sender<usize>>,
+    disk: tokio::sync::Mutex<disk::Disk>,
+    reserve: Reserve,
 }
 
 /// What an effect needs to know of the milestone it belongs to.
@@ -81,6 +88,7 @@ impl World {
     pub(super) fn new(handle: Handle, options: Options) -> World {
         World {
             handle,
+            reserve: Reserve::of(&options.data_dir),
             options,
             workshops: Mutex::default(),
             waiting: Mutex::default(),
@@ -89,6 +97,8 @@ impl World {
             gates: Mutex::default(),
             starts: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from) + STARTS_WAITING),
             starting: Arc::new(tokio::sync::watch::Sender::new(0)),
+            programs: Arc::new(tokio::sync::watch::Sender::new(0)),
+            disk: tokio::sync::Mutex::default(),
         }
     }
 
@@ -164,6 +174,8 @@ impl World {
     async fn perform(self: Arc<Self>, stream: MilestoneId, effect: Effect) {
         let counted = !matches!(effect, Effect::Wait { .. });
         let _at_work = counted.then(|| AtWork::new(self.at_work.clone()));
+        let has_program = matches!(effect, Effect::WatchAttempt { .. });
+        let _program = has_program.then(|| AtWork::new(self.programs.clone()));
         if matches!(
             effect,
             Effect::HarvestAttempt { .. }
@@ -197,7 +209,7 @@ impl World {
             Effect::Land { attempt, onto, candidate } => self.land(stream, *attempt, onto, candidate).await,
             Effect::Wait { timer } => {
                 self.asks(stream, timer, true);
-                tokio::time::sleep(remaining(timer)).await;
+                deadline::wait(timer, self.state(stream).as_deref()).await;
                 self.report(stream, Action::TimerFired { timer: timer.clone() }).await;
             }
         }
@@ -207,24 +219,29 @@ impl World {
 
     /// Tells the supervisor of an attempt whether its program waits for a person: that is not idleness.
     fn asks(&self, stream: MilestoneId, timer: &Timer, waits: bool) {
-        let Timer::Approval { approval, until } = timer else { return };
-        let Some(attempt) = self.state(stream).and_then(|s| Some(s.approvals.get(approval)?.attempt)) else { return };
+        let Timer::Approval { approval, .. } = timer else { return };
+        let Some(state) = self.state(stream) else { return };
+        let Some(attempt) = state.approvals.get(approval).map(|approval| approval.attempt) else { return };
         let place = AttemptDir::new(&self.attempt_dir(attempt));
         if !waits {
             place.forget_asking(&approval.0);
         } else if place.path().is_dir()
-            && let Err(e) = place.note_asking(&approval.0, until.timestamp_millis())
+            && let Err(e) = place.note_asking(&approval.0, deadline::granted(timer, Some(&state), clock::now()))
         {
             tracing::warn!("attempt {attempt} waits for {approval}, which its supervisor cannot be told: {e}");
         }
     }
 
     /// Reports to the engine. While the log has no room the report waits: nothing that was seen is lost.
-    async fn report(&self, stream: MilestoneId, action: Action) {
+    async fn report(self: &Arc<Self>, stream: MilestoneId, action: Action) {
         if let Some(why) = room::lacking(&action) {
-            // A full disk is no fault of the run: the engine stops, and the effect, which is still wanted, is begun
-            // again once there is room.
-            self.handle.shared.fail(why);
+            // A full disk is no fault of the run. Unless an attempt filled it, the engine stops, and the effect, which is
+            // still wanted, is begun again once there is room.
+            match self.no_room(&action).await {
+                disk::NoRoom::Stop => self.handle.shared.fail(why),
+                disk::NoRoom::Again => return,
+                disk::NoRoom::Report => {}
+            }
         }
         if self.handle.shared.failed.borrow().is_some() {
             return;
@@ -285,16 +302,6 @@ impl World {
         let workshop = Arc::new(Workshop::open(&repos, &person)?);
         open.insert(root, workshop.clone());
         Ok(workshop)
-    }
-}
-
-/// How long a timer still has. Leases are granted again in full when they are armed.
-fn remaining(timer: &Timer) -> Duration {
-    match timer {
-        Timer::Lease { lease_s, .. } => Duration::from_secs(*lease_s),
-        Timer::AgentLimit { until, .. } | Timer::Approval { until, .. } | Timer::Pause { until, .. } => {
-            (*until - clock::now()).to_std().unwrap_or(Duration::ZERO)
-        }
     }
 }
 

@@ -21,6 +21,6 @@ pub(super) fn lacking(action: &Action) -> Option<String> {
 
 /// Whether an error is about nothing but room.
 pub(super) fn is_full(why: &str) -> bool {
-    // The libraries below give errors as text; these are the system's words for ENOSPC and EDQUOT.
-    ["No space left on device", "Disk quota exceeded"].iter().any(|words| why.contains(words))
+    // The libraries below give errors as text; these are the system's words for ENOSPC, EDQUOT and EFBIG.
+    ["No space left on device", "Disk quota exceeded", "File too large"].iter().any(|words| why.contains(words))
 }

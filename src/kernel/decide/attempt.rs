@@ -3,7 +3,7 @@ use super::{approval, control, cx::Cx, finding, provider};
 use crate::{
     kernel::{rights::may_say, schedule},
     model::{
-        attempt::{Ending, ExitReport, Outcome, Phase, Usage, Worktree},
+        attempt::{DiskUse, Ending, ExitReport, Outcome, Phase, Usage, Worktree},
         event::Event,
         id::{AttemptId, LearningId},
         protocol::Message,
@@ -179,6 +179,23 @@ fn kept_in(cx: &mut Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<(), Re
         cx.emit_as(agent.clone(), scope.clone(), event);
     }
     Ok(())
+}
+
+/// Ends an attempt that filled the disk. One that has ended by itself meanwhile, and not well, did so for that.
+pub(super) fn filled_disk(cx: &mut Cx<'_>, id: AttemptId, written: DiskUse) -> Result<Reply, Rejection> {
+    let (scope, attempt) = (cx.scope_of(id)?, cx.attempt(id)?);
+    let is_due = match &attempt.phase {
+        Phase::Running { .. } => true,
+        Phase::Exited { report } => !report.ending.is_clean(),
+        Phase::Starting | Phase::Integrating { .. } | Phase::Finished { .. } => false,
+    };
+    if !is_due || attempt.talk.filled_disk.is_some() {
+        cx.ignore(id, "disk filled", "the attempt has ended, or is being ended for that")?;
+        return Ok(Reply::Ignored);
+    }
+    let why = format!("it filled the disk: {written} written");
+    cx.emit_engine(scope, Event::AttemptStopping { why, filled: Some(written) });
+    Ok(Reply::Ok)
 }
 
 /// The program could not be started at all. That is no fault of the ticket; after a few times in a row the run fails,

@@ -68,7 +68,7 @@ pub(crate) fn end(cx: &mut Cx<'_>, run: RunId, ending: Event) {
             Some(Phase::Integrating { step: Step::Landing { .. }, .. } | Phase::Finished { .. }) | None => {}
             Some(Phase::Integrating { step: Step::Queued | Step::Gating { .. }, .. }) => finish_cancelled(cx, id),
             Some(Phase::Starting | Phase::Running { .. } | Phase::Exited { .. }) => {
-                cx.emit_engine(scope, Event::AttemptStopping { why: why.clone() });
+                cx.emit_engine(scope, Event::AttemptStopping { why: why.clone(), filled: None });
             }
         }
     }

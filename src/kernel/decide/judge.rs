@@ -3,7 +3,7 @@ use super::{control, cx::Cx, finding, plan};
 use crate::{
     kernel::rights::{may_say, may_write_files},
     model::{
-        attempt::{Attempt, ChangeKind, Ending, ExitReport, Harvest, Outcome, Phase},
+        attempt::{Attempt, ChangeKind, Ending, ExitReport, Harvest, Outcome, Phase, Worktree},
         event::{Event, OpenStatus},
         id::{AttemptId, CommitId},
         protocol::{FailureClass, Message, OwnStatus, refuses_its_attempt},
@@ -14,6 +14,9 @@ use crate::{
         workflow::Rights,
     },
 };
+
+/// The system's words for a disk without room.
+const NO_ROOM: &str = "No space left on device";
 
 pub(super) fn harvested(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest) -> Result<Reply, Rejection> {
     let scope = cx.scope_of(id)?;
@@ -116,6 +119,11 @@ fn bad_end(
 ) -> Result<Option<Outcome>, Rejection> {
     let attempt = cx.attempt(id)?;
     if !report.ending.is_clean()
+        && let Some(outcome) = full_disk(cx, attempt, report)?
+    {
+        return Ok(Some(outcome));
+    }
+    if !report.ending.is_clean()
         && let Some(why) = not_its_fault(attempt, harvested)
     {
         return Ok(Some(Outcome::Lost { why }));
@@ -135,6 +143,28 @@ fn bad_end(
             Some(Outcome::Failed { why: format!("the agent {}{said}", report.ending) })
         }
     })
+}
+
+/// What a full disk makes of an attempt that ended badly: the one that filled it failed, and is told so; one that had no
+/// room while another filled it did not.
+fn full_disk(cx: &Cx<'_>, attempt: &Attempt, report: &ExitReport) -> Result<Option<Outcome>, Rejection> {
+    if let Some(written) = attempt.talk.filled_disk {
+        let why = format!(
+            "it filled the disk ({written} written) and was ended, so that the others could go on; write less, and \
+             remove what is not needed any more"
+        );
+        return Ok(Some(Outcome::Failed { why }));
+    }
+    let said = attempt.talk.failure.as_ref().map_or(report.stderr_tail.as_str(), |(_, text)| text.as_str());
+    if !cx.run(attempt.run)?.spares_who_had_no_room() || !said.contains(NO_ROOM) {
+        return Ok(None);
+    }
+    // Whoever is ended later than this one was at work beside it.
+    let filler =
+        cx.state.attempts.values().find(|other| {
+            other.id != attempt.id && other.talk.filled_disk.is_some() && other.worktree == Worktree::Held
+        });
+    Ok(filler.map(|filler| Outcome::Lost { why: format!("it had no room: attempt {} filled the disk", filler.id) }))
 }
 
 /// Why an attempt that ended badly uses up no round: its provider, or the length of its conversation.

@@ -92,8 +92,8 @@ fn apply(cx: &mut Cx<'_>, action: &Action) -> Result<Reply, Rejection> {
             Ok(Reply::Ok)
         }
         Action::Comment { ticket, text } => tracker::comment(cx, ticket, text),
-        Action::Claim { ticket, worker, token_hash, lease_s } => {
-            tracker::claim(cx, ticket.as_ref(), worker, token_hash, *lease_s)
+        Action::Claim { ticket, worker, token_hash, lease_s, timed } => {
+            tracker::claim(cx, ticket.as_ref(), (worker, token_hash, *lease_s), *timed)
         }
         Action::Heartbeat { ticket, token_hash } => tracker::heartbeat(cx, ticket, token_hash),
         Action::Release { ticket, token_hash } => tracker::release(cx, ticket, token_hash),
@@ -122,6 +122,8 @@ fn apply(cx: &mut Cx<'_>, action: &Action) -> Result<Reply, Rejection> {
         }
         Action::NoteRepair { what } => note(cx, Event::JournalRepaired { what: what.clone() }),
         Action::NoteRebuild { why } => note(cx, Event::StoreRebuilt { why: why.clone() }),
+        Action::NoteClock { step } => note(cx, Event::ClockStepped { step: step.clone() }),
+        Action::DiskFilled { attempt, written } => attempt::filled_disk(cx, *attempt, *written),
         Action::NoteImport { imported } => note(cx, Event::RunImported { imported: (**imported).clone() }),
         Action::NoteArchive { archived } => note(cx, Event::RunArchived { archived: archived.clone() }),
         Action::ForkRun(wanted) => fork::fork(cx, wanted),

@@ -139,11 +139,12 @@ pub(super) fn set_status(
 pub(super) fn claim(
     cx: &mut Cx<'_>,
     wanted: Option<&TicketId>,
-    worker: &str,
-    token_hash: &str,
-    lease_s: u64,
+    (worker, token_hash, lease_s): (&str, &str, u64),
+    timed: bool,
 ) -> Result<Reply, Rejection> {
-    lapse(cx);
+    if !timed {
+        lapse(cx);
+    }
     let id = match wanted {
         Some(id) => {
             let ticket = find(cx, id)?;

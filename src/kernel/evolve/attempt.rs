@@ -145,7 +145,12 @@ fn change(state: &mut Aggregate, draft: &Draft) {
             attempt.phase = Phase::Exited { report: (**report).clone() };
         }
         Event::AttemptLost { why, began } => attempt.phase = Phase::Exited { report: lost(why, *began) },
-        Event::AttemptStopping { why } => attempt.stopping = Some(why.clone()),
+        Event::AttemptStopping { why, filled } => {
+            attempt.stopping = Some(why.clone());
+            if filled.is_some() {
+                attempt.talk.filled_disk = *filled;
+            }
+        }
         Event::AttemptHarvested { harvest } => attempt.commit.clone_from(&harvest.commit),
         Event::AttemptReleased { parked } => attempt.worktree = Worktree::Released { parked: parked.clone() },
         Event::IntegrationMerged { onto, candidate } => {

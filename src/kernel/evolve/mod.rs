@@ -114,6 +114,7 @@ pub fn evolve(state: &mut Aggregate, draft: &Draft) {
         | Event::RunImported { .. }
         | Event::RunArchived { .. }
         | Event::JournalRepaired { .. }
-        | Event::StoreRebuilt { .. } => {}
+        | Event::StoreRebuilt { .. }
+        | Event::ClockStepped { .. } => {}
     }
 }

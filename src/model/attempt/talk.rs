@@ -32,9 +32,41 @@ pub struct Conversation {
     /// Why its program gave up, in its words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<(FailureClass, String)>,
+    /// What its program wrote, where it was ended because it filled the disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filled_disk: Option<DiskUse>,
     /// Output that was meant as a message and could not be read, the first ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<Unread>,
+}
+
+/// What takes room on a disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DiskUse {
+    /// Bytes on the disk.
+    pub bytes: u64,
+    /// Files and folders.
+    pub files: u64,
+}
+
+impl DiskUse {
+    /// The sum of both.
+    pub fn plus(self, other: DiskUse) -> DiskUse {
+        DiskUse { bytes: self.bytes.saturating_add(other.bytes), files: self.files.saturating_add(other.files) }
+    }
+}
+
+impl std::fmt::Display for DiskUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const MIB: u64 = 1024 * 1024;
+        let mib = self.bytes / MIB;
+        if mib >= 1024 {
+            write!(f, "{}.{} GiB", mib / 1024, mib % 1024 * 10 / 1024)?;
+        } else {
+            write!(f, "{mib} MiB")?;
+        }
+        write!(f, " in {} file{}", self.files, if self.files == 1 { "" } else { "s" })
+    }
 }
 
 /// Output that was meant as a message and could not be read; see [`crate::model::protocol::Message::Unreadable`].

@@ -165,6 +165,8 @@ pub struct LimitsConfig {
     pub approval_s: Option<u64>,
     /// Bytes of a prompt.
     pub prompt_bytes: Option<u64>,
+    /// Room on the disk that attempts must leave, in MiB.
+    pub disk_reserve_mb: Option<u64>,
 }
 
 /// `[budget]`.
@@ -279,6 +281,7 @@ impl Config {
             output_bytes: self.limits.output_bytes.unwrap_or(usual.output_bytes),
             approval_s: self.limits.approval_s.unwrap_or(usual.approval_s),
             prompt_bytes: self.limits.prompt_bytes.unwrap_or(usual.prompt_bytes),
+            disk_reserve_mb: self.limits.disk_reserve_mb.unwrap_or(usual.disk_reserve_mb),
         };
         for (name, value) in [
             ("max_parallel", u64::from(limits.max_parallel)),

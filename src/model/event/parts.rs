@@ -12,6 +12,48 @@ pub(in crate::model) fn is_first_part(part: &u32) -> bool {
     *part == 0
 }
 
+/// A jump of the machine's clocks. Each number is 0 where it says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ClockStep {
+    /// By how much the date was set, in milliseconds; below 0 = back.
+    pub by_ms: i64,
+    /// How long the machine was suspended, in milliseconds.
+    pub asleep_ms: u64,
+    /// How far the date is behind the log's last entry, in milliseconds, at a start.
+    pub behind_log_ms: u64,
+}
+
+impl std::fmt::Display for ClockStep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut said = Vec::new();
+        if self.asleep_ms > 0 {
+            said.push(format!("the machine was suspended for {}", span(self.asleep_ms)));
+        }
+        if self.by_ms != 0 {
+            let way = if self.by_ms > 0 { "forward" } else { "back" };
+            said.push(format!("the date of the machine was set {} {way}", span(self.by_ms.unsigned_abs())));
+        }
+        if self.behind_log_ms > 0 {
+            let behind = span(self.behind_log_ms);
+            said.push(format!("the date of the machine is {behind} behind the log, whose entries keep the later date"));
+        }
+        write!(f, "{}; limits and deadlines are durations, and go on", said.join("; "))
+    }
+}
+
+/// A time for people: its two largest units.
+fn span(ms: u64) -> String {
+    let s = ms.saturating_add(500) / 1000;
+    let (days, hours, minutes, seconds) = (s / 86_400, s / 3600 % 24, s / 60 % 60, s % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {seconds} s"),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
 /// What an attempt's intent is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "intent", rename_all = "snake_case")]

@@ -113,7 +113,8 @@ async fn try_claim(
     let lease_s = wish.lease_s()?;
     let token = token::fresh()?;
     let token_hash = token::hash(&token);
-    let action = Action::Claim { ticket, worker: wish.worker.clone(), token_hash, lease_s };
+    let timed = app.works();
+    let action = Action::Claim { ticket, worker: wish.worker.clone(), token_hash, lease_s, timed };
     let accepted = match app.handle.submit(milestone, Actor::Worker(wish.worker.as_str().into()), action).await {
         Ok(accepted) => accepted,
         Err(e) => return Ok(Err(e)),

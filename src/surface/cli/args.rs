@@ -3,7 +3,10 @@ use super::{
     approvals, audit, backup, completions, context::Context, demo, doctor, fixture, fork, gc, graph, init, logs, mcp,
     ready, replay, run, runs, schemas, status, steer, ticket, tickets, ui,
 };
-use crate::surface::error::{Kind, Problem};
+use crate::surface::{
+    config::env,
+    error::{Kind, Problem},
+};
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -97,6 +100,8 @@ pub fn main() -> ExitCode {
 }
 
 async fn dispatch(command: Command, context: &Context) -> Outcome {
+    super::survive_file_limit();
+    env::set_clock();
     match command {
         Command::Init(args) => init::run(&args, context),
         Command::Demo(args) => demo::run(&args, context).await,

@@ -1,5 +1,6 @@
 //! `p0 doctor`.
 mod agents;
+mod clock;
 mod journal;
 mod quarantine;
 mod repair;
@@ -103,6 +104,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let repaired = if args.repair { Some(repair::run(&data_dir, args.json).await?) } else { None };
     let mut checks = vec![data(&data_dir), room(&data_dir), holder(&data_dir).await, journal::check(&data_dir).await];
     checks.push(quarantine::check(&data_dir, context).await);
+    checks.push(clock::check(&data_dir, context).await);
     checks.extend([git(), shell(), supervisor()]);
     checks.extend(sandbox(&Kernel::probe(&env::var("PATH").unwrap_or_default())));
     let (of_repository, config, root) = repository(&context.project()?);

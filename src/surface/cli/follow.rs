@@ -1,5 +1,8 @@
 //! Following a run until nothing of it moves any more.
-use super::{screen::Screen, signals::Signals};
+use super::{
+    screen::Screen,
+    signals::{Signals, Wish},
+};
 use crate::{
     model::{id::RunId, record::Record},
     surface::{
@@ -69,12 +72,34 @@ pub(super) async fn run(
                 }
                 Err(problem) => return End::Lost(problem),
             },
-            () = signals.next() => return End::Interrupted,
+            wish = signals.wish() => match wish {
+                Wish::Stop => return End::Interrupted,
+                Wish::GoOn => screen.forget(),
+                Wish::Report => report(client, begun.run, screen).await,
+                Wish::Reload => {}
+            },
             why = failure(holding) => return End::EngineFailed(why),
             _ = tick.tick(), if screen.is_live() => screen.redraw(),
             () = sleep_until(put_away.unwrap_or_else(Instant::now)), if put_away.is_some() => look = true,
         }
     }
+}
+
+/// Says how a run stands, to whoever sent a signal for it.
+async fn report(client: &Client, run: RunId, screen: &mut Screen) {
+    let told = match client.get::<RunStatus>(&format!("/api/v1/runs/{run}")).await {
+        Ok(status) => {
+            let tickets = &status.tickets;
+            let at = status.stage.map_or_else(String::new, |stage| format!(", stage {stage}"));
+            let (left, done) = (tickets.open + tickets.in_progress + tickets.blocked, tickets.done);
+            format!(
+                "run {run} is {}, iteration {}{at}: {done} tickets done, {left} to do, {} attempts at work",
+                status.state, status.iteration, status.attempts_live
+            )
+        }
+        Err(problem) => format!("run {run} does not say how it stands: {problem}"),
+    };
+    screen.say(&told);
 }
 
 async fn failure(holding: Option<&Holding>) -> String {

@@ -36,4 +36,4 @@ pub(crate) use approvals::{Answered, give as give_answer};
 pub use args::main;
 pub(crate) use detach::hand_over;
 pub(crate) use run::{check as check_run, read_spec};
-pub(crate) use signals::Signals;
+pub(crate) use signals::{Signals, Wish, survive_file_limit};

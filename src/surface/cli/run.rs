@@ -37,7 +37,7 @@ use tracing_subscriber::EnvFilter;
 /// How long agents get to finish after the first Ctrl-C.
 const DRAIN: Duration = Duration::from_secs(5);
 /// What is told of the engine's own words.
-const TROUBLES: &str = "p0::engine::world=error";
+const TROUBLES: &str = "p0::engine::world=error,p0::engine::steps=warn";
 /// How often this process tries to go on with a run whose holder went away.
 const TAKEOVERS: u32 = 5;
 
@@ -96,6 +96,8 @@ fn tell_troubles() {
         .with_ansi(false)
         .without_time()
         .with_target(false)
+        // A closed standard error is no reason to panic.
+        .log_internal_errors(false)
         .try_init();
 }
 

@@ -76,6 +76,12 @@ impl Screen {
         }
     }
 
+    /// Draws anew where the cursor is: somebody else wrote below the live lines.
+    pub(super) fn forget(&mut self) {
+        self.drawn = 0;
+        self.redraw();
+    }
+
     /// Whether it is drawn over, so that a clock on it should move.
     pub(super) fn is_live(&self) -> bool {
         self.redraws

@@ -1,5 +1,6 @@
 //! The only reader of the environment.
 use crate::{
+    effects::clock,
     engine::start::Environment,
     surface::error::{Kind, Problem},
 };
@@ -57,6 +58,13 @@ const FOR_AGENTS: &[&str] = &[
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 pub(crate) fn var(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Has the dates of this process shifted, as tests of wrong clocks ask for.
+pub(crate) fn set_clock() {
+    if let Some(file) = var("P0_TEST_CLOCK") {
+        clock::shift_by(file.into());
+    }
 }
 
 /// What children may see of this process's environment.

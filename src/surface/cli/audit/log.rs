@@ -95,7 +95,7 @@ async fn more(args: &Args, data_dir: &Path, read_to: Option<Extent>) -> Result<b
             () = tokio::time::sleep(LOOK_AGAIN) => {}
             () = ui::reader_gone() => return Ok(false),
         }
-        let is_past = matches!(until, Some(Point::At(at)) if clock::now() > at + ON_THE_WAY);
+        let is_past = matches!(until, Some(Point::At(at)) if clock::now() - ON_THE_WAY > at);
         let ends = journal::extent(data_dir);
         if is_past || (ends.is_some() && ends != read_to) || session::find(data_dir).await.is_some() {
             return Ok(true);

@@ -48,5 +48,5 @@ fn pause(cx: &mut Cx<'_>, run: &Run, exhausted: &Exhausted) {
     if run.budget_ends_attempts() {
         why = format!("{why}; `p0 resume {} {option} N` goes on with a larger one", run.id);
     }
-    cx.emit_engine(Scope::run(run.id), Event::RunPaused { why, until: None });
+    cx.emit_engine(Scope::run(run.id), Event::RunPaused { why, until: None, held: false });
 }

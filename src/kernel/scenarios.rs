@@ -438,7 +438,7 @@ fn a_gate_whose_output_is_absent_is_no_evidence() {
         let merge = MergeReport::Clean { candidate: "m".into() };
         it.submit(Action::Merged { attempt, onto: "base".into(), merge });
         let (gate, how, tail) = (vec!["true".into()], "exited with code 0".into(), String::new());
-        let gates = vec![GateReport { gate, passed: true, how, tail, output, wall_ms: 1 }];
+        let gates = vec![GateReport { gate, passed: true, how, tail, output, wall_ms: 1, end: None }];
         it.submit(Action::Gated { attempt, candidate: "m".into(), gates });
         assert_eq!(it.kinds.contains(&"gate.passed"), lands, "rules {rules}");
         assert_eq!(it.kinds.contains(&"effect.intended"), lands, "rules {rules}");

@@ -190,6 +190,7 @@ impl Simulation {
                     tail: String::new(),
                     output: None,
                     wall_ms: 1,
+                    end: None,
                 };
                 Action::Gated { attempt: *attempt, candidate: candidate.clone(), gates: vec![report] }
             }

@@ -82,6 +82,13 @@ events! {
         /// Why.
         reason: String,
     }
+    /// A change put a blocked item back to work, with a fresh set of rounds.
+    TicketReopened = "ticket.reopened" {
+        /// How often planners have done so in this run, this time included; a person's changes do not count.
+        renewals: u32,
+        /// Why.
+        reason: String,
+    }
     /// Something was said about it.
     TicketCommented = "ticket.commented" {
         /// What.
@@ -157,6 +164,9 @@ events! {
         why: String,
         /// Until when.
         until: Option<Time>,
+        /// Something outside keeps its effects from being carried out: they rest as well, until it is resumed.
+        #[serde(default, skip_serializing_if = "is_false")]
+        held: bool,
     }
     /// Nothing of it goes on before a person answers.
     RunAwaitingApproval = "run.awaiting_approval" {
@@ -374,6 +384,19 @@ events! {
         /// How long it took, in milliseconds.
         wall_ms: u64,
     }
+    /// A gate command ended without judging the commit: p0, a signal or a lost process ended it. It is run again.
+    GateLost = "gate.lost" {
+        /// The command.
+        gate: Vec<String>,
+        /// The exact commit.
+        commit: CommitId,
+        /// What became of it.
+        why: String,
+        /// What it had printed.
+        output: Option<BlobId>,
+        /// How long it ran, in milliseconds; 0 where nobody knows.
+        wall_ms: u64,
+    }
     /// A commit waits to land.
     IntegrationQueued = "integration.queued" {
         /// The commit.
@@ -497,4 +520,8 @@ impl Event {
     pub fn version(&self) -> u32 {
         1
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }

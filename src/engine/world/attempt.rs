@@ -1,5 +1,5 @@
 //! Watching an attempt: "go", its lines as they come, its end.
-use super::{RETRY_FIRST, RETRY_MOST, World, blocking, gate::tail, said};
+use super::{World, blocking, gate::tail, retry::Retry, said};
 use crate::{
     effects::{
         process::{self, AttemptDir, Cursor, ExitRecord, Found, Line, SpoolLine, parse_line},
@@ -8,7 +8,7 @@ use crate::{
     model::{
         attempt::ExitReport,
         command::Action,
-        id::{AttemptId, BlobId, MilestoneId},
+        id::{AttemptId, BlobId, MilestoneId, RunId},
         sandbox::Redacted,
     },
 };
@@ -67,7 +67,7 @@ impl World {
             Ok(Found::NeverRan) => Action::AttemptNeverRan { attempt: id },
             unclear @ (Ok(Found::Waiting(_) | Found::Running(_)) | Err(_)) => {
                 let why = unclear.map_or_else(|e| e.to_string(), |_| "its supervisor does not end".into());
-                if !self.kill(id, &dir).await {
+                if !self.kill(attempt.run, id, &dir).await {
                     return;
                 }
                 Action::AttemptLost { attempt: id, why }
@@ -78,18 +78,19 @@ impl World {
 
     /// Kills what may be alive of an attempt whose end cannot be read: "lost" means that nothing works on. Says whether
     /// it is so; not, when the engine stops first.
-    async fn kill(&self, id: AttemptId, dir: &Path) -> bool {
-        let mut pause = RETRY_FIRST;
+    async fn kill(&self, run: RunId, id: AttemptId, dir: &Path) -> bool {
+        let help = "look with `ps`: its processes may hang in the kernel, and the data directory must be writable";
+        let mut retry = Retry::new(self, Some(run), &format!("killing what is left of attempt {id}"), help.to_owned());
         loop {
             let at = dir.to_owned();
             match blocking(move || process::kill_now(&at)).await {
                 Ok(()) => return true,
-                Err(why) => tracing::warn!("killing what is left of attempt {id}: {why}; trying again"),
+                Err(why) => {
+                    if !self.pause(retry.failed(&why)).await {
+                        return false;
+                    }
+                }
             }
-            if !self.pause(pause).await {
-                return false;
-            }
-            pause = (pause * 2).min(RETRY_MOST);
         }
     }
 

@@ -2,7 +2,9 @@
 use super::{
     control,
     cx::{Cx, Scope},
-    finding, judge,
+    finding,
+    gates::{self, Said},
+    judge,
 };
 use crate::{
     kernel::schedule,
@@ -75,6 +77,18 @@ pub(super) fn gated(
             return Ok(Reply::Ignored);
         }
     };
+    match gates::said(gates, cx.attempt(id)?, cx.run(cx.attempt(id)?.run)?) {
+        Said::Judged => {}
+        Said::Lost { gate, why } => {
+            let (output, wall_ms, commit) = (gate.output.clone(), gate.wall_ms, candidate.clone());
+            cx.emit_engine(scope, Event::GateLost { gate: gate.gate.clone(), commit, why, output, wall_ms });
+            return Ok(Reply::Ok);
+        }
+        Said::CannotStart { why } => {
+            control::hold_up(cx, cx.attempt(id)?.run, &why)?;
+            return Ok(Reply::Ok);
+        }
+    }
     let gates = &with_evidence(gates, cx.run(cx.attempt(id)?.run)?);
     for report in gates {
         let (gate, commit, wall_ms) = (report.gate.clone(), candidate.clone(), report.wall_ms);

@@ -48,6 +48,12 @@ pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
                 run.queue.push_back(id);
             }
         }
+        Event::GateLost { wall_ms, .. } => {
+            change(state, draft);
+            if let Some(run) = draft.run.and_then(|id| state.runs.get_mut(&id).map(Arc::make_mut)) {
+                run.spent.integration_ms += wall_ms;
+            }
+        }
         Event::AttemptExited { report } => {
             if let Some(run) = draft.run.and_then(|id| state.runs.get_mut(&id).map(Arc::make_mut)) {
                 run.spent.agents_ms += report.wall_ms;
@@ -99,6 +105,7 @@ fn start(state: &mut Aggregate, draft: &Draft) {
         usage: Usage::default(),
         wall_ms: 0,
         commit: None,
+        gates_lost: 0,
         worktree: Worktree::Held,
         claimed_status: None,
         status_reason: None,
@@ -144,6 +151,7 @@ fn change(state: &mut Aggregate, draft: &Draft) {
             attempt.phase = Phase::Exited { report: (**report).clone() };
         }
         Event::AttemptLost { why, began } => attempt.phase = Phase::Exited { report: lost(why, *began) },
+        Event::GateLost { .. } => attempt.gates_lost += 1,
         Event::AttemptStopping { why } => attempt.stopping = Some(why.clone()),
         Event::AttemptHarvested { harvest } => attempt.commit.clone_from(&harvest.commit),
         Event::AttemptReleased { parked } => attempt.worktree = Worktree::Released { parked: parked.clone() },
@@ -185,6 +193,8 @@ fn bad_end(run: &mut Run, attempt: &Attempt, ending: &Ending) {
         Ending::Exited { code: 0 } if attempt.talk.failure.is_none() => {
             run.bad_ends.remove(&attempt.agent);
         }
+        // Lost, and no sign of a bad agent.
+        Ending::Signaled { .. } if ending.is_by_signal_from_outside() && run.tells_trouble_from_fault() => {}
         Ending::Exited { .. }
         | Ending::Signaled { .. }
         | Ending::TimedOut { .. }

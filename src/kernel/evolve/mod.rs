@@ -60,6 +60,7 @@ pub fn evolve(state: &mut Aggregate, draft: &Draft) {
         | Event::TicketRenewed {}
         | Event::TicketLeaseExpired { .. }
         | Event::TicketStatusChanged { .. }
+        | Event::TicketReopened { .. }
         | Event::TicketCommented { .. }
         | Event::TicketDeferred { .. }
         | Event::TicketCompleted { .. }
@@ -100,6 +101,7 @@ pub fn evolve(state: &mut Aggregate, draft: &Draft) {
         | Event::AttemptHarvested { .. }
         | Event::AttemptFinished { .. }
         | Event::AttemptReleased { .. }
+        | Event::GateLost { .. }
         | Event::IntegrationQueued { .. }
         | Event::IntegrationMerged { .. }
         | Event::IntegrationLanded { .. }

@@ -6,26 +6,17 @@
 mod list;
 mod parts;
 
-pub use parts::{Intent, OpenStatus};
+pub use parts::{Intent, LostGate, OpenStatus, RULES};
 
 use super::{
     Time,
-    approval::Approval,
     attempt::{ExitReport, Harvest, Outcome, Session},
     files::Files,
     id::{AgentName, ApprovalId, AttemptId, BlobId, CommitId, LearningId, MilestoneId, RoleName, RunId, StageName},
-    kept::{Archived, Imported, Origin},
-    protocol::Message,
     settings::{Budget, Settings},
     ticket::{BacklogItem, BlockedOn, Changes, Claim, Seed},
     workflow::{Choice, Rights, Workflow},
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-/// The version of the rules in `kernel`. Recorded by each run; raised when the same command may decide otherwise. What
-/// each version changed is told at the methods of [`super::run::Run`] that ask for it.
-pub const RULES: u32 = 5;
 
 events! {
     /// A new spec.
@@ -132,7 +123,7 @@ events! {
         backlog: Vec<BacklogItem>,
         /// The place it was forked from, if it was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        origin: Option<Origin>,
+        origin: Option<super::kept::Origin>,
     }
     /// Its branch is there.
     RunOpened = "run.opened" {
@@ -165,7 +156,7 @@ events! {
         /// Until when.
         until: Option<Time>,
         /// Something outside keeps its effects from being carried out: they rest as well, until it is resumed.
-        #[serde(default, skip_serializing_if = "is_false")]
+        #[serde(default, skip_serializing_if = "parts::is_false")]
         held: bool,
     }
     /// Nothing of it goes on before a person answers.
@@ -204,13 +195,13 @@ events! {
     RunImported = "run.imported" {
         /// What is known of it.
         #[serde(flatten)]
-        imported: Imported,
+        imported: super::kept::Imported,
     }
     /// An archive took the journal's place for a milestone whose runs are over.
     RunArchived = "run.archived" {
         /// What stays known of it.
         #[serde(flatten)]
-        archived: Box<Archived>,
+        archived: Box<super::kept::Archived>,
     }
     /// A stage begins.
     StageEntered = "stage.entered" {
@@ -270,7 +261,7 @@ events! {
         /// The line's number.
         line: u64,
         /// What it said.
-        message: Message,
+        message: super::protocol::Message,
     }
     /// Its program ended.
     AttemptExited = "attempt.exited" {
@@ -386,16 +377,9 @@ events! {
     }
     /// A gate command ended without judging the commit: p0, a signal or a lost process ended it. It is run again.
     GateLost = "gate.lost" {
-        /// The command.
-        gate: Vec<String>,
-        /// The exact commit.
-        commit: CommitId,
-        /// What became of it.
-        why: String,
-        /// What it had printed.
-        output: Option<BlobId>,
-        /// How long it ran, in milliseconds; 0 where nobody knows.
-        wall_ms: u64,
+        /// Which, and what became of it.
+        #[serde(flatten)]
+        lost: Box<LostGate>,
     }
     /// A commit waits to land.
     IntegrationQueued = "integration.queued" {
@@ -480,7 +464,7 @@ events! {
     /// An attempt asks a person.
     ApprovalRequested = "approval.requested" {
         /// The question.
-        approval: Box<Approval>,
+        approval: Box<super::approval::Approval>,
     }
     /// A question has its answer.
     ApprovalAnswered = "approval.answered" {
@@ -513,15 +497,4 @@ events! {
         /// Why.
         why: String,
     }
-}
-
-impl Event {
-    /// The version of this kind's form. All are in their first.
-    pub fn version(&self) -> u32 {
-        1
-    }
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }

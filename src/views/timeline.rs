@@ -223,9 +223,9 @@ fn of_landing(event: &Event) -> Option<(Weight, String)> {
         Event::GateFailed { gate, commit, why, .. } => {
             (Bad, format!("gate `{}` failed on {}: {why}", gate.join(" "), commit.short()))
         }
-        Event::GateLost { gate, commit, why, .. } => {
-            let gate = gate.join(" ");
-            (Bad, format!("gate `{gate}` was lost on {}, and is run again: {why}", commit.short()))
+        Event::GateLost { lost } => {
+            let (gate, commit) = (lost.gate.join(" "), lost.commit.short());
+            (Bad, format!("gate `{gate}` was lost on {commit}, and is run again: {}", lost.why))
         }
         Event::IntegrationQueued { .. } => (Detail, "waits to land".to_owned()),
         Event::IntegrationMerged { .. } => (Detail, "merged in memory".to_owned()),

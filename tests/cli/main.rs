@@ -30,4 +30,5 @@ mod sharing;
 mod store;
 mod subscriptions;
 mod tracker;
+mod trouble;
 mod words;

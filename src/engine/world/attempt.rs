@@ -5,9 +5,11 @@ use crate::{
         process::{self, AttemptDir, Cursor, ExitRecord, Found, Line, SpoolLine, parse_line},
         sandbox::{Redactor, read_tries},
     },
+    kernel::outstanding,
     model::{
         attempt::ExitReport,
         command::Action,
+        effect::Effect,
         id::{AttemptId, BlobId, MilestoneId, RunId},
         sandbox::Redacted,
     },
@@ -147,6 +149,20 @@ impl World {
             denied: read_tries(&files.denied()),
             redacted: counts.into_iter().map(|(name, times)| Redacted { name, times }).collect(),
         })
+    }
+
+    /// Ends a program until it is ended, or until nobody wants that any more.
+    pub(super) async fn stop_for_good(&self, stream: MilestoneId, id: AttemptId) {
+        let Some(run) = self.state(stream).and_then(|s| Some(s.attempts.get(&id)?.run)) else { return };
+        let help = "look with `ps`: its processes may hang in the kernel".to_owned();
+        let mut retry = Retry::new(self, Some(run), &format!("stopping attempt {id}"), help);
+        while let Err(e) = process::stop(&self.attempt_dir(id)).await {
+            let effect = Effect::StopAttempt { attempt: id };
+            let wanted = self.state(stream).is_some_and(|state| outstanding(&state).contains(&effect));
+            if !wanted || !self.pause(retry.failed(&e.to_string())).await {
+                return;
+            }
+        }
     }
 
     pub(super) async fn stop_attempt(&self, id: AttemptId) {

@@ -196,7 +196,7 @@ impl World {
                 self.spawn(stream, *attempt).await;
             }
             Effect::WatchAttempt { attempt } => self.watch(stream, *attempt).await,
-            Effect::StopAttempt { attempt } => self.stop_attempt(*attempt).await,
+            Effect::StopAttempt { attempt } => self.stop_for_good(stream, *attempt).await,
             Effect::HarvestAttempt { attempt } => self.harvest(stream, *attempt).await,
             Effect::ReleaseAttempt { attempt } => self.release(stream, *attempt).await,
             Effect::Merge { attempt, onto } => self.merge(stream, *attempt, onto).await,

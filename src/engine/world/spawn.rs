@@ -80,7 +80,9 @@ impl World {
     }
 
     fn pauses_for_trouble(&self, stream: MilestoneId, run: RunId) -> bool {
-        self.state(stream).is_some_and(|s| s.runs.get(&run).is_some_and(|run| run.tells_trouble_from_fault()))
+        let state = self.state(stream);
+        let run = state.as_ref().and_then(|state| state.runs.get(&run));
+        run.is_some_and(|run| run.tells_trouble_from_fault() && !run.state.is_over())
     }
 
     async fn try_spawn(self: &Arc<Self>, stream: MilestoneId, id: AttemptId) -> Result<Option<Action>, Trouble> {

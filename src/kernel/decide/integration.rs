@@ -11,7 +11,7 @@ use crate::{
     model::{
         attempt::{Outcome, Phase, Step},
         command::{GateReport, LandingReport, MergeReport},
-        event::{Event, Intent},
+        event::{Event, Intent, LostGate},
         id::{AttemptId, CommitId, RunId},
         rejection::Rejection,
         reply::Reply,
@@ -81,7 +81,8 @@ pub(super) fn gated(
         Said::Judged => {}
         Said::Lost { gate, why } => {
             let (output, wall_ms, commit) = (gate.output.clone(), gate.wall_ms, candidate.clone());
-            cx.emit_engine(scope, Event::GateLost { gate: gate.gate.clone(), commit, why, output, wall_ms });
+            let lost = LostGate { gate: gate.gate.clone(), commit, why, output, wall_ms };
+            cx.emit_engine(scope, Event::GateLost { lost: lost.into() });
             return Ok(Reply::Ok);
         }
         Said::CannotStart { why } => {

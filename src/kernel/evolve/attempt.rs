@@ -48,10 +48,10 @@ pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
                 run.queue.push_back(id);
             }
         }
-        Event::GateLost { wall_ms, .. } => {
+        Event::GateLost { lost } => {
             change(state, draft);
             if let Some(run) = draft.run.and_then(|id| state.runs.get_mut(&id).map(Arc::make_mut)) {
-                run.spent.integration_ms += wall_ms;
+                run.spent.integration_ms += lost.wall_ms;
             }
         }
         Event::AttemptExited { report } => {

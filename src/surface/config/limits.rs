@@ -25,7 +25,7 @@ pub(crate) fn let_programs_start(settings: &Settings) -> Result<(), Problem> {
             let sandbox = settings.sandbox_of(role, agent);
             let by_p0 = settings.agents.get(agent).is_some_and(|agent| agent.kind != AgentKind::Command);
             let attempt = (sandbox.limits, by_p0);
-            if sandbox.mode == Mode::Off || attempt.0 == Rlimits::default() || tried.contains(&attempt) {
+            if sandbox.mode == Mode::Off || !may_matter(&attempt.0) || tried.contains(&attempt) {
                 continue;
             }
             let program = if by_p0 { vec![p0.as_str(), "--version"] } else { vec!["sh", "-c", SCRIPT] };
@@ -42,9 +42,14 @@ pub(crate) fn let_programs_start(settings: &Settings) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Whether there is a limit that a program can meet at its start: the size of files is none.
+fn may_matter(limits: &Rlimits) -> bool {
+    limits.processes.is_some() || limits.open_files.is_some() || limits.memory_mb.is_some()
+}
+
 fn written(limits: &Rlimits) -> String {
-    let Rlimits { processes, file_mb, open_files, memory_mb } = limits;
-    let all = [("processes", processes), ("file_mb", file_mb), ("open_files", open_files), ("memory_mb", memory_mb)];
+    let Rlimits { processes, file_mb: _, open_files, memory_mb } = limits;
+    let all = [("processes", processes), ("open_files", open_files), ("memory_mb", memory_mb)];
     let said = all.iter().filter_map(|(name, value)| Some(format!("{name} = {}", value.as_ref()?)));
     said.collect::<Vec<_>>().join(", ")
 }

@@ -99,9 +99,15 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// Whether a signal ended it that programs do not bring about by a mistake of their own: HUP, INT, QUIT, KILL, TERM.
+    /// Whether a signal ended it that asks a program to end: HUP, INT, QUIT, TERM.
+    pub fn is_by_request(&self) -> bool {
+        matches!(self, Ending::Signaled { signal: 1 | 2 | 3 | 15 })
+    }
+
+    /// Whether a signal ended it that programs do not bring about by a crash: one that asks, or KILL, as the kernel sends it
+    /// when memory runs out.
     pub fn is_by_signal_from_outside(&self) -> bool {
-        matches!(self, Ending::Signaled { signal: 1 | 2 | 3 | 9 | 15 })
+        self.is_by_request() || matches!(self, Ending::Signaled { signal: 9 })
     }
 
     /// Exit code 0.

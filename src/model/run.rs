@@ -15,8 +15,8 @@ use std::sync::Arc;
 /// as a failed round, so that nothing goes on for ever.
 pub const LOST_IN_A_ROW: u32 = 10;
 
-/// Signals that do not come from a program's own mistakes, such as the kernel's when memory runs out, may end one attempt or
-/// gate so many times in a row without using up a round; after that the program is taken to bring them about.
+/// Signals that a program does not bring about by a crash may end one attempt or gate so many times in a row without using up
+/// a round; after that the program is taken to bring them about.
 pub const SIGNALS_IN_A_ROW: u32 = 2;
 
 /// How often in one run planners may put one blocked ticket back to work with a fresh set of rounds. The usual three rounds

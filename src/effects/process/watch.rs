@@ -327,8 +327,10 @@ impl<'a> Watch<'a> {
 
     /// Whether a signal ended the program in the same moment as we were asked to end it: by whoever stops all at once.
     fn is_ended_with_us(&self) -> bool {
-        let signal = self.ended.and_then(|(status, _)| status.terminating_signal());
-        self.bell.stop_wanted() && signal.is_some_and(|signal| STOPPING.contains(&signal))
+        let Some((status, _)) = self.ended.filter(|_| self.bell.stop_wanted()) else { return false };
+        // A shell gives the signal of a program that it started as its own exit code.
+        let by_shell = status.exit_status().and_then(|code| code.checked_sub(128));
+        status.terminating_signal().or(by_shell).is_some_and(|signal| STOPPING.contains(&signal))
     }
 
     fn ending(&self) -> Ending {

@@ -43,6 +43,8 @@ pub(super) fn said<'a>(gates: &'a [GateReport], attempt: &Attempt, run: &Run) ->
         Ending::NotStarted { why } if !starts_on_base(end) => {
             Said::CannotStart { why: format!("the gate `{}` cannot be started: {why}", gate.gate.join(" ")) }
         }
+        // A shell says so of a program that it started.
+        Ending::Exited { code: 137 } => lost(SIGNALS_IN_A_ROW),
         Ending::Exited { code } => match &end.missing {
             Some(program) if end.on_base.as_ref() == Some(&end.ending) => {
                 let why = format!(

@@ -127,9 +127,9 @@ fn bad_end(
         }
         Ending::NeverRan => Some(Outcome::Lost { why: report.ending.to_string() }),
         Ending::Lost { why } | Ending::NotStarted { why } => Some(Outcome::Lost { why: why.clone() }),
-        Ending::Signaled { signal } if report.ending.is_by_signal_from_outside() && tells => {
-            let why = format!("signal {signal} ended it, which somebody sent or the kernel, as when memory runs out");
-            Some(Outcome::Lost { why })
+        // Not KILL: an agent that memory runs out for does so again, and each time is paid.
+        Ending::Signaled { signal } if report.ending.is_by_request() && tells => {
+            Some(Outcome::Lost { why: format!("somebody ended it by signal {signal}") })
         }
         Ending::Exited { .. } | Ending::Signaled { .. } | Ending::TimedOut { .. } | Ending::Idle { .. } => {
             let told = attempt.talk.failure.as_ref().map_or(report.stderr_tail.as_str(), |(_, text)| text.as_str());

@@ -194,7 +194,7 @@ fn bad_end(run: &mut Run, attempt: &Attempt, ending: &Ending) {
             run.bad_ends.remove(&attempt.agent);
         }
         // Lost, and no sign of a bad agent.
-        Ending::Signaled { .. } if ending.is_by_signal_from_outside() && run.tells_trouble_from_fault() => {}
+        Ending::Signaled { .. } if ending.is_by_request() && run.tells_trouble_from_fault() => {}
         Ending::Exited { .. }
         | Ending::Signaled { .. }
         | Ending::TimedOut { .. }

@@ -84,9 +84,14 @@ impl Scenario {
 #[test]
 fn a_gate_that_was_ended_from_outside_is_run_again_and_costs_no_round() {
     let lost = || Ending::Lost { why: "its supervisor is gone".into() };
-    for ending in
-        [Ending::Stopped, Ending::NeverRan, lost(), Ending::Signaled { signal: 9 }, Ending::Signaled { signal: 15 }]
-    {
+    for ending in [
+        Ending::Stopped,
+        Ending::NeverRan,
+        lost(),
+        Ending::Signaled { signal: 9 },
+        Ending::Signaled { signal: 15 },
+        Ending::Exited { code: 137 },
+    ] {
         let mut it = Scenario::at_work(GATED);
         let attempt = it.reaches_gates();
         it.second_gate(attempt, GateEnd::plain(ending.clone()));
@@ -214,17 +219,17 @@ fn an_agent_that_cannot_be_started_pauses_the_run_and_uses_up_no_round() {
 
 #[test]
 fn an_attempt_that_a_signal_from_outside_ended_is_lost_but_not_for_ever() {
-    for (signal, rules, used) in [(9, 5, 0), (15, 5, 0), (2, 5, 0), (11, 5, 1), (6, 5, 1), (9, 4, 1)] {
+    for (signal, rules, used) in [(15, 5, 0), (2, 5, 0), (1, 5, 0), (9, 5, 1), (11, 5, 1), (6, 5, 1), (15, 4, 1)] {
         let mut it = Scenario::at_work_under(ONE, rules);
         it.ends(Ending::Signaled { signal });
         assert_eq!(it.rounds_used(), used, "signal {signal}, rules {rules}");
     }
     let mut it = Scenario::at_work(ONE);
     for _ in 0..SIGNALS_IN_A_ROW {
-        it.ends(Ending::Signaled { signal: 9 });
+        it.ends(Ending::Signaled { signal: 15 });
     }
     assert_eq!(it.rounds_used(), 0);
-    it.ends(Ending::Signaled { signal: 9 });
+    it.ends(Ending::Signaled { signal: 15 });
     assert_eq!(it.rounds_used(), 1);
 }
 

@@ -45,8 +45,8 @@ struct Prepared {
 
 /// Why an attempt could not be started.
 enum Trouble {
-    /// It has no worktree.
-    Worktree(String),
+    /// It has no worktree, or the repository went away meanwhile.
+    Repository(String),
     /// Anything else.
     Other(String),
 }
@@ -66,12 +66,12 @@ impl World {
                 Ok(Some(spawned)) => break spawned,
                 Ok(None) => return,
                 // Not the agent's trouble: the repository is, or the place for worktrees.
-                Err(Trouble::Worktree(why)) if self.pauses_for_trouble(stream, run) && !room::is_full(&why) => {
+                Err(Trouble::Repository(why)) if self.pauses_for_trouble(stream, run) && !room::is_full(&why) => {
                     if !self.goes_on(stream, run, &mut retry, Then::HoldUp, &why).await {
                         return;
                     }
                 }
-                Err(Trouble::Worktree(why) | Trouble::Other(why)) => {
+                Err(Trouble::Repository(why) | Trouble::Other(why)) => {
                     break Action::AttemptExited { attempt: id, report: Box::new(said::not_started(why)) };
                 }
             }
@@ -88,6 +88,7 @@ impl World {
     async fn try_spawn(self: &Arc<Self>, stream: MilestoneId, id: AttemptId) -> Result<Option<Action>, Trouble> {
         let Some(state) = self.state(stream) else { return Ok(None) };
         let Some(attempt) = state.attempts.get(&id).cloned() else { return Ok(None) };
+        let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
         let dir = self.attempt_dir(id);
         self.await_worktree(stream, &state, &attempt).await;
         // Held until the supervisor waits.
@@ -107,7 +108,9 @@ impl World {
             tracing::debug!("attempt {} has its worktree after {} us", attempt.id, began.elapsed().as_micros());
             Ok::<_, String>(world.prepare(&state, &attempt, tree))
         });
-        let prepared = prepared.await.map_err(Trouble::Worktree)??;
+        let prepared = prepared.await.map_err(Trouble::Repository)?;
+        let gone = |why| if Path::new(&project).exists() { Trouble::Other(why) } else { Trouble::Repository(why) };
+        let prepared = prepared.map_err(gone)?;
         // Made durable while the supervisor gets ready, which waits until the event that names it is.
         let (handle, kept) = (self.handle.clone(), prepared.kept);
         let kept = tokio::task::spawn_blocking(move || handle.put_blob(&kept));

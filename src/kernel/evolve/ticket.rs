@@ -95,6 +95,10 @@ fn change(ticket: &mut Ticket, draft: &Draft, event: &Event, explicit: bool) {
         Event::TicketStatusChanged { status, .. } => {
             if explicit && matches!(draft.actor, Actor::Person(_)) {
                 ticket.deferred = None;
+                // Whoever opens it, or answers its question, wants it tried anew.
+                if matches!(ticket.status, Status::Blocked(_)) {
+                    ticket.rounds_counted = 0;
+                }
             }
             ticket.status = match status {
                 OpenStatus::Open => Status::Open,

@@ -32,7 +32,8 @@ fn cannot_start(gate: &[String], is_first: bool, project: &Project) -> Option<St
         return Some("it names no program".to_owned());
     }
     if program.starts_with('/') || !program.contains('/') {
-        return env::find_program(program, &project.root).err().map(|why| why.to_string());
+        let missing = env::find_program(program, &project.root).err().map(|why| why.to_string());
+        return missing.or_else(|| left_out(gate, project));
     }
     // Gates run in a checkout of the commit to land: what is not committed is not there.
     let base = project.base.short();
@@ -48,6 +49,22 @@ fn cannot_start(gate: &[String], is_first: bool, project: &Project) -> Option<St
              [\"sh\", \"-c\", \"{program}\"])"
         )),
     }
+}
+
+/// Programs that are given a script.
+const INTERPRETERS: [&str; 11] =
+    ["sh", "bash", "dash", "zsh", "ksh", "python", "python3", "node", "ruby", "perl", "php"];
+
+/// A script that stands in the repository's folder and is in no commit. One that is nowhere may be for a ticket to make.
+fn left_out(gate: &[String], project: &Project) -> Option<String> {
+    let [program, script, ..] = gate else { return None };
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let is_path = INTERPRETERS.contains(&name) && !script.starts_with(['-', '/']);
+    let uncommitted = is_path && project.root.join(script).is_file() && project.look_up(script) == InCommit::Missing;
+    uncommitted.then(|| {
+        let base = project.base.short();
+        format!("its script {script} is not in commit {base}; commit it, or give its full path")
+    })
 }
 
 #[cfg(test)]
@@ -82,7 +99,15 @@ mod tests {
                 gates.iter().map(|gate| gate.iter().map(|part| (*part).to_owned()).collect()).collect();
             missing(&gates, &project)
         };
-        for fine in [&["true"][..], &["sh", "-c", "x"], &["/bin/sh"], &["./scripts/check.sh"], &["scripts/check.sh"]] {
+        for fine in [
+            &["true"][..],
+            &["sh", "-c", "x"],
+            &["sh", "plain.sh"],
+            &["sh", "made-later.sh"],
+            &["/bin/sh"],
+            &["./scripts/check.sh"],
+            &["scripts/check.sh"],
+        ] {
             assert_eq!(say(&[fine]), Vec::<String>::new(), "{fine:?}");
         }
         for (bad, words) in [
@@ -93,6 +118,7 @@ mod tests {
             (&["/no/such/program"], "there is no file /no/such/program"),
             (&["./plain.sh"], "is not executable in commit"),
             (&["./left.sh"], "has no file ./left.sh; commit it"),
+            (&["sh", "left.sh"], "its script left.sh is not in commit"),
             (&["../x"], "has no file"),
             (&["./scripts"], "has no file"),
             (&[" "], "names no program"),

@@ -1,7 +1,7 @@
 //! What a change of an item brings with it: whether a blocked one goes back to work, and who waits for a new fix.
 use super::cx::{Cx, Scope};
 use crate::{
-    kernel::graph,
+    kernel::{graph, schedule},
     model::{
         actor::Actor,
         aggregate::Aggregate,
@@ -65,6 +65,14 @@ pub(super) fn against_a_person(state: &Aggregate, id: &TicketId, changes: &Chang
         let word = format!("{priority:?}").to_lowercase();
         format!("{id} was made by a person with {word} priority, which a plan cannot lower; leave \"priority\" out")
     })
+}
+
+/// Whether a person said that it is being worked on, outside of any run. Looked at since rules 5.
+pub(super) fn is_in_hand(state: &Aggregate, id: &TicketId) -> bool {
+    let in_hand = |t: &Ticket| t.status == Status::InProgress && t.claim.is_none();
+    state.keeps_a_persons_word()
+        && state.tickets.get(id).is_some_and(|t| in_hand(t))
+        && schedule::open_child(state, id).is_none()
 }
 
 /// What has not begun and depends on something that a fix mends depends on the fix too, unless the fix waits for it.

@@ -86,7 +86,9 @@ pub(super) fn gated(
             return Ok(Reply::Ok);
         }
         Said::CannotStart { why } => {
-            control::hold_up(cx, cx.attempt(id)?.run, &why)?;
+            let run = cx.attempt(id)?.run;
+            let keeps = format!("the run keeps the gates it began with, for others `p0 cancel {run}` first");
+            control::hold_up(cx, run, &format!("{why} ({keeps})"))?;
             return Ok(Reply::Ok);
         }
     }

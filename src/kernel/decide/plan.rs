@@ -143,6 +143,9 @@ impl Plan {
             Some((id, ticket)) if ticket.claim.is_some() => {
                 self.reasons.push(format!("{id} is being worked on and cannot be changed now"));
             }
+            Some((id, _)) if change::is_in_hand(&trial.state, id) => {
+                self.reasons.push(format!("{id} is being worked on by hand, as a person said; leave it as it is"));
+            }
             Some((id, _)) => return Some(id.clone()),
         }
         None
@@ -240,6 +243,10 @@ impl Plan {
                 }
                 Some((id, t)) if t.status == Status::Done => {
                     self.reasons.push(format!("{id} is done and cannot be put off"));
+                }
+                Some((id, _)) if change::is_in_hand(&trial.state, id) => {
+                    self.reasons
+                        .push(format!("{id} is being worked on by hand, as a person said, and cannot be put off"));
                 }
                 Some((id, _)) => {
                     let id = id.clone();

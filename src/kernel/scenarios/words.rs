@@ -217,6 +217,25 @@ fn a_plan_cannot_lower_the_priority_that_a_person_gave() {
 }
 
 #[test]
+fn a_plan_leaves_alone_what_a_person_works_on_by_hand() {
+    for line in [
+        json!({"type":"defer","ticket":"BLOG-2","reason":"later"}),
+        json!({"type":"ticket","id":"BLOG-2","files":{"create":["other"]}}),
+    ] {
+        for rules in [5, 4] {
+            let mut it = Scenario::with_two_and(rules, 2);
+            it.says(2, WantedStatus::InProgress);
+            it.fails_until_planning();
+            it.plans(&[line.clone(), json!({"type":"ticket","title":"c","files":{"create":["h"]}})]);
+            assert_eq!(it.count("plan.refused"), usize::from(rules == 5), "{line}");
+            if rules == 5 {
+                assert!(it.attempt().feedback[0].contains("BLOG-2 is being worked on by hand"));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_person_takes_up_what_a_planner_put_off() {
     let mut it = Scenario::with_two_and(5, 2);
     it.fails_until_planning();

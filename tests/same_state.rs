@@ -64,7 +64,7 @@ async fn start(dir: &Path) -> Engine {
         supervisor: "p0".into(),
         environment: Environment::default(),
         agent_env,
-        patience: std::time::Duration::from_secs(120),
+        patience: Duration::from_secs(120),
         die_at: None,
     };
     Engine::start(options).await.unwrap()

@@ -75,6 +75,7 @@ fn options(data_dir: &Path, die_at: Option<u64>) -> Options {
         supervisor: env!("CARGO_BIN_EXE_p0").into(),
         environment: Environment { agents: path.clone(), gates: path, person: Vec::new() },
         agent_env: Arc::new(|_, _| Ok(BTreeMap::new())),
+        patience: Duration::from_secs(120),
         die_at,
     }
 }

@@ -64,6 +64,7 @@ async fn start(dir: &Path) -> Engine {
         supervisor: "p0".into(),
         environment: Environment::default(),
         agent_env,
+        patience: Duration::from_secs(120),
         die_at: None,
     };
     Engine::start(options).await.unwrap()

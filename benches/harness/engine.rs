@@ -38,6 +38,7 @@ pub(crate) async fn start(data_dir: &Path, active: bool) -> Engine {
         supervisor: PathBuf::from(env!("CARGO_BIN_EXE_p0")),
         environment: Environment { agents: environment.clone(), gates: environment, person: Vec::new() },
         agent_env: std::sync::Arc::new(|_, _| Ok(std::collections::BTreeMap::new())),
+        patience: Duration::from_secs(120),
         die_at: None,
     };
     Engine::start(options).await.unwrap()

@@ -8,6 +8,7 @@ fn main() -> ExitCode {
     let code = match (args.next().as_deref().and_then(|word| word.to_str()), args.next()) {
         (Some("__agent"), Some(dir)) => p0::effects::process::supervisor_main(dir.as_ref()),
         (Some("__confine"), Some(dir)) => p0::effects::process::confine_main(dir.as_ref()),
+        (Some("__limited"), Some(limits)) => p0::effects::sandbox::limited_main(&limits, args),
         (Some("__playbook"), Some(file)) => p0::effects::process::playbook_main(file.as_ref()),
         (Some("__drive"), Some(file)) => p0::effects::drive::drive_main(file.as_ref()),
         (Some(_) | None, _) => return p0::surface::cli::main(),

@@ -16,7 +16,7 @@ use crate::{
         rejection::Rejection,
         reply::Reply,
     },
-    views::catalog::Catalog,
+    views::{catalog::Catalog, retrying::Retrying},
 };
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -126,6 +126,16 @@ impl Handle {
     /// What there is.
     pub fn catalog(&self) -> Catalog {
         self.shared.catalog()
+    }
+
+    /// What the engine tries again and again right now, the oldest first.
+    pub fn retrying(&self) -> Vec<Retrying> {
+        self.shared.retries.all()
+    }
+
+    /// Word of every change of [`Handle::retrying`].
+    pub fn watch_retrying(&self) -> watch::Receiver<BTreeMap<u64, Retrying>> {
+        self.shared.retries.watch()
     }
 
     /// The durable states of the milestones that are not at rest.

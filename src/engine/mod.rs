@@ -28,6 +28,7 @@ mod fork;
 mod group;
 mod packed;
 mod payload;
+mod retries;
 mod rows;
 mod shared;
 mod snapshots;

@@ -1,5 +1,5 @@
 //! What the turn publishes after a commit, and everybody else reads.
-use super::{group::Decided, handle::ReadError, snapshots};
+use super::{group::Decided, handle::ReadError, retries::Retries, snapshots};
 use crate::{
     journal::{Blobs, Sealer, Store},
     model::{
@@ -30,6 +30,7 @@ pub(crate) struct Shared {
     pub(super) sealer: Sealer,
     pub(super) head: watch::Sender<u64>,
     pub(super) failed: watch::Sender<Option<String>>,
+    pub(super) retries: Retries,
     states: Mutex<States>,
     catalog: Catalog,
 }
@@ -76,6 +77,7 @@ impl Shared {
             sealer,
             head: watch::Sender::new(head),
             failed: watch::Sender::new(None),
+            retries: Retries::default(),
             states: Mutex::new(States { live, marked: head, ..States::default() }),
             catalog,
         }

@@ -25,6 +25,9 @@ use tokio::sync::{mpsc, oneshot};
 /// Commands that may wait for the writer; more wait at their sender.
 const QUEUE: usize = 1024;
 
+/// How long work on a repository may fail, when nothing else is asked for, before its run is held up.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 /// How an engine is to be started.
 pub struct Options {
     /// The data directory; made when it is missing.
@@ -42,6 +45,8 @@ pub struct Options {
     /// The values of the variables that a project's configuration gives an agent. They are asked for at every start of
     /// an attempt, and never recorded.
     pub agent_env: Arc<AgentEnv>,
+    /// How long work on a repository may fail before its run is held up.
+    pub patience: Duration,
     /// For tests of recovery: the process dies (SIGKILL) as soon as the frame with this event is durable, before
     /// anybody hears of it.
     pub die_at: Option<u64>,

@@ -145,7 +145,7 @@ fn wait_for_person(cx: &mut Cx<'_>, run: &Run, why: &NotReady) -> bool {
         let help = run.settings.agents.get(agent).and_then(|a| a.adapter.as_ref()).map(|a| a.login.help.as_str());
         let help = help.filter(|help| !help.is_empty()).unwrap_or("log it in");
         let why = format!("{why}; {help}, then run the same command again (or `p0 resume`)");
-        cx.emit_engine(Scope::run(run.id), Event::RunPaused { why, until: None });
+        cx.emit_engine(Scope::run(run.id), Event::RunPaused { why, until: None, held: false });
     }
     false
 }

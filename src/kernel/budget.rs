@@ -54,5 +54,5 @@ fn pause(cx: &mut Cx<'_>, run: &Run, exhausted: &Exhausted) {
             run.id
         ),
     };
-    cx.emit_engine(Scope::run(run.id), Event::RunPaused { why, until: None });
+    cx.emit_engine(Scope::run(run.id), Event::RunPaused { why, until: None, held: false });
 }

@@ -44,7 +44,7 @@ pub fn react(before: &Aggregate, after: &Aggregate) -> BTreeSet<Effect> {
 }
 
 fn of_run(run: &Run, landing: bool, wanted: &mut BTreeSet<Effect>) {
-    if run.head.is_none() && !landing {
+    if run.head.is_none() && !landing && !run.is_held_up() {
         wanted.insert(Effect::OpenRun { run: run.id });
     }
     for (agent, until) in &run.limited {
@@ -58,6 +58,11 @@ fn of_run(run: &Run, landing: bool, wanted: &mut BTreeSet<Effect>) {
 
 fn of_attempt(state: &Aggregate, attempt: &Attempt, wanted: &mut BTreeSet<Effect>) {
     let id = attempt.id;
+    // What runs goes on to its end; nothing else is tried before the run goes on.
+    let held_up = state.runs.get(&attempt.run).is_some_and(|run| run.is_held_up());
+    if held_up && !matches!(attempt.phase, Phase::Running { .. }) {
+        return;
+    }
     match &attempt.phase {
         Phase::Starting => {
             wanted.insert(Effect::SpawnAttempt { attempt: id });

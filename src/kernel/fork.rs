@@ -5,7 +5,7 @@ use crate::model::{
     event::RULES,
     id::{MilestoneId, RunId, TicketId},
     kept::{Fork, ForkedLearning, ForkedTicket, Origin},
-    ticket::{Seed, Status},
+    ticket::{BlockedOn, Seed, Status},
 };
 
 /// What goes on under another name.
@@ -29,6 +29,10 @@ pub fn fork_of(state: &Aggregate, run: RunId, seq: u64, name: NewName) -> Option
         done: ticket.status == Status::Done,
         commit: ticket.commit.clone(),
         deferred: ticket.deferred.clone(),
+        blocked: match &ticket.status {
+            Status::Blocked(BlockedOn::Person { reason }) => Some(reason.clone()),
+            Status::Blocked(_) | Status::Open | Status::InProgress | Status::Done => None,
+        },
         comments: ticket.comments.iter().cloned().collect(),
     });
     let learnings = state.learnings.iter().map(|(id, learning)| ForkedLearning {

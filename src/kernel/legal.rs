@@ -59,7 +59,7 @@ mod tests {
         let comment = || Event::TicketCommented { text: "x".into() };
         assert_eq!(told(Some(1), true, comment()), None);
         assert!(told(Some(99), true, comment()).unwrap().contains("never created"));
-        assert_eq!(told(None, true, Event::RunPaused { why: "p".into(), until: None }), None);
+        assert_eq!(told(None, true, Event::RunPaused { why: "p".into(), until: None, held: false }), None);
         assert!(told(None, true, Event::RunResumed {}).unwrap().contains("not held up"));
         let mut over = aggregate();
         std::sync::Arc::make_mut(&mut over.runs[&run_id()]).state = RunState::Done;
@@ -67,7 +67,7 @@ mod tests {
             |event| Draft { at: at(9), run: Some(run_id()), ticket: None, attempt: None, actor: Actor::Engine, event };
         let done = Event::RunDone { commit: "0".into() };
         assert!(contradicts(&over, &draft(done)).unwrap().contains("done already"));
-        let mut other = draft(Event::RunPaused { why: "p".into(), until: None });
+        let mut other = draft(Event::RunPaused { why: "p".into(), until: None, held: false });
         other.run = Some(crate::model::id::RunId(uuid::Uuid::from_u128(77)));
         assert!(contradicts(&over, &other).unwrap().contains("never started"));
     }

@@ -217,6 +217,7 @@ impl Simulation {
                     tail: String::new(),
                     output: Some(BlobId { hash: "output".into(), size: 0 }),
                     wall_ms: 1,
+                    end: None,
                 };
                 Action::Gated { attempt: *attempt, candidate: candidate.clone(), gates: vec![report] }
             }

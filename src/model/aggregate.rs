@@ -184,6 +184,11 @@ impl Aggregate {
         self.runs.values().next_back().map(Arc::as_ref)
     }
 
+    /// Whether its newest run keeps what a person said; see [`Run::keeps_a_persons_word`].
+    pub fn keeps_a_persons_word(&self) -> bool {
+        self.last_run().is_some_and(Run::keeps_a_persons_word)
+    }
+
     /// Attempts that something is still to be done about.
     pub fn live_attempts(&self) -> impl Iterator<Item = &Attempt> {
         self.at_work.attempts.iter().filter_map(|id| self.attempts.get(id)).map(Arc::as_ref)

@@ -32,6 +32,10 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
+fn is_none_yet(count: &u32) -> bool {
+    *count == 0
+}
+
 impl Usage {
     /// The sum of both.
     pub fn plus(self, other: Usage) -> Usage {
@@ -95,6 +99,17 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// Whether a signal ended it that asks a program to end: HUP, INT, QUIT, TERM.
+    pub fn is_by_request(&self) -> bool {
+        matches!(self, Ending::Signaled { signal: 1 | 2 | 3 | 15 })
+    }
+
+    /// Whether a signal ended it that programs do not bring about by a crash: one that asks, or KILL, as the kernel sends it
+    /// when memory runs out.
+    pub fn is_by_signal_from_outside(&self) -> bool {
+        self.is_by_request() || matches!(self, Ending::Signaled { signal: 9 })
+    }
+
     /// Exit code 0.
     pub fn is_clean(&self) -> bool {
         matches!(self, Ending::Exited { code: 0 })
@@ -382,6 +397,9 @@ pub struct Attempt {
     pub wall_ms: u64,
     /// The commit found in its worktree.
     pub commit: Option<CommitId>,
+    /// How often the gates on its commit were lost, in a row; see [`crate::model::run::LOST_IN_A_ROW`].
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub gates_lost: u32,
     /// Whether a worktree is (or may be) held.
     pub worktree: Worktree,
     /// What it says of its own ticket, if it says something.

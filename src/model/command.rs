@@ -2,7 +2,7 @@
 use super::{
     Time,
     actor::Actor,
-    attempt::{DiskUse, ExitReport, Harvest},
+    attempt::{DiskUse, Ending, ExitReport, Harvest},
     effect::Timer,
     event::ClockStep,
     id::{ApprovalId, AttemptId, BlobId, CommitId, MilestoneId, RunId, TicketId},
@@ -167,6 +167,13 @@ pub enum Action {
         /// The run.
         run: RunId,
         /// Why.
+        why: String,
+    },
+    /// Report: effects of a run have failed for so long, for a reason outside of it, that somebody must do something.
+    RunHeldUp {
+        /// The run.
+        run: RunId,
+        /// Why, and what would help.
         why: String,
     },
     /// Report: the supervisor waits for "go".
@@ -383,6 +390,29 @@ pub struct GateReport {
     pub output: Option<BlobId>,
     /// How long it took, in milliseconds.
     pub wall_ms: u64,
+    /// How the program of one that did not pass ended; `None` in reports of earlier versions, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<Box<GateEnd>>,
+}
+
+/// How a gate's program ended, and what was looked at to tell whose fault that is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GateEnd {
+    /// How it ended.
+    pub ending: Ending,
+    /// A program that it could not find and that is not on `PATH` either; `None` = it named none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+    /// How the same gate ended on the commit that the merge began from; `None` = it was not run there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_base: Option<Ending>,
+}
+
+impl GateEnd {
+    /// A gate that ended so.
+    pub fn plain(ending: Ending) -> GateEnd {
+        GateEnd { ending, missing: None, on_base: None }
+    }
 }
 
 /// The outcome of a landing.

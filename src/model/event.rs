@@ -7,22 +7,17 @@ mod list;
 mod parts;
 
 pub(super) use parts::is_first_part;
-pub use parts::{ClockStep, Intent, OpenStatus, RULES};
+pub use parts::{ClockStep, Intent, LostGate, OpenStatus, RULES};
 
 use super::{
     Time,
-    approval::Approval,
     attempt::{DiskUse, ExitReport, Harvest, Outcome, Session},
     files::Files,
     id::{AgentName, ApprovalId, AttemptId, BlobId, CommitId, LearningId, MilestoneId, RoleName, RunId, StageName},
-    kept::{Archived, Imported, Origin},
-    protocol::Message,
     settings::{Budget, Settings},
     ticket::{BacklogItem, BlockedOn, Changes, Claim, Seed},
     workflow::{Choice, Rights, Workflow},
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 events! {
     /// A new spec.
@@ -79,6 +74,13 @@ events! {
         /// Why.
         reason: String,
     }
+    /// A change put a blocked item back to work, with a fresh set of rounds.
+    TicketReopened = "ticket.reopened" {
+        /// How often planners have done so in this run, this time included; a person's changes do not count.
+        renewals: u32,
+        /// Why.
+        reason: String,
+    }
     /// Something was said about it.
     TicketCommented = "ticket.commented" {
         /// What.
@@ -122,7 +124,7 @@ events! {
         backlog: Vec<BacklogItem>,
         /// The place it was forked from, if it was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        origin: Option<Origin>,
+        origin: Option<super::kept::Origin>,
     }
     /// Its branch is there.
     RunOpened = "run.opened" {
@@ -154,6 +156,9 @@ events! {
         why: String,
         /// Until when.
         until: Option<Time>,
+        /// Something outside keeps its effects from being carried out: they rest as well, until it is resumed.
+        #[serde(default, skip_serializing_if = "parts::is_false")]
+        held: bool,
     }
     /// Nothing of it goes on before a person answers.
     RunAwaitingApproval = "run.awaiting_approval" {
@@ -191,13 +196,13 @@ events! {
     RunImported = "run.imported" {
         /// What is known of it.
         #[serde(flatten)]
-        imported: Imported,
+        imported: super::kept::Imported,
     }
     /// An archive took the journal's place for a milestone whose runs are over.
     RunArchived = "run.archived" {
         /// What stays known of it.
         #[serde(flatten)]
-        archived: Box<Archived>,
+        archived: Box<super::kept::Archived>,
     }
     /// A stage begins.
     StageEntered = "stage.entered" {
@@ -260,7 +265,7 @@ events! {
         #[serde(default, skip_serializing_if = "is_first_part")]
         part: u32,
         /// What it said.
-        message: Message,
+        message: super::protocol::Message,
     }
     /// Its program ended.
     AttemptExited = "attempt.exited" {
@@ -377,6 +382,12 @@ events! {
         /// How long it took, in milliseconds.
         wall_ms: u64,
     }
+    /// A gate command ended without judging the commit: p0, a signal or a lost process ended it. It is run again.
+    GateLost = "gate.lost" {
+        /// Which, and what became of it.
+        #[serde(flatten)]
+        lost: Box<LostGate>,
+    }
     /// A commit waits to land.
     IntegrationQueued = "integration.queued" {
         /// The commit.
@@ -460,7 +471,7 @@ events! {
     /// An attempt asks a person.
     ApprovalRequested = "approval.requested" {
         /// The question.
-        approval: Box<Approval>,
+        approval: Box<super::approval::Approval>,
     }
     /// A question has its answer.
     ApprovalAnswered = "approval.answered" {

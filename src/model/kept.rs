@@ -145,6 +145,9 @@ pub struct ForkedTicket {
     pub commit: Option<CommitId>,
     /// Why it was put off, if it was.
     pub deferred: Option<String>,
+    /// Why a person blocked it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<String>,
     /// What was said about it.
     pub comments: Vec<Comment>,
 }

@@ -15,6 +15,14 @@ use std::sync::Arc;
 /// as a failed round, so that nothing goes on for ever.
 pub const LOST_IN_A_ROW: u32 = 10;
 
+/// Signals that a program does not bring about by a crash may end one attempt or gate so many times in a row without using up
+/// a round; after that the program is taken to bring them about.
+pub const SIGNALS_IN_A_ROW: u32 = 2;
+
+/// How often in one run planners may put one blocked ticket back to work with a fresh set of rounds. The usual three rounds
+/// become nine; a ticket that fails nine times needs a person, and every further round costs money.
+pub const MOST_RENEWALS: u32 = 2;
+
 /// An agent that fails for its own sake so many times in a row is passed over while another can play its role.
 pub const TROUBLE_IN_A_ROW: u32 = 3;
 
@@ -212,6 +220,9 @@ pub struct Run {
     /// Agents whose limit is over, until one attempt shows that it is: they get one place.
     #[serde(default, skip_serializing_if = "OrdSet::is_empty")]
     pub on_trial: OrdSet<AgentName>,
+    /// While it is paused: its effects rest as well, because something outside keeps them from being carried out.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub held_up: bool,
     /// Programs that could not be started, in a row.
     pub start_failures: u32,
     /// What all attempts used.
@@ -265,6 +276,23 @@ impl Run {
         self.rules >= 5
     }
 
+    /// Whether what a person said about an item ends only by a person's word, and a change that puts a blocked item back to
+    /// work is an event of its own: since rules 5.
+    pub fn keeps_a_persons_word(&self) -> bool {
+        self.rules >= 5
+    }
+
+    /// Whether what p0, a signal or a lost process ended is lost and uses up no round, and trouble that is no ticket's fault
+    /// (a program that is not there, a repository that was moved) pauses the run: since rules 5.
+    pub fn tells_trouble_from_fault(&self) -> bool {
+        self.rules >= 5
+    }
+
+    /// Whether none of its effects is to be carried out until it is resumed or ended.
+    pub fn is_held_up(&self) -> bool {
+        self.held_up && matches!(self.state, RunState::Paused { .. })
+    }
+
     /// Whether it waits for the answers to its executors' questions: since rules 3.
     pub fn waits_for_answers(&self) -> bool {
         self.rules >= 3
@@ -273,6 +301,10 @@ impl Run {
 
 fn first_rules() -> u32 {
     1
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn is_first_rules(rules: &u32) -> bool {

@@ -289,6 +289,9 @@ pub struct Ticket {
     /// Attempts lost in a row; see [`crate::model::run::LOST_IN_A_ROW`].
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u32,
+    /// How often planners have put it back to work in the current run; see [`crate::model::run::MOST_RENEWALS`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub renewals: u32,
     /// Why the last round was refused, a sentence each; handed to the next round.
     pub feedback: Vec<String>,
     /// Sub-tasks made so far; numbers the next one.
@@ -308,6 +311,11 @@ impl Ticket {
     /// Whether it still asks for something: not done, and not put off with a reason.
     pub fn is_unsettled(&self) -> bool {
         self.status != Status::Done && self.deferred.is_none()
+    }
+
+    /// Whether a person blocked it.
+    pub fn is_blocked_by_person(&self) -> bool {
+        matches!(self.status, Status::Blocked(BlockedOn::Person { .. }))
     }
 
     /// The attempt that holds it now, if one does.

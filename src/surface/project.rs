@@ -23,6 +23,33 @@ impl Project {
     pub(crate) fn has(&self, path: &str) -> bool {
         self.repo.read_file(&self.base.0, path).is_ok_and(|found| found.is_some())
     }
+
+    /// What the base commit has at this path, or else the head of a branch of an earlier run: a run may begin there.
+    pub(crate) fn look_up(&self, path: &str) -> InCommit {
+        let path = path.trim_start_matches("./");
+        let in_commit = |commit: &str| match self.repo.file_mode(commit, path) {
+            Ok(Some(0o100_755 | 0o120_000)) => InCommit::Executable,
+            Ok(Some(_)) => InCommit::Plain,
+            Ok(None) | Err(_) => InCommit::Missing,
+        };
+        let found = in_commit(&self.base.0);
+        if found != InCommit::Missing {
+            return found;
+        }
+        let heads = self.repo.run_heads().unwrap_or_default();
+        heads.iter().map(|head| in_commit(head)).find(|found| *found == InCommit::Executable).unwrap_or(found)
+    }
+}
+
+/// What a commit has at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InCommit {
+    /// A file that may be executed, or a link.
+    Executable,
+    /// Another file.
+    Plain,
+    /// No file.
+    Missing,
 }
 
 /// The root of the repository around `path`, also of one without a commit.

@@ -11,7 +11,7 @@ use crate::{
     effects::clock,
     engine::{
         handle::AttemptDoor,
-        start::{Engine, Options, StartError, Stop},
+        start::{Engine, Options, PATIENCE, StartError, Stop},
     },
 };
 use std::{
@@ -148,6 +148,7 @@ pub(crate) async fn hold(
             let configs = configs.clone();
             Arc::new(move |root, agent| configs.agent_env(root, agent).map_err(|e| e.detail))
         },
+        patience: env::var("P0_PATIENCE_MS").and_then(|ms| ms.parse().ok()).map_or(PATIENCE, Duration::from_millis),
         die_at: env::var("P0_TEST_DIE_AT").and_then(|seq| seq.parse().ok()),
     };
     let engine = Engine::start(options).await.map_err(|e| match e {

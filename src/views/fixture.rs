@@ -52,6 +52,7 @@ pub(crate) fn ticket(number: u32, status: Status, depends_on: &[u32]) -> Ticket 
         rounds: 0,
         rounds_counted: 0,
         lost: 0,
+        renewals: 0,
         feedback: vec![],
         children: 0,
     }
@@ -98,6 +99,7 @@ fn run() -> Run {
         trouble: imbl::OrdMap::new(),
         bad_ends: imbl::OrdMap::new(),
         on_trial: imbl::OrdSet::new(),
+        held_up: false,
         start_failures: 0,
         usage: Usage { input_tokens: 10, output_tokens: 5, cached_tokens: 0, cost_usd: 0.5 },
         unknown_usage: None,
@@ -131,6 +133,7 @@ fn attempt() -> Attempt {
         usage: Usage::default(),
         wall_ms: 0,
         commit: None,
+        gates_lost: 0,
         worktree: Worktree::Held,
         claimed_status: None,
         status_reason: None,

@@ -19,6 +19,7 @@ pub mod diff;
 pub(crate) mod fixture;
 pub mod graph;
 pub mod progress;
+pub mod retrying;
 pub mod status;
 pub mod tickets;
 pub mod timeline;

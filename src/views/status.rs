@@ -1,9 +1,12 @@
 //! One run as the document that `p0 status --json` prints.
-use super::approvals::{self, ApprovalDoc};
+use super::{
+    approvals::{self, ApprovalDoc},
+    retrying::Retrying,
+};
 use crate::model::{
     Time,
     aggregate::Aggregate,
-    attempt::Usage,
+    attempt::{Attempt, Phase, Usage},
     id::{CommitId, RunId, TicketId},
     run::RunState,
     ticket::Status,
@@ -89,6 +92,9 @@ pub struct RunStatus {
     /// What its attempts ask a person, and wait for.
     #[serde(default)]
     pub approvals: Vec<ApprovalDoc>,
+    /// What the engine tries again and again for it; left out when there is nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retrying: Vec<Retrying>,
     /// When a pause ends by itself.
     pub paused_until: Option<Time>,
     /// When it began.
@@ -104,7 +110,9 @@ impl RunStatus {
     pub fn of(state: &Aggregate, run: RunId, now: Time, digest: String, waiting: Vec<Waiting>) -> Option<RunStatus> {
         let found = state.runs.get(&run)?;
         let milestone = state.milestone.as_ref();
-        let attempts_live = state.live_attempts().filter(|a| a.run == run).count();
+        // While a run is held up nothing is done about its attempts, but for programs that still run.
+        let moves = |a: &Attempt| !found.is_held_up() || matches!(a.phase, Phase::Running { .. });
+        let attempts_live = state.live_attempts().filter(|a| a.run == run && moves(a)).count();
         Some(RunStatus {
             run,
             milestone: milestone.map(|m| m.key.clone()).unwrap_or_default(),
@@ -126,6 +134,7 @@ impl RunStatus {
             time: time(found.started_at, found.ended_at.unwrap_or(now), &found.spent),
             waiting,
             approvals: approvals::all(state).into_iter().filter(|a| a.run == run && a.is_open()).collect(),
+            retrying: Vec::new(),
             paused_until: match &found.state {
                 RunState::Paused { until, .. } => *until,
                 RunState::Running

@@ -111,10 +111,10 @@ fn of_run(event: &Event) -> Option<(Weight, String)> {
             };
             (Normal, with_reason(&format!("the planner decides {word}"), reason))
         }
-        Event::RunPaused { why, until: Some(until) } => {
+        Event::RunPaused { why, until: Some(until), .. } => {
             (Normal, format!("paused until {}: {why}", until.format("%H:%M:%S UTC")))
         }
-        Event::RunPaused { why, until: None } => (Normal, format!("paused: {why}")),
+        Event::RunPaused { why, until: None, .. } => (Normal, format!("paused: {why}")),
         Event::RunAwaitingApproval { why } => (Normal, format!("waits for an answer: {why}")),
         Event::RunResumed {} => (Normal, "goes on".to_owned()),
         Event::RunBudgetChanged { .. } => (Normal, "has another budget from now on".to_owned()),
@@ -147,6 +147,7 @@ fn of_ticket(event: &Event) -> Option<(Weight, String)> {
             };
             (Detail, with_reason(word, reason))
         }
+        Event::TicketReopened { reason, .. } => (Normal, with_reason("open again", reason)),
         Event::TicketCommented { text } => (Normal, format!("\"{text}\"")),
         Event::TicketDeferred { reason } => (Normal, with_reason("put off", reason)),
         Event::TicketCompleted { commit: Some(commit) } => (Good, format!("done as {}", commit.short())),
@@ -223,6 +224,10 @@ fn of_landing(event: &Event) -> Option<(Weight, String)> {
         }
         Event::GateFailed { gate, commit, why, .. } => {
             (Bad, format!("gate `{}` failed on {}: {why}", gate.join(" "), commit.short()))
+        }
+        Event::GateLost { lost } => {
+            let (gate, commit) = (lost.gate.join(" "), lost.commit.short());
+            (Bad, format!("gate `{gate}` was lost on {commit}, and is run again: {}", lost.why))
         }
         Event::IntegrationQueued { .. } => (Detail, "waits to land".to_owned()),
         Event::IntegrationMerged { .. } => (Detail, "merged in memory".to_owned()),

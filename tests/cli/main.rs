@@ -33,4 +33,5 @@ mod signals;
 mod store;
 mod subscriptions;
 mod tracker;
+mod trouble;
 mod words;

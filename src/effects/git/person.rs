@@ -1,7 +1,7 @@
 //! The person's repository. Read only: landings and parked work enter it through `land`, nothing else does.
 use super::error::{Error, GitContext, IoContext};
 use super::handle;
-use git2::{Config, ErrorCode, Repository, StatusOptions};
+use git2::{Config, ErrorCode, ObjectType, Repository, StatusOptions};
 use std::path::{Path, PathBuf};
 
 /// Who signs a commit.
@@ -111,6 +111,33 @@ impl PersonRepo {
             Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
             Err(error) => Err(error).git(format!("reading {path} of {commit}"), &self.root),
         }
+    }
+
+    /// The mode of a file (or link) in a commit; none when the commit has no such file.
+    pub fn file_mode(&self, commit: &str, path: &str) -> Result<Option<i32>, Error> {
+        let repo = self.open()?;
+        let tree = handle::tree_of(&repo, handle::commit_id(commit, &self.root)?)?;
+        let tree = repo.find_tree(tree).git("reading a tree", &self.root)?;
+        match tree.get_path(Path::new(path)) {
+            Ok(entry) => Ok((entry.kind() == Some(ObjectType::Blob)).then(|| entry.filemode())),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(error).git(format!("reading {path} of {commit}"), &self.root),
+        }
+    }
+
+    /// The heads of the branches that runs landed on, the newest first.
+    pub fn run_heads(&self) -> Result<Vec<String>, Error> {
+        let repo = self.open()?;
+        let found = repo.references_glob("refs/heads/p0/*/main").git("listing the runs' branches", &self.root)?;
+        let mut heads: Vec<(String, String)> = found
+            .filter_map(|reference| {
+                let reference = reference.ok()?;
+                Some((reference.name().ok()?.to_owned(), reference.peel_to_commit().ok()?.id().to_string()))
+            })
+            .collect();
+        // Ids of runs are ordered by time.
+        heads.sort();
+        Ok(heads.into_iter().rev().map(|(_, head)| head).collect())
     }
 
     /// The commit a local branch points to; none when there is no such branch.

@@ -31,6 +31,7 @@
 //! | `confine` | the program before it is the program |
 //! | `launch`, `look`, `stop` | the engine's side: start, find again and wait, end |
 //! | `spool`, `follow` | reading the output of a running or ended program |
+//! | `find` | programs on `PATH` |
 //! | `secrets` | values that an attempt must not show |
 //! | `playbook`, `scene`, `fill` | the built-in agent that plays recorded work |
 
@@ -40,6 +41,7 @@ mod confine;
 mod error;
 mod files;
 mod fill;
+mod find;
 mod follow;
 mod launch;
 mod linux;
@@ -61,6 +63,7 @@ pub use cgroup::cgroup_dir;
 pub use confine::confine_main;
 pub use error::Error;
 pub use files::{AttemptDir, remove_tree};
+pub use find::{is_executable, not_found, on_path};
 pub use follow::{Follow, follow};
 pub use launch::{Go, Launched, Started, launch, prepare, run_to_end, start};
 pub use look::{Found, Running, look, unnamed_files, wait};

@@ -100,10 +100,9 @@ pub fn kill_now(dir: &Path) -> Result<(), Error> {
     let place = AttemptDir::new(dir);
     let Some(tree) = tree_of(&place) else { return Ok(()) };
     let supervisor = supervisor_of(&place);
-    if let Some(supervisor) = supervisor
-        && !place.has_begun()?
-    {
-        supervisor.signal(Signal::KILL);
+    if let Some(supervisor) = supervisor {
+        // It hears of the wish to stop before its program dies, and so records an end on request.
+        supervisor.signal(if place.has_begun()? { Signal::TERM } else { Signal::KILL });
     }
     tree.kill(KILL_PATIENCE);
     if let Some((supervisor, handle)) = supervisor.and_then(|it| Some((it, it.open()?))) {

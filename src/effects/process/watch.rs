@@ -325,6 +325,14 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Whether a signal ended the program in the same moment as we were asked to end it: by whoever stops all at once.
+    fn is_ended_with_us(&self) -> bool {
+        let Some((status, _)) = self.ended.filter(|_| self.bell.stop_wanted()) else { return false };
+        // A shell gives the signal of a program that it started as its own exit code.
+        let by_shell = status.exit_status().and_then(|code| code.checked_sub(128));
+        status.terminating_signal().or(by_shell).is_some_and(|signal| STOPPING.contains(&signal))
+    }
+
     fn ending(&self) -> Ending {
         // Output that is not on disk outweighs a good exit code: an engine that reads half a plan must know it.
         if let Some(why) = &self.write_failure {
@@ -332,6 +340,9 @@ impl<'a> Watch<'a> {
         }
         if let Some(cause) = &self.cause {
             return cause.clone();
+        }
+        if self.is_ended_with_us() {
+            return Ending::Stopped;
         }
         let status = self.ended.map(|(status, _)| status);
         let signal = status.and_then(WaitStatus::terminating_signal).map(|signal| Ending::Signaled { signal });
@@ -341,6 +352,9 @@ impl<'a> Watch<'a> {
             .unwrap_or_else(|| Ending::Unrecordable { why: "the kernel did not say how it ended".to_owned() })
     }
 }
+
+/// Signals that end a program for whoever stops it: HUP, INT, QUIT, KILL, TERM.
+const STOPPING: [i32; 5] = [1, 2, 3, 9, 15];
 
 fn is_past(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|it| now() >= it)

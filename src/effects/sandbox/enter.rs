@@ -1,6 +1,9 @@
 //! Putting limits in force in the own process, for good: the last thing before it becomes the program.
 
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 use rustix::process::{Resource, Rlimit};
@@ -99,6 +102,25 @@ fn limit(limits: &Rlimits) -> Result<(), String> {
         rustix::process::setrlimit(resource, limit).map_err(|errno| format!("the limit {name} = {value}: {errno}"))?;
     }
     Ok(())
+}
+
+/// Sets limits, given as JSON, for this process, and becomes the program. Comes back only when that failed: to try out whether
+/// programs start under them.
+pub fn limited_main(limits: &OsStr, mut command: impl Iterator<Item = OsString>) -> i32 {
+    const FAILED: i32 = 71;
+    let become_it = || -> Result<std::convert::Infallible, String> {
+        let limits = limits.to_str().ok_or("the limits are not text")?;
+        let limits: Rlimits = serde_json::from_str(limits).map_err(|e| e.to_string())?;
+        let program = command.next().ok_or("no program is named")?;
+        limit(&limits)?;
+        #[expect(clippy::disallowed_methods, reason = "this process becomes the program")]
+        let mut program = std::process::Command::new(program);
+        Err(program.args(command).exec().to_string())
+    };
+    let Err(why) = become_it();
+    // Where nobody reads it, the exit code says as much.
+    let _ = writeln!(std::io::stderr(), "{why}");
+    FAILED
 }
 
 /// Gives up what root could do past the file system. Whoever is not root has nothing to give up, and where the rest

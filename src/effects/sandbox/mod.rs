@@ -35,6 +35,7 @@ mod system;
 mod tries;
 
 pub use crate::model::sandbox::Applied;
+pub use enter::limited_main;
 pub(crate) use enter::{Entered, enter, wrap};
 pub use kernel::Kernel;
 pub(crate) use listener::Listener;

@@ -29,6 +29,7 @@ async fn no_event_is_earlier_than_the_one_before() {
         supervisor: "p0".into(),
         environment: Environment::default(),
         agent_env: Arc::new(|_: &Path, _: &_| Ok(BTreeMap::new())),
+        patience: Duration::from_secs(120),
         die_at: None,
     };
     let engine = Engine::start(options).await.unwrap();

@@ -1,14 +1,16 @@
 //! Watching an attempt: "go", its lines as they come, its end.
-use super::{RETRY_FIRST, RETRY_MOST, World, blocking, gate::tail, said};
+use super::{World, blocking, gate::tail, retry::Retry, said};
 use crate::{
     effects::{
         process::{self, AttemptDir, Cursor, ExitRecord, Found, SpoolLine},
         sandbox::{Redactor, read_tries},
     },
+    kernel::outstanding,
     model::{
         attempt::ExitReport,
         command::Action,
-        id::{AttemptId, BlobId, MilestoneId},
+        effect::Effect,
+        id::{AttemptId, BlobId, MilestoneId, RunId},
         protocol::Message,
         sandbox::Redacted,
     },
@@ -80,7 +82,7 @@ impl World {
             Ok(Found::NeverRan) => Action::AttemptNeverRan { attempt: id },
             unclear @ (Ok(Found::Waiting(_) | Found::Running(_)) | Err(_)) => {
                 let why = unclear.map_or_else(|e| e.to_string(), |_| "its supervisor does not end".into());
-                if !self.kill(id, &dir).await {
+                if !self.kill(attempt.run, id, &dir).await {
                     return;
                 }
                 Action::AttemptLost { attempt: id, why }
@@ -91,18 +93,19 @@ impl World {
 
     /// Kills what may be alive of an attempt whose end cannot be read: "lost" means that nothing works on. Says whether
     /// it is so; not, when the engine stops first.
-    async fn kill(&self, id: AttemptId, dir: &Path) -> bool {
-        let mut pause = RETRY_FIRST;
+    async fn kill(&self, run: RunId, id: AttemptId, dir: &Path) -> bool {
+        let help = "look with `ps`: its processes may hang in the kernel, and the data directory must be writable";
+        let mut retry = Retry::new(self, Some(run), &format!("killing what is left of attempt {id}"), help.to_owned());
         loop {
             let at = dir.to_owned();
             match blocking(move || process::kill_now(&at)).await {
                 Ok(()) => return true,
-                Err(why) => tracing::warn!("killing what is left of attempt {id}: {why}; trying again"),
+                Err(why) => {
+                    if !self.pause(retry.failed(&why)).await {
+                        return false;
+                    }
+                }
             }
-            if !self.pause(pause).await {
-                return false;
-            }
-            pause = (pause * 2).min(RETRY_MOST);
         }
     }
 
@@ -152,6 +155,20 @@ impl World {
             denied: read_tries(&files.denied()),
             redacted: counts.into_iter().map(|(name, times)| Redacted { name, times }).collect(),
         })
+    }
+
+    /// Ends a program until it is ended, or until nobody wants that any more.
+    pub(super) async fn stop_for_good(&self, stream: MilestoneId, id: AttemptId) {
+        let Some(run) = self.state(stream).and_then(|s| Some(s.attempts.get(&id)?.run)) else { return };
+        let help = "look with `ps`: its processes may hang in the kernel".to_owned();
+        let mut retry = Retry::new(self, Some(run), &format!("stopping attempt {id}"), help);
+        while let Err(e) = process::stop(&self.attempt_dir(id)).await {
+            let effect = Effect::StopAttempt { attempt: id };
+            let wanted = self.state(stream).is_some_and(|state| outstanding(&state).contains(&effect));
+            if !wanted || !self.pause(retry.failed(&e.to_string())).await {
+                return;
+            }
+        }
     }
 
     pub(super) async fn stop_attempt(&self, id: AttemptId) {

@@ -1,10 +1,12 @@
 //! Gates: the configured commands, run by the engine on the exact commit that would land.
-use super::{World, git::PATIENCE};
+use super::{World, retry::Then};
 use crate::{
-    effects::process::{self, AgentSpec, AttemptDir, Ending, ExitRecord},
+    effects::process::{self, AgentSpec, AttemptDir, ExitRecord},
     model::{
-        command::{Action, GateReport},
+        attempt::{Ending, Phase, Step},
+        command::{Action, GateEnd, GateReport},
         id::{AttemptId, CommitId, MilestoneId, RunId},
+        run::Run,
         settings::Settings,
     },
 };
@@ -20,22 +22,28 @@ const TAIL: usize = 2000;
 impl World {
     pub(super) async fn gate(self: &Arc<Self>, stream: MilestoneId, id: AttemptId, candidate: &CommitId) {
         let Some(state) = self.state(stream) else { return };
-        let Some(run) = state.attempts.get(&id).and_then(|a| state.runs.get(&a.run)).cloned() else { return };
-        let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
-        let holder = gate_holder(run.id);
-        let commit = candidate.0.clone();
-        let work = move |world: &World| {
-            let workshop = world.workshop(&project).map_err(|e| e.to_string())?;
-            workshop.checkout_fresh(&holder, &commit, true).map_err(|e| e.to_string())
+        let Some(attempt) = state.attempts.get(&id) else { return };
+        let Some(run) = state.runs.get(&attempt.run).cloned() else { return };
+        let onto = match &attempt.phase {
+            Phase::Integrating { step: Step::Gating { onto, .. }, .. } => onto.clone(),
+            _ => return,
         };
-        let what = "making the gates' checkout";
-        let Some(path) = self.persevere(stream, run.id, what, Some(PATIENCE), work).await else { return };
+        let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
+        let Some(path) = self.gate_checkout(stream, &run, &project, candidate).await else { return };
         let mut gates = Vec::new();
         for (n, command) in run.settings.gates.iter().enumerate() {
             let dir = self.attempt_dir(id).join(format!("gate-{}", n + 1));
-            let Some(report) = self.one_gate(id, &dir, &path, command, &run.settings).await else {
+            let Some(mut report) = self.one_gate(id, &dir, &path, command, &run.settings).await else {
                 return;
             };
+            if !report.passed && run.tells_trouble_from_fault() && self.may_be_trouble(&mut report, &path) {
+                // Whose fault it is shows on the commit before: what it cannot start either is not this commit's.
+                let Some(path) = self.gate_checkout(stream, &run, &project, &onto).await else { return };
+                let dir = self.attempt_dir(id).join(format!("gate-{}-before", n + 1));
+                let Some(before) = self.one_gate(id, &dir, &path, command, &run.settings).await else { return };
+                let ended = before.end.map_or(Ending::Exited { code: 0 }, |end| end.ending);
+                report.end.iter_mut().for_each(|end| end.on_base = Some(ended.clone()));
+            }
             let passed = report.passed;
             gates.push(report);
             if !passed {
@@ -43,6 +51,44 @@ impl World {
             }
         }
         self.report(stream, Action::Gated { attempt: id, candidate: candidate.clone(), gates }).await;
+    }
+
+    async fn gate_checkout(
+        self: &Arc<Self>,
+        stream: MilestoneId,
+        run: &Run,
+        project: &str,
+        commit: &CommitId,
+    ) -> Option<PathBuf> {
+        let (project, holder, commit) = (project.to_owned(), gate_holder(run.id), commit.0.clone());
+        let work = move |world: &World| {
+            let workshop = world.workshop(&project).map_err(|e| e.to_string())?;
+            workshop.checkout_fresh(&holder, &commit, true).map_err(|e| e.to_string())
+        };
+        self.persevere(stream, run.id, "making the gates' checkout", Then::HoldUp, work).await
+    }
+
+    /// Whether a gate that did not pass may not have judged anything: its program could not be started, or a shell did not
+    /// find one that it names. Notes which one is missing.
+    fn may_be_trouble(&self, report: &mut GateReport, checkout: &Path) -> bool {
+        let Some(end) = report.end.as_deref_mut() else { return false };
+        match &end.ending {
+            Ending::NotStarted { .. } => true,
+            Ending::Exited { code: 126 | 127 } => {
+                let path = self.options.environment.gates.iter().find(|(name, _)| name == "PATH");
+                let path = path.map_or("", |(_, path)| path.as_str());
+                let missing = process::not_found(&report.tail);
+                end.missing = missing.filter(|name| process::on_path(name, path, checkout).is_none());
+                end.missing.is_some()
+            }
+            Ending::Exited { .. }
+            | Ending::Signaled { .. }
+            | Ending::TimedOut { .. }
+            | Ending::Idle { .. }
+            | Ending::Stopped
+            | Ending::NeverRan
+            | Ending::Lost { .. } => false,
+        }
     }
 
     /// One gate command; `None` when the engine is stopping and the outcome would be its own doing.
@@ -84,25 +130,32 @@ impl World {
         };
         let ended = process::run_to_end(&self.options.supervisor, dir, &spec, b"").await;
         self.note_gate(id, None);
-        if self.is_stopping() && !matches!(&ended, Ok(ExitRecord { ending: Ending::Exited { .. }, .. })) {
+        let exited = matches!(&ended, Ok(ExitRecord { ending: process::Ending::Exited { .. }, .. }));
+        if self.is_stopping() && !exited {
             return None;
         }
-        Some(self.report_of(dir, command, ended))
+        let mut report = self.report_of(dir, command, &ended);
+        if let Some(end) = report.end.as_deref_mut()
+            && matches!(end.ending, Ending::NotStarted { .. })
+            && !cwd.is_dir()
+        {
+            end.ending = Ending::Lost { why: format!("its checkout {} went away", cwd.display()) };
+        }
+        Some(report)
     }
 
-    fn report_of(&self, dir: &Path, command: &[String], ended: Result<ExitRecord, process::Error>) -> GateReport {
+    fn report_of(&self, dir: &Path, command: &[String], ended: &Result<ExitRecord, process::Error>) -> GateReport {
         let files = AttemptDir::new(dir);
         let read = |path: PathBuf| std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()));
         let printed = read(files.stdout()).and_then(|out| Ok([out, read(files.stderr())?].concat()));
         let printed = printed.map(|text| process::redactor(dir).redact(&text, &mut BTreeMap::new()));
         let text = printed.as_deref().unwrap_or_default();
-        let (passed, how, wall_ms) = match &ended {
-            Ok(record) => {
-                let passed = matches!(record.ending, Ending::Exited { code: 0 });
-                (passed, super::said::ending(&record.ending).to_string(), record.wall_ms)
-            }
-            Err(e) => (false, format!("could not be run: {e}"), 0),
+        let (how, wall_ms) = match ended {
+            Ok(record) => (super::said::ending(&record.ending).to_string(), record.wall_ms),
+            Err(e) => (format!("could not be run: {e}"), 0),
         };
+        let ending = ending(ended);
+        let passed = ending.is_clean();
         // Also when it printed nothing: that its output is there, and empty, is known then.
         let kept = printed
             .as_ref()
@@ -113,7 +166,8 @@ impl World {
         {
             tracing::warn!("the output of the gate `{}` is not kept: {why}", command.join(" "));
         }
-        GateReport { gate: command.to_vec(), passed, how, tail: tail(text, TAIL), output: kept.ok(), wall_ms }
+        let end = (!passed).then(|| Box::new(GateEnd::plain(ending)));
+        GateReport { gate: command.to_vec(), passed, how, tail: tail(text, TAIL), output: kept.ok(), wall_ms, end }
     }
 
     fn note_gate(&self, id: AttemptId, dir: Option<PathBuf>) {
@@ -122,6 +176,27 @@ impl World {
             Some(dir) => gates.insert(id, dir),
             None => gates.remove(&id),
         };
+    }
+}
+
+/// How a gate ended, in the model's words. A supervisor that could not do its work at all is no lost process: it would be the
+/// same again.
+fn ending(ended: &Result<ExitRecord, process::Error>) -> Ending {
+    use process::Error;
+    match ended {
+        Ok(record) => super::said::ending(&record.ending),
+        Err(e @ (Error::Spawn { .. } | Error::Io { .. } | Error::BadSpec { .. } | Error::Unreadable { .. })) => {
+            Ending::NotStarted { why: e.to_string() }
+        }
+        Err(Error::Lost { why, .. }) => Ending::Lost { why: why.clone() },
+        Err(
+            e @ (Error::AlreadyBegan { .. }
+            | Error::Occupied { .. }
+            | Error::NotReady { .. }
+            | Error::GoneBeforeGo { .. }
+            | Error::NeverRan { .. }
+            | Error::StillAlive { .. }),
+        ) => Ending::Lost { why: e.to_string() },
     }
 }
 

@@ -1,5 +1,5 @@
 //! Effects on repositories: branches, harvests, merges, landings, parking.
-use super::{RETRY_FIRST, RETRY_MOST, World, blocking, gate::gate_holder, room};
+use super::{World, blocking, gate::gate_holder, retry::Then};
 use crate::{
     effects::{
         clock,
@@ -14,12 +14,8 @@ use crate::{
         workflow::Rights,
     },
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-/// How long something outside may fail before the run is given up.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
-/// How long a disk may be full before the engine stops.
-const ROOM_PATIENCE: Duration = Duration::from_secs(2);
 /// Worktrees that are kept warm when no run needs more.
 const WARM: usize = 8;
 
@@ -32,55 +28,21 @@ impl World {
     pub(super) async fn open_run(self: &Arc<Self>, stream: MilestoneId, id: RunId) {
         let Some(state) = self.state(stream) else { return };
         let Some(run) = state.runs.get(&id).cloned() else { return };
-        let world = self.clone();
-        let opened = blocking(move || {
-            let workshop = world.workshop_of(&state)?;
-            workshop.open_run(&id.to_string(), &run.base.0).map_err(|e| e.to_string())
-        });
-        let action = match opened.await {
+        let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
+        let work = move |world: &World| {
+            let opened = world
+                .workshop_of(&state)
+                .and_then(|workshop| workshop.open_run(&id.to_string(), &run.base.0).map_err(|e| e.to_string()));
+            // A repository that was moved may come back; whatever else is wrong stays so.
+            if opened.is_err() && !Path::new(&project).exists() { opened.map(Ok) } else { Ok(opened) }
+        };
+        let what = "making the run's branch";
+        let Some(opened) = self.persevere(stream, id, what, Then::HoldUp, work).await else { return };
+        let action = match opened {
             Ok(head) => Action::RunOpened { run: id, head: CommitId(head) },
             Err(why) => Action::RunBroken { run: id, why },
         };
         self.report(stream, action).await;
-    }
-
-    /// Tries work on repositories again and again. With patience that has an end, it then gives up on the run, with the
-    /// reason. `None` too when the engine stops: nothing is reported then, and the next start begins it again.
-    pub(super) async fn persevere<T: Send + 'static>(
-        self: &Arc<Self>,
-        stream: MilestoneId,
-        run: RunId,
-        what: &str,
-        patience: Option<Duration>,
-        work: impl Fn(&World) -> Result<T, String> + Send + Sync + Clone + 'static,
-    ) -> Option<T> {
-        let began = clock::monotonic();
-        let mut pause = RETRY_FIRST;
-        loop {
-            let (world, work) = (self.clone(), work.clone());
-            let why = match blocking(move || work(&world)).await {
-                Ok(done) => return Some(done),
-                Err(why) => why,
-            };
-            if room::is_full(&why) && began.elapsed() >= ROOM_PATIENCE && !self.make_room().await {
-                self.handle.shared.fail(format!("{what}: {why}"));
-                return None;
-            }
-            if patience.is_some_and(|most| began.elapsed() >= most) {
-                tracing::error!("{what}: {why}");
-                self.report(stream, Action::RunBroken { run, why: format!("{what}: {why}") }).await;
-                return None;
-            }
-            let until = if patience.is_some() { "for two minutes" } else { "until it works" };
-            tracing::warn!(
-                "{what}: {why}; trying again {until}, nothing is lost: put the repository back in order, or stop p0, \
-                 and it goes on from here at the next start"
-            );
-            if !self.pause(pause).await {
-                return None;
-            }
-            pause = (pause * 2).min(RETRY_MOST);
-        }
     }
 
     pub(super) async fn harvest(self: &Arc<Self>, stream: MilestoneId, id: AttemptId) {
@@ -94,7 +56,7 @@ impl World {
         };
         // Never given up, and never reported when it was not taken: what is not harvested would be lost.
         let what = format!("collecting the work of attempt {id}");
-        let Some(harvest) = self.persevere(stream, run, &what, None, work).await else { return };
+        let Some(harvest) = self.persevere(stream, run, &what, Then::HoldUpOrGoOn, work).await else { return };
         self.report(stream, Action::AttemptHarvested { attempt: id, harvest: Box::new(harvest) }).await;
     }
 
@@ -141,7 +103,7 @@ impl World {
         let Some(attempt) = state.attempts.get(&id).cloned() else { return };
         let (run, head) = (attempt.run, onto.clone());
         let work = move |world: &World| world.merge_now(&state, &attempt, &head);
-        let Some(merge) = self.persevere(stream, run, "merging", Some(PATIENCE), work).await else { return };
+        let Some(merge) = self.persevere(stream, run, "merging", Then::HoldUp, work).await else { return };
         self.report(stream, Action::Merged { attempt: id, onto: onto.clone(), merge }).await;
     }
 
@@ -179,7 +141,7 @@ impl World {
             let workshop = world.workshop_of(&state)?;
             workshop.land(&branch, &new, &parent).map_err(|e| e.to_string())
         };
-        let Some(landed) = self.persevere(stream, run, "landing", Some(PATIENCE), work).await else { return };
+        let Some(landed) = self.persevere(stream, run, "landing", Then::HoldUp, work).await else { return };
         let landing = match landed {
             Landing::Landed | Landing::Already => LandingReport::Landed,
             Landing::Moved { found } => LandingReport::Moved { found: CommitId(found.unwrap_or_default()) },
@@ -194,25 +156,14 @@ impl World {
         let Some(state) = self.state(stream) else { return };
         let Some(attempt) = state.attempts.get(&id).cloned() else { return };
         let run = attempt.run;
-        let mut pause = Duration::from_secs(1);
-        loop {
-            let (world, state, attempt) = (self.clone(), state.clone(), attempt.clone());
-            match blocking(move || world.release_now(&state, &attempt)).await {
-                Ok(parked) => {
-                    if let Some(door) = &self.options.door {
-                        door.close(id);
-                    }
-                    self.report(stream, Action::AttemptReleased { attempt: id, parked }).await;
-                    self.close_gates(stream, run).await;
-                    return;
-                }
-                Err(why) => tracing::warn!("giving back the worktree of attempt {id}: {why}; trying again"),
-            }
-            if !self.pause(pause).await {
-                return;
-            }
-            pause = (pause * 2).min(RETRY_MOST);
+        let work = move |world: &World| world.release_now(&state, &attempt);
+        let what = format!("giving back the worktree of attempt {id}");
+        let Some(parked) = self.persevere(stream, run, &what, Then::GoOn, work).await else { return };
+        if let Some(door) = &self.options.door {
+            door.close(id);
         }
+        self.report(stream, Action::AttemptReleased { attempt: id, parked }).await;
+        self.close_gates(stream, run).await;
     }
 
     /// The last attempt of a run that is over gives back the gates' worktree too, the pin on the run's base, and the

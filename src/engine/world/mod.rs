@@ -11,11 +11,13 @@ mod gate;
 mod git;
 mod input;
 mod prompt;
+mod retry;
 mod room;
 mod said;
 mod spawn;
 mod stop;
 
+use self::retry::Retry;
 use super::{
     handle::{Handle, SubmitError},
     start::Options,
@@ -48,9 +50,8 @@ use tokio::{
     task::{self, AbortHandle, JoinError, JoinSet},
 };
 
-/// How long to wait before something that failed for an outside reason is tried again, at first and at the most.
+/// How long to wait before something that failed for an outside reason is tried again, at first.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
-const RETRY_MOST: Duration = Duration::from_secs(30);
 
 /// How long work on repositories waits for attempts that are being started. An agent works for minutes, what it left can
 /// be collected while it does; but no landing waits for long.
@@ -107,6 +108,7 @@ impl World {
         let mut tasks = JoinSet::new();
         let mut timers: HashMap<(MilestoneId, Effect), AbortHandle> = HashMap::new();
         let mut names: HashMap<task::Id, (MilestoneId, Effect)> = HashMap::new();
+        let mut panicked: HashMap<(MilestoneId, Effect), Retry> = HashMap::new();
         loop {
             tokio::select! {
                 order = orders.recv() => match order {
@@ -142,9 +144,19 @@ impl World {
                 Some(ended) = tasks.join_next_with_id(), if !tasks.is_empty() => {
                     let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
                     let name = names.remove(&id);
-                    if let (Err(e), Some((stream, effect))) = (ended, name) && e.is_panic() {
-                        tracing::error!(effect = effect.name(), "an effect panicked: {e}");
-                        let _ = self.handle.asks.send(Ask::EffectOver(stream, effect)).await;
+                    match (ended, name) {
+                        (Err(e), Some((stream, effect))) if e.is_panic() => {
+                            tracing::error!(effect = effect.name(), "an effect panicked: {e}");
+                            let retry = panicked.entry((stream, effect.clone())).or_insert_with(|| {
+                                let what = format!("the engine's step {}", effect.name());
+                                Retry::new(&self, None, &what, "report this as a bug of p0, with its log".to_owned())
+                            });
+                            // The turn says when it is begun again.
+                            let _ = retry.failed(&e.to_string());
+                            let _ = self.handle.asks.send(Ask::EffectOver(stream, effect)).await;
+                        }
+                        (Ok(_), Some(name)) => drop(panicked.remove(&name)),
+                        (Ok(_) | Err(_), _) => {}
                     }
                     timers.retain(|_, timer| !timer.is_finished());
                 }
@@ -196,7 +208,7 @@ impl World {
                 self.spawn(stream, *attempt).await;
             }
             Effect::WatchAttempt { attempt } => self.watch(stream, *attempt).await,
-            Effect::StopAttempt { attempt } => self.stop_attempt(*attempt).await,
+            Effect::StopAttempt { attempt } => self.stop_for_good(stream, *attempt).await,
             Effect::HarvestAttempt { attempt } => self.harvest(stream, *attempt).await,
             Effect::ReleaseAttempt { attempt } => self.release(stream, *attempt).await,
             Effect::Merge { attempt, onto } => self.merge(stream, *attempt, onto).await,
@@ -246,14 +258,17 @@ impl World {
         if self.handle.shared.failed.borrow().is_some() {
             return;
         }
-        let mut pause = RETRY_FIRST;
+        let mut retry = None;
         loop {
             match self.handle.submit(stream, Actor::Engine, action.clone()).await {
                 Ok(_) => return,
                 Err(SubmitError::NoRoom(why)) => {
                     tracing::error!("what was done waits for room in the log: {why}");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(RETRY_MOST);
+                    let retry = retry.get_or_insert_with(|| {
+                        let help = "free some space; nothing that was seen is lost meanwhile".to_owned();
+                        Retry::new(self, None, "writing the log", help)
+                    });
+                    tokio::time::sleep(retry.failed(&why)).await;
                 }
                 Err(SubmitError::Rejected(rejection)) => {
                     tracing::warn!("a report was refused: {rejection}");
@@ -298,6 +313,10 @@ impl World {
             return Ok(workshop.clone());
         }
         let person = PersonRepo::discover(&root)?;
+        if person.root() != root {
+            // The folder is there and is no repository any more, but is inside another one.
+            return Err(crate::effects::git::Error::NotARepository { path: root });
+        }
         let repos = self.options.data_dir.join("repos");
         let workshop = Arc::new(Workshop::open(&repos, &person)?);
         open.insert(root, workshop.clone());

@@ -4,7 +4,16 @@ use crate::model::{attempt::Ending, command::Action};
 /// Why there was no room, if this report is about nothing else.
 pub(super) fn lacking(action: &Action) -> Option<String> {
     let why = match action {
-        Action::RunBroken { why, .. } | Action::AttemptLost { why, .. } => why,
+        Action::RunBroken { why, .. } | Action::RunHeldUp { why, .. } | Action::AttemptLost { why, .. } => why,
+        Action::Gated { gates, .. } => match gates.iter().find_map(|gate| gate.end.as_ref()).map(|end| &end.ending)? {
+            Ending::NotStarted { why } | Ending::Lost { why } => why,
+            Ending::Exited { .. }
+            | Ending::Signaled { .. }
+            | Ending::TimedOut { .. }
+            | Ending::Idle { .. }
+            | Ending::Stopped
+            | Ending::NeverRan => return None,
+        },
         Action::AttemptExited { report, .. } => match &report.ending {
             Ending::NotStarted { why } | Ending::Lost { why } => why,
             Ending::Exited { .. }

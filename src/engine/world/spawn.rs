@@ -1,5 +1,11 @@
 //! Starting an attempt: worktree, input, token, supervisor. The program itself waits for "go".
-use super::{World, blocking, cage::Cage, input, said};
+use super::{
+    World, blocking,
+    cage::Cage,
+    input,
+    retry::{Retry, Then},
+    room, said,
+};
 use crate::{
     effects::{
         clock,
@@ -11,7 +17,7 @@ use crate::{
         aggregate::Aggregate,
         attempt::{Attempt, Worktree},
         command::Action,
-        id::{AttemptId, MilestoneId},
+        id::{AttemptId, MilestoneId, RunId},
         run::Run,
         settings::{AgentKind, AgentSettings},
         workflow::Rights,
@@ -37,19 +43,52 @@ struct Prepared {
     stdin: Vec<u8>,
 }
 
+/// Why an attempt could not be started.
+enum Trouble {
+    /// It has no worktree, or the repository went away meanwhile.
+    Repository(String),
+    /// Anything else.
+    Other(String),
+}
+
+impl From<String> for Trouble {
+    fn from(why: String) -> Trouble {
+        Trouble::Other(why)
+    }
+}
+
 impl World {
     pub(super) async fn spawn(self: &Arc<Self>, stream: MilestoneId, id: AttemptId) {
-        let action = match self.try_spawn(stream, id).await {
-            Ok(Some(spawned)) => spawned,
-            Ok(None) => return,
-            Err(why) => Action::AttemptExited { attempt: id, report: Box::new(said::not_started(why)) },
+        let Some(run) = self.state(stream).and_then(|s| Some(s.attempts.get(&id)?.run)) else { return };
+        let mut retry = Retry::new(self, Some(run), &format!("making the worktree of attempt {id}"), String::new());
+        let action = loop {
+            match self.try_spawn(stream, id).await {
+                Ok(Some(spawned)) => break spawned,
+                Ok(None) => return,
+                // Not the agent's trouble: the repository is, or the place for worktrees.
+                Err(Trouble::Repository(why)) if self.pauses_for_trouble(stream, run) && !room::is_full(&why) => {
+                    if !self.goes_on(stream, run, &mut retry, Then::HoldUp, &why).await {
+                        return;
+                    }
+                }
+                Err(Trouble::Repository(why) | Trouble::Other(why)) => {
+                    break Action::AttemptExited { attempt: id, report: Box::new(said::not_started(why)) };
+                }
+            }
         };
         self.report(stream, action).await;
     }
 
-    async fn try_spawn(self: &Arc<Self>, stream: MilestoneId, id: AttemptId) -> Result<Option<Action>, String> {
+    fn pauses_for_trouble(&self, stream: MilestoneId, run: RunId) -> bool {
+        let state = self.state(stream);
+        let run = state.as_ref().and_then(|state| state.runs.get(&run));
+        run.is_some_and(|run| run.tells_trouble_from_fault() && !run.state.is_over())
+    }
+
+    async fn try_spawn(self: &Arc<Self>, stream: MilestoneId, id: AttemptId) -> Result<Option<Action>, Trouble> {
         let Some(state) = self.state(stream) else { return Ok(None) };
         let Some(attempt) = state.attempts.get(&id).cloned() else { return Ok(None) };
+        let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
         let dir = self.attempt_dir(id);
         self.await_worktree(stream, &state, &attempt).await;
         // Held until the supervisor waits.
@@ -62,7 +101,16 @@ impl World {
         // It becomes a process while its worktree and input are made.
         let started = process::start(&self.options.supervisor, &dir).map_err(|e| e.to_string())?;
         let world = self.clone();
-        let prepared = blocking(move || world.prepare(&state, &attempt)).await?;
+        let prepared = blocking(move || {
+            let began = clock::monotonic();
+            let tree = world.worktree(&state, &attempt)?;
+            // `cargo bench --bench dispatch` reads this.
+            tracing::debug!("attempt {} has its worktree after {} us", attempt.id, began.elapsed().as_micros());
+            Ok::<_, String>(world.prepare(&state, &attempt, tree))
+        });
+        let prepared = prepared.await.map_err(Trouble::Repository)?;
+        let gone = |why| if Path::new(&project).exists() { Trouble::Other(why) } else { Trouble::Repository(why) };
+        let prepared = prepared.map_err(gone)?;
         // Made durable while the supervisor gets ready, which waits until the event that names it is.
         let (handle, kept) = (self.handle.clone(), prepared.kept);
         let kept = tokio::task::spawn_blocking(move || handle.put_blob(&kept));
@@ -105,14 +153,15 @@ impl World {
         process::remove_tree(dir).map_err(|e| format!("{}: {e}", dir.display()))
     }
 
-    fn prepare(&self, state: &Aggregate, attempt: &Attempt) -> Result<Prepared, String> {
+    fn prepare(
+        &self,
+        state: &Aggregate,
+        attempt: &Attempt,
+        (worktree, carried): (PathBuf, Vec<String>),
+    ) -> Result<Prepared, String> {
         let run = state.runs.get(&attempt.run).ok_or("the attempt has no run")?;
         let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
         let project = Path::new(&project);
-        let began = clock::monotonic();
-        let (worktree, carried) = self.worktree(state, attempt)?;
-        // `cargo bench --bench dispatch` reads this.
-        tracing::debug!("attempt {} has its worktree after {} us", attempt.id, began.elapsed().as_micros());
         let spec =
             state.milestone.as_ref().map(|m| self.handle.blob(m.id, &m.spec)).transpose().map_err(|e| e.to_string())?;
         let template = std::fs::read_to_string(project.join(".p0/roles").join(format!("{}.md", attempt.role))).ok();

@@ -1,5 +1,9 @@
 //! Reports about an attempt's process.
-use super::{approval, control, cx::Cx, finding, provider};
+use super::{
+    approval, control,
+    cx::{Cx, Scope},
+    finding, provider,
+};
 use crate::{
     kernel::{rights::may_say, schedule},
     model::{
@@ -9,6 +13,7 @@ use crate::{
         protocol::Message,
         rejection::Rejection,
         reply::Reply,
+        run::RunState,
     },
 };
 
@@ -198,8 +203,8 @@ pub(super) fn filled_disk(cx: &mut Cx<'_>, id: AttemptId, written: DiskUse) -> R
     Ok(Reply::Ok)
 }
 
-/// The program could not be started at all. That is no fault of the ticket; after a few times in a row the run fails,
-/// with the reason.
+/// The program could not be started at all. That is no fault of the ticket; after a few times in a row the run is paused
+/// (before rules 5 it failed), with the reason.
 fn not_started(cx: &mut Cx<'_>, id: AttemptId, why: &str) -> Result<(), Rejection> {
     let scope = cx.scope_of(id)?;
     let attempt = cx.attempt(id)?;
@@ -212,7 +217,12 @@ fn not_started(cx: &mut Cx<'_>, id: AttemptId, why: &str) -> Result<(), Rejectio
     let another = schedule::player(&cx.state, run_now, &role) != Ok(agent.clone());
     if run_now.start_failures >= START_FAILURES && !another && !run_now.state.is_over() {
         let why = format!("agent '{agent}' could not be started {START_FAILURES} times in a row: {why}");
-        control::end(cx, run, Event::RunFailed { why });
+        if !run_now.tells_trouble_from_fault() {
+            control::end(cx, run, Event::RunFailed { why });
+        } else if !matches!(run_now.state, RunState::Paused { .. }) {
+            let why = format!("{why}; then run the same command again, or `p0 resume {run}`");
+            cx.emit_engine(Scope::run(run), Event::RunPaused { why, until: None, held: false });
+        }
     }
     Ok(())
 }

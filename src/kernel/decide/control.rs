@@ -15,7 +15,7 @@ use crate::model::{
 pub(super) fn pause(cx: &mut Cx<'_>, run: RunId, why: &str) -> Result<Reply, Rejection> {
     not_over(cx, run)?;
     if !matches!(cx.run(run)?.state, RunState::Paused { .. }) {
-        cx.emit(Scope::run(run), Event::RunPaused { why: why.to_owned(), until: None });
+        cx.emit(Scope::run(run), Event::RunPaused { why: why.to_owned(), until: None, held: false });
     }
     Ok(Reply::Ok)
 }
@@ -95,6 +95,26 @@ pub(super) fn broken(cx: &mut Cx<'_>, run: RunId, why: &str) -> Result<Reply, Re
         end(cx, run, Event::RunFailed { why: why.to_owned() });
     }
     Ok(Reply::Ok)
+}
+
+/// Something outside keeps effects from being carried out: the run is paused with the reason, and its effects rest. Before
+/// rules 5 it failed.
+pub(super) fn held_up(cx: &mut Cx<'_>, run: RunId, why: &str) -> Result<Reply, Rejection> {
+    if !cx.run(run)?.tells_trouble_from_fault() {
+        return broken(cx, run, why);
+    }
+    hold_up(cx, run, why)?;
+    Ok(Reply::Ok)
+}
+
+/// Pauses a run, and has its effects rest until somebody resumes it.
+pub(super) fn hold_up(cx: &mut Cx<'_>, run: RunId, why: &str) -> Result<(), Rejection> {
+    let found = cx.run(run)?;
+    if !found.state.is_over() && !found.is_held_up() {
+        let why = format!("{why}; then run the same command again, or `p0 resume {run}`");
+        cx.emit_engine(Scope::run(run), Event::RunPaused { why, until: None, held: true });
+    }
+    Ok(())
 }
 
 /// A deadline. One that no longer applies changes nothing: it was renewed, or answered in another way.

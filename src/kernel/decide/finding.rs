@@ -10,7 +10,7 @@ use crate::model::{
     id::{AttemptId, TicketId},
     protocol::Message,
     rejection::Rejection,
-    ticket::{Kind, Priority, Seed, Status},
+    ticket::{Kind, Priority, Seed, Status, Ticket},
 };
 use std::collections::BTreeSet;
 
@@ -103,7 +103,9 @@ pub(super) fn request_files(
 pub(super) fn close_after(cx: &mut Cx<'_>, scope: &Scope, id: &TicketId) {
     let Some(ticket) = cx.state.tickets.get(id).cloned() else { return };
     for feedback in &ticket.seed.closes {
-        let open = cx.state.tickets.get(feedback).is_some_and(|t| t.status != Status::Done);
+        // What a person blocked is not closed by an agent's work.
+        let stays = |t: &Ticket| cx.state.keeps_a_persons_word() && t.is_blocked_by_person();
+        let open = cx.state.tickets.get(feedback).is_some_and(|t| t.status != Status::Done && !stays(t));
         if open {
             let scope = Scope { attempt: None, ..scope.clone() }.ticket(feedback);
             cx.emit_engine(scope, Event::TicketCompleted { commit: ticket.commit.clone() });

@@ -1,11 +1,13 @@
 //! A run goes on from the state another one had at one event, as a milestone of its own. The original is not touched.
 use super::cx::{Cx, Scope};
 use crate::model::{
+    actor::Actor,
     event::Event,
     id::{LearningId, RunId},
     kept::{Fork, ForkedTicket},
     rejection::Rejection,
     reply::Reply,
+    ticket::BlockedOn,
 };
 
 pub(super) fn fork(cx: &mut Cx<'_>, wanted: &Fork) -> Result<Reply, Rejection> {
@@ -49,7 +51,8 @@ pub(super) fn fork(cx: &mut Cx<'_>, wanted: &Fork) -> Result<Reply, Rejection> {
     Ok(Reply::RunStarted { run: id })
 }
 
-/// Whoever forks writes it down, and names who said what; what is open begins without claims, rounds or blocks.
+/// Whoever forks writes it down, and names who said what; what is open begins without claims, rounds or
+/// blocks, except those by a person.
 fn take_over(cx: &mut Cx<'_>, run: RunId, ticket: &ForkedTicket, rules: u32) {
     let scope = || Scope::run(run).ticket(&ticket.seed.id);
     let created = Event::TicketCreated { ticket: ticket.seed.clone().into() };
@@ -59,12 +62,21 @@ fn take_over(cx: &mut Cx<'_>, run: RunId, ticket: &ForkedTicket, rules: u32) {
         cx.emit_as(ticket.by.clone(), scope(), created);
         comments.for_each(|(by, text)| cx.emit_as(by.clone(), scope(), Event::TicketCommented { text: text.clone() }));
     } else {
-        cx.emit(scope(), created);
+        // An item that a person made is still one; rules look at that since rules 5.
+        let by_person = rules < 5 || matches!(ticket.by, Actor::Person(_));
+        if by_person {
+            cx.emit(scope(), created)
+        } else {
+            cx.emit_engine(scope(), created)
+        }
         let said = comments.map(|(by, text)| Event::TicketCommented { text: format!("{by} said: {text}") });
         said.for_each(|comment| cx.emit(scope(), comment));
     }
     if let Some(reason) = &ticket.deferred {
         cx.emit_engine(scope(), Event::TicketDeferred { reason: reason.clone() });
+    }
+    if let Some(reason) = &ticket.blocked {
+        cx.emit_engine(scope(), Event::TicketBlocked { on: BlockedOn::Person { reason: reason.clone() } });
     }
     if ticket.done {
         cx.emit_engine(scope(), Event::TicketCompleted { commit: ticket.commit.clone() });

@@ -2,14 +2,16 @@
 use super::{
     control,
     cx::{Cx, Scope},
-    finding, judge,
+    finding,
+    gates::{self, Said},
+    judge,
 };
 use crate::{
     kernel::schedule,
     model::{
         attempt::{Outcome, Phase, Step},
         command::{GateReport, LandingReport, MergeReport},
-        event::{Event, Intent},
+        event::{Event, Intent, LostGate},
         id::{AttemptId, CommitId, RunId},
         rejection::Rejection,
         reply::Reply,
@@ -75,6 +77,21 @@ pub(super) fn gated(
             return Ok(Reply::Ignored);
         }
     };
+    match gates::said(gates, cx.attempt(id)?, cx.run(cx.attempt(id)?.run)?) {
+        Said::Judged => {}
+        Said::Lost { gate, why } => {
+            let (output, wall_ms, commit) = (gate.output.clone(), gate.wall_ms, candidate.clone());
+            let lost = LostGate { gate: gate.gate.clone(), commit, why, output, wall_ms };
+            cx.emit_engine(scope, Event::GateLost { lost: lost.into() });
+            return Ok(Reply::Ok);
+        }
+        Said::CannotStart { why } => {
+            let run = cx.attempt(id)?.run;
+            let keeps = format!("the run keeps the gates it began with, for others `p0 cancel {run}` first");
+            control::hold_up(cx, run, &format!("{why} ({keeps})"))?;
+            return Ok(Reply::Ok);
+        }
+    }
     let gates = &with_evidence(gates, cx.run(cx.attempt(id)?.run)?);
     for report in gates {
         let (gate, commit, wall_ms) = (report.gate.clone(), candidate.clone(), report.wall_ms);

@@ -9,7 +9,7 @@ use crate::{
         protocol::{FailureClass, Message, OwnStatus, refuses_its_attempt},
         rejection::Rejection,
         reply::Reply,
-        run::LOST_IN_A_ROW,
+        run::{LOST_IN_A_ROW, SIGNALS_IN_A_ROW},
         ticket::BlockedOn,
         workflow::Rights,
     },
@@ -118,6 +118,7 @@ fn bad_end(
     harvested: Option<&CommitId>,
 ) -> Result<Option<Outcome>, Rejection> {
     let attempt = cx.attempt(id)?;
+    let tells = cx.run(attempt.run)?.tells_trouble_from_fault();
     if !report.ending.is_clean()
         && let Some(outcome) = full_disk(cx, attempt, report)?
     {
@@ -136,6 +137,10 @@ fn bad_end(
         }
         Ending::NeverRan => Some(Outcome::Lost { why: report.ending.to_string() }),
         Ending::Lost { why } | Ending::NotStarted { why } => Some(Outcome::Lost { why: why.clone() }),
+        // Not KILL: an agent that memory runs out for does so again, and each time is paid.
+        Ending::Signaled { signal } if report.ending.is_by_request() && tells => {
+            Some(Outcome::Lost { why: format!("somebody ended it by signal {signal}") })
+        }
         Ending::Exited { .. } | Ending::Signaled { .. } | Ending::TimedOut { .. } | Ending::Idle { .. } => {
             let told = attempt.talk.failure.as_ref().map_or(report.stderr_tail.as_str(), |(_, text)| text.as_str());
             let tail = told.trim();
@@ -200,7 +205,8 @@ fn no_accident(cx: &Cx<'_>, id: AttemptId, ending: &Ending, outcome: Outcome) ->
         Some(ticket) => ticket.lost,
         None => at.and_then(|at| at.lost.get(&attempt.role)).copied().unwrap_or_default(),
     };
-    if before < LOST_IN_A_ROW {
+    let most = if matches!(ending, Ending::Signaled { .. }) { SIGNALS_IN_A_ROW } else { LOST_IN_A_ROW };
+    if before < most {
         return Ok(Outcome::Lost { why });
     }
     Ok(Outcome::Failed { why: format!("the agent was lost {} times in a row, the last time: {why}", before + 1) })
@@ -375,8 +381,10 @@ pub(super) fn fail_round(cx: &mut Cx<'_>, id: AttemptId, outcome: Outcome) -> Re
     let outcome = with_unread(with_parking_place(outcome, id, commit.as_ref()), unread);
     cx.emit_engine(scope.clone(), Event::AttemptFinished { outcome: outcome.clone() });
     let Some(ticket) = scope.ticket.as_ref().and_then(|t| cx.state.tickets.get(t)) else { return Ok(()) };
-    let limit = cx.run(run)?.settings.limits.rounds;
-    let event = if ticket.rounds_counted >= limit {
+    let (limit, tells) = (cx.run(run)?.settings.limits.rounds, cx.run(run)?.tells_trouble_from_fault());
+    // A lost attempt used up no round, also where an answer let the ticket go on after its last one.
+    let keeps_round = tells && matches!(outcome, Outcome::Lost { .. });
+    let event = if ticket.rounds_counted >= limit && !keeps_round {
         Event::TicketBlocked { on: BlockedOn::Rounds { rounds: ticket.rounds_counted, last: ticket.feedback.clone() } }
     } else {
         Event::TicketReleased { why: format!("the round was {}", outcome.word()) }

@@ -4,10 +4,12 @@
 //! command with all its consequences.
 mod approval;
 mod attempt;
+mod change;
 mod control;
 pub(crate) mod cx;
 mod finding;
 mod fork;
+mod gates;
 mod integration;
 mod judge;
 mod plan;
@@ -64,6 +66,7 @@ fn apply(cx: &mut Cx<'_>, action: &Action) -> Result<Reply, Rejection> {
         Action::CancelRun { run, why } => control::cancel(cx, *run, why),
         Action::RunOpened { run, head } => control::opened(cx, *run, head),
         Action::RunBroken { run, why } => control::broken(cx, *run, why),
+        Action::RunHeldUp { run, why } => control::held_up(cx, *run, why),
         Action::TimerFired { timer } => control::timer(cx, timer),
         Action::OpenTracker { milestone, key, title, spec, project } => {
             if cx.state.milestone.is_none() {

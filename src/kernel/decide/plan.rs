@@ -1,5 +1,6 @@
 //! A planner's output, applied whole or refused whole.
 use super::{
+    change::{self, By},
     cx::{Cx, Scope},
     finding::{self, forbids_done},
     proposal::{self, Names},
@@ -67,14 +68,16 @@ impl Plan {
                     let (id, kind) = (seed.id.clone(), seed.kind);
                     trial.emit(scope.clone().ticket(&id), Event::TicketCreated { ticket: seed.into() });
                     if kind == Kind::Fix {
-                        dependents_wait_for(trial, &scope, &id);
+                        change::dependents_wait_for(trial, &scope, &id);
                     }
                 }
                 Item::Change(id, changes) => {
-                    trial.emit(scope.clone().ticket(&id), Event::TicketUpdated { changes: changes.into() })
+                    trial.emit(scope.clone().ticket(&id), Event::TicketUpdated { changes: changes.into() });
+                    change::reopen(trial, &scope, &id, By::Planner);
                 }
             }
         }
+        change::wait_for_fixes(trial, &scope);
     }
 
     fn resolve(&mut self, trial: &Cx<'_>, proposals: &[&Proposal]) -> Vec<Item> {
@@ -106,16 +109,22 @@ impl Plan {
         let mut items = Vec::new();
         for (proposal, id) in proposals.iter().zip(ids) {
             let Some(id) = id else { continue };
-            let item = match trial.state.tickets.get(&id) {
-                Some(_) => proposal::changes(&names, &id, proposal).map(|c| Item::Change(id, c)),
-                None => {
-                    let kind = match proposal.kind {
-                        Some(ProposalKind::Fix) => Kind::Fix,
-                        Some(ProposalKind::Task) | None => Kind::Task,
-                    };
-                    proposal::seed(&names, proposal, id, kind, None).map(Item::New)
-                }
-            };
+            let item =
+                match trial.state.tickets.get(&id) {
+                    Some(_) => proposal::changes(&names, &id, proposal).and_then(|changes| {
+                        match change::against_a_person(&trial.state, &id, &changes) {
+                            Some(why) => Err(why),
+                            None => Ok(Item::Change(id, changes)),
+                        }
+                    }),
+                    None => {
+                        let kind = match proposal.kind {
+                            Some(ProposalKind::Fix) => Kind::Fix,
+                            Some(ProposalKind::Task) | None => Kind::Task,
+                        };
+                        proposal::seed(&names, proposal, id, kind, None).map(Item::New)
+                    }
+                };
             match item {
                 Ok(item) => items.push(item),
                 Err(why) => self.reasons.push(why),
@@ -133,6 +142,9 @@ impl Plan {
             }
             Some((id, ticket)) if ticket.claim.is_some() => {
                 self.reasons.push(format!("{id} is being worked on and cannot be changed now"));
+            }
+            Some((id, _)) if change::is_in_hand(&trial.state, id) => {
+                self.reasons.push(format!("{id} is being worked on by hand, as a person said; leave it as it is"));
             }
             Some((id, _)) => return Some(id.clone()),
         }
@@ -232,6 +244,10 @@ impl Plan {
                 Some((id, t)) if t.status == Status::Done => {
                     self.reasons.push(format!("{id} is done and cannot be put off"));
                 }
+                Some((id, _)) if change::is_in_hand(&trial.state, id) => {
+                    self.reasons
+                        .push(format!("{id} is being worked on by hand, as a person said, and cannot be put off"));
+                }
                 Some((id, _)) => {
                     let id = id.clone();
                     trial.emit(scope.clone().ticket(&id), Event::TicketDeferred { reason: reason.clone() });
@@ -317,30 +333,6 @@ impl Plan {
                 };
                 self.reasons.push(format!("{id} '{}': {why}{blocked}", ticket.seed.title));
             }
-        }
-    }
-}
-
-/// What has not begun and depends on something that a fix mends depends on the fix too, unless the fix waits for it.
-fn dependents_wait_for(trial: &mut Cx<'_>, scope: &Scope, fix: &TicketId) {
-    let Some(files) = trial.state.tickets.get(fix).map(|t| t.seed.files.clone()) else { return };
-    let mended = |id: &TicketId| {
-        trial.state.tickets.get(id).is_some_and(|t| t.status == Status::Done && t.seed.files.overlap(&files).is_some())
-    };
-    let dependents: Vec<(TicketId, BTreeSet<TicketId>)> = trial
-        .state
-        .tickets
-        .iter()
-        .filter(|(id, t)| *id != fix && t.status == Status::Open && t.is_live_work() && t.claim.is_none())
-        .filter(|(_, t)| t.seed.depends_on.iter().any(mended))
-        .map(|(id, t)| (id.clone(), t.seed.depends_on.clone()))
-        .collect();
-    for (id, mut depends_on) in dependents {
-        depends_on.insert(fix.clone());
-        let changed = BTreeMap::from([(id.clone(), depends_on.iter().cloned().collect())]);
-        if graph::cycle(&trial.state, &changed).is_none() {
-            let changes = Changes { depends_on: Some(depends_on), ..Changes::default() };
-            trial.emit_engine(scope.clone().ticket(&id), Event::TicketUpdated { changes: changes.into() });
         }
     }
 }

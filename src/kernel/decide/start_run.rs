@@ -82,13 +82,15 @@ fn last_landed(cx: &Cx<'_>) -> Option<CommitId> {
     cx.state.runs.values().rev().find(|r| r.counters.landed > 0).and_then(|r| r.head.clone())
 }
 
-/// What was blocked gets another chance: the person started the spec again, with more information or a changed one.
+/// What was blocked gets another chance: the person started the spec again, with more information or a changed one. Since
+/// rules 5 not what a person blocked: only a person opens it.
 fn reopen(cx: &mut Cx<'_>, run: RunId) {
+    let keeps = cx.state.keeps_a_persons_word();
     let blocked: Vec<TicketId> = cx
         .state
         .tickets
         .iter()
-        .filter(|(_, t)| matches!(t.status, Status::Blocked(_)))
+        .filter(|(_, t)| matches!(t.status, Status::Blocked(_)) && !(keeps && t.is_blocked_by_person()))
         .map(|(id, _)| id.clone())
         .collect();
     for id in blocked {

@@ -1,5 +1,6 @@
 //! Work items in the hands of people and of workers outside any run.
 use super::{
+    change::{self, By},
     cx::{Cx, Scope},
     finding,
     proposal::{self, Names},
@@ -52,7 +53,9 @@ pub(super) fn create(cx: &mut Cx<'_>, proposal: &Proposal, parent: Option<&Ticke
     {
         return Err(Rejection::Owned { path, held_by: held_by.to_string(), wanted_by: id.to_string() });
     }
-    cx.emit(scope(cx, &id), Event::TicketCreated { ticket: seed.into() });
+    let scope = scope(cx, &id);
+    cx.emit(scope.clone(), Event::TicketCreated { ticket: seed.into() });
+    change::wait_for_fixes(cx, &scope);
     Ok(Reply::Ticket { ticket: id })
 }
 
@@ -81,7 +84,9 @@ pub(super) fn update(cx: &mut Cx<'_>, id: &TicketId, proposal: &Proposal) -> Res
             return Err(Rejection::Cycle { path });
         }
     }
-    cx.emit(scope(cx, id), Event::TicketUpdated { changes: changes.into() });
+    let scope = scope(cx, id);
+    cx.emit(scope.clone(), Event::TicketUpdated { changes: changes.into() });
+    change::reopen(cx, &scope, id, By::Person);
     Ok(Reply::Ticket { ticket: id.clone() })
 }
 
@@ -120,7 +125,12 @@ pub(super) fn set_status(
         cx.emit(scope.clone(), Event::TicketReleased { why: reason.to_owned() });
     }
     let reason = reason.to_owned();
+    let put_off = cx.state.keeps_a_persons_word() && find(cx, id)?.deferred.is_some();
+    if put_off && matches!(status, WantedStatus::Open | WantedStatus::InProgress) {
+        takes_files_back(cx, id)?;
+    }
     let event = match status {
+        WantedStatus::Open if put_off => Event::TicketStatusChanged { status: OpenStatus::Open, reason },
         WantedStatus::Open if matches!(find(cx, id)?.status, Status::Open) => {
             return Ok(Reply::Ticket { ticket: id.clone() });
         }
@@ -134,6 +144,17 @@ pub(super) fn set_status(
         finding::close_after(cx, &scope, id);
     }
     Ok(Reply::Ticket { ticket: id.clone() })
+}
+
+/// Whether an item that was put off may go back to work: nobody else owns its files meanwhile.
+fn takes_files_back(cx: &Cx<'_>, id: &TicketId) -> Result<(), Rejection> {
+    let ticket = find(cx, id)?;
+    if ticket.seed.kind != Kind::Feedback
+        && let Some((path, held_by)) = proposal::owner_of(&cx.state, &ticket.seed.files, id, None)
+    {
+        return Err(Rejection::Owned { path, held_by: held_by.to_string(), wanted_by: id.to_string() });
+    }
+    Ok(())
 }
 
 pub(super) fn claim(

@@ -48,6 +48,12 @@ pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
                 run.queue.push_back(id);
             }
         }
+        Event::GateLost { lost } => {
+            change(state, draft);
+            if let Some(run) = draft.run.and_then(|id| state.runs.get_mut(&id).map(Arc::make_mut)) {
+                run.spent.integration_ms += lost.wall_ms;
+            }
+        }
         Event::AttemptExited { report } => {
             if let Some(run) = draft.run.and_then(|id| state.runs.get_mut(&id).map(Arc::make_mut)) {
                 run.spent.agents_ms += report.wall_ms;
@@ -100,6 +106,7 @@ fn start(state: &mut Aggregate, draft: &Draft) {
         usage: Usage::default(),
         wall_ms: 0,
         commit: None,
+        gates_lost: 0,
         worktree: Worktree::Held,
         claimed_status: None,
         status_reason: None,
@@ -151,6 +158,7 @@ fn change(state: &mut Aggregate, draft: &Draft) {
                 attempt.talk.filled_disk = *filled;
             }
         }
+        Event::GateLost { .. } => attempt.gates_lost += 1,
         Event::AttemptHarvested { harvest } => attempt.commit.clone_from(&harvest.commit),
         Event::AttemptReleased { parked } => attempt.worktree = Worktree::Released { parked: parked.clone() },
         Event::IntegrationMerged { onto, candidate } => {
@@ -191,6 +199,8 @@ fn bad_end(run: &mut Run, attempt: &Attempt, ending: &Ending) {
         Ending::Exited { code: 0 } if attempt.talk.failure.is_none() => {
             run.bad_ends.remove(&attempt.agent);
         }
+        // Lost, and no sign of a bad agent.
+        Ending::Signaled { .. } if ending.is_by_request() && run.tells_trouble_from_fault() => {}
         Ending::Exited { .. }
         | Ending::Signaled { .. }
         | Ending::TimedOut { .. }

@@ -9,8 +9,18 @@ use crate::model::{
     aggregate::{Aggregate, Learning, Milestone},
     approval::Answer,
     event::Event,
+    id::LearningId,
     record::Draft,
 };
+
+fn curate(state: &mut Aggregate, keep: &[LearningId]) {
+    let ids: Vec<_> = state.learnings.keys().cloned().collect();
+    for id in ids {
+        if let Some(learning) = state.learnings.get_mut(&id) {
+            learning.curated = Some(keep.contains(&id));
+        }
+    }
+}
 
 /// Takes one event in.
 pub fn evolve(state: &mut Aggregate, draft: &Draft) {
@@ -37,14 +47,7 @@ pub fn evolve(state: &mut Aggregate, draft: &Draft) {
                 state.learnings.insert(id.clone(), Learning { text: text.clone(), attempt, curated: None });
             }
         }
-        Event::LearningCurated { keep } => {
-            let ids: Vec<_> = state.learnings.keys().cloned().collect();
-            for id in ids {
-                if let Some(learning) = state.learnings.get_mut(&id) {
-                    learning.curated = Some(keep.contains(&id));
-                }
-            }
-        }
+        Event::LearningCurated { keep } => curate(state, keep),
         Event::ApprovalRequested { approval } => {
             state.approvals.insert(approval.id.clone(), (**approval).clone());
         }
@@ -60,6 +63,7 @@ pub fn evolve(state: &mut Aggregate, draft: &Draft) {
         | Event::TicketRenewed {}
         | Event::TicketLeaseExpired { .. }
         | Event::TicketStatusChanged { .. }
+        | Event::TicketReopened { .. }
         | Event::TicketCommented { .. }
         | Event::TicketDeferred { .. }
         | Event::TicketCompleted { .. }
@@ -100,6 +104,7 @@ pub fn evolve(state: &mut Aggregate, draft: &Draft) {
         | Event::AttemptHarvested { .. }
         | Event::AttemptFinished { .. }
         | Event::AttemptReleased { .. }
+        | Event::GateLost { .. }
         | Event::IntegrationQueued { .. }
         | Event::IntegrationMerged { .. }
         | Event::IntegrationLanded { .. }

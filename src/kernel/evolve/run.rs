@@ -5,6 +5,7 @@ use crate::model::{
     event::Event,
     record::Draft,
     run::{AtStage, Counters, Run, RunState, Spent, Verdict},
+    ticket::Ticket,
 };
 use imbl::{OrdMap, OrdSet, Vector};
 use std::sync::Arc;
@@ -41,6 +42,7 @@ fn start(state: &mut Aggregate, draft: &Draft) {
         trouble: OrdMap::new(),
         bad_ends: OrdMap::new(),
         on_trial: OrdSet::new(),
+        held_up: false,
         start_failures: 0,
         usage: Usage::default(),
         unknown_usage: None,
@@ -53,12 +55,15 @@ fn start(state: &mut Aggregate, draft: &Draft) {
     };
     state.runs.insert(*id, Arc::new(run));
     // Rounds count per ticket and run.
-    let unfinished: Vec<_> =
-        state.tickets.iter().filter(|(_, t)| t.rounds > 0 && t.is_unsettled()).map(|(id, _)| id.clone()).collect();
-    for id in unfinished {
+    let unfinished = |t: &Ticket| t.rounds > 0 && t.is_unsettled();
+    let counted = state.tickets.iter().filter(|(_, t)| unfinished(t) || t.renewals > 0).map(|(id, _)| id.clone());
+    for id in counted.collect::<Vec<_>>() {
         if let Some(ticket) = state.tickets.get_mut(&id).map(Arc::make_mut) {
-            ticket.rounds = 0;
-            ticket.rounds_counted = 0;
+            ticket.renewals = 0;
+            if unfinished(ticket) {
+                ticket.rounds = 0;
+                ticket.rounds_counted = 0;
+            }
         }
     }
 }
@@ -69,6 +74,10 @@ fn resume(run: &mut Run) {
     run.unavailable.clear();
     run.trouble.clear();
     run.bad_ends.clear();
+    run.held_up = false;
+    if run.tells_trouble_from_fault() {
+        run.start_failures = 0;
+    }
     if let RunState::Paused { .. } = paused {
         run.unknown_usage = None;
     }
@@ -87,7 +96,10 @@ fn change(run: &mut Run, draft: &Draft) {
                 stage.decided = Some((*decision, reason.clone()));
             }
         }
-        Event::RunPaused { why, until } => run.state = RunState::Paused { why: why.clone(), until: *until },
+        Event::RunPaused { why, until, held } => {
+            run.state = RunState::Paused { why: why.clone(), until: *until };
+            run.held_up |= *held;
+        }
         Event::RunAwaitingApproval { why } => run.state = RunState::AwaitingApproval { why: why.clone() },
         Event::RunResumed {} => resume(run),
         Event::RunBudgetChanged { budget } => Arc::make_mut(&mut run.settings).budget = budget.clone(),

@@ -1,6 +1,7 @@
 //! Events about work items.
 use crate::model::{
     Time,
+    actor::Actor,
     aggregate::Aggregate,
     event::{Event, OpenStatus},
     files::Files,
@@ -17,8 +18,9 @@ pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
             if let Event::TicketClaimed { claim } = event {
                 state.last_fence = state.last_fence.max(claim.fence.0);
             }
+            let explicit = state.keeps_a_persons_word();
             if let Some(id) = &draft.ticket {
-                state.change_ticket(id, |ticket| change(ticket, draft, event));
+                state.change_ticket(id, |ticket| change(ticket, draft, event, explicit));
             }
         }
     }
@@ -48,15 +50,30 @@ fn create(state: &mut Aggregate, draft: &Draft, seed: &Seed) {
             rounds: 0,
             rounds_counted: 0,
             lost: 0,
+            renewals: 0,
             feedback: Vec::new(),
             children: 0,
         },
     );
 }
 
-fn change(ticket: &mut Ticket, draft: &Draft, event: &Event) {
+/// `explicit`: an item that was blocked goes back to work by an event of its own.
+fn change(ticket: &mut Ticket, draft: &Draft, event: &Event, explicit: bool) {
     match event {
-        Event::TicketUpdated { changes } => update(ticket, changes),
+        Event::TicketUpdated { changes } => {
+            update(ticket, changes);
+            // The engine's own changes are nobody's wish to go on with what was put off.
+            if !explicit || draft.attempt.is_some() || draft.actor != Actor::Engine {
+                ticket.deferred = None;
+            }
+            if !explicit {
+                back_to_work(ticket);
+            }
+        }
+        Event::TicketReopened { renewals, .. } => {
+            back_to_work(ticket);
+            ticket.renewals = *renewals;
+        }
         Event::TicketClaimed { claim } => {
             ticket.claim = Some(claim.clone());
             ticket.status = Status::InProgress;
@@ -76,6 +93,13 @@ fn change(ticket: &mut Ticket, draft: &Draft, event: &Event) {
             }
         }
         Event::TicketStatusChanged { status, .. } => {
+            if explicit && matches!(draft.actor, Actor::Person(_)) {
+                ticket.deferred = None;
+                // Whoever opens it, or answers its question, wants it tried anew.
+                if matches!(ticket.status, Status::Blocked(_)) {
+                    ticket.rounds_counted = 0;
+                }
+            }
             ticket.status = match status {
                 OpenStatus::Open => Status::Open,
                 OpenStatus::InProgress => Status::InProgress,
@@ -102,7 +126,14 @@ fn change(ticket: &mut Ticket, draft: &Draft, event: &Event) {
     }
 }
 
-/// A change by the planner or a person puts a blocked or deferred item back to work, with a fresh set of rounds.
+/// A change by the planner or a person puts a blocked item back to work, with a fresh set of rounds.
+fn back_to_work(ticket: &mut Ticket) {
+    if ticket.seed.kind != Kind::Feedback && matches!(ticket.status, Status::Blocked(_)) {
+        ticket.status = Status::Open;
+        ticket.rounds_counted = 0;
+    }
+}
+
 fn update(ticket: &mut Ticket, changes: &Changes) {
     let seed = &mut ticket.seed;
     if let Some(title) = &changes.title {
@@ -125,11 +156,6 @@ fn update(ticket: &mut Ticket, changes: &Changes) {
     }
     if let Some(closes) = &changes.closes {
         seed.closes.clone_from(closes);
-    }
-    ticket.deferred = None;
-    if seed.kind != Kind::Feedback && matches!(ticket.status, Status::Blocked(_)) {
-        ticket.status = Status::Open;
-        ticket.rounds_counted = 0;
     }
 }
 

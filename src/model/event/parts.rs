@@ -1,5 +1,5 @@
 //! What events are made of, where nothing else is.
-use crate::model::id::CommitId;
+use crate::model::id::{BlobId, CommitId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,25 @@ fn span(ms: u64) -> String {
         (0, ..) => format!("{hours} h {minutes} min"),
         _ => format!("{days} d {hours} h"),
     }
+}
+
+pub(super) fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// A gate that ended without judging.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LostGate {
+    /// The command.
+    pub gate: Vec<String>,
+    /// The exact commit.
+    pub commit: CommitId,
+    /// What became of it.
+    pub why: String,
+    /// What it had printed.
+    pub output: Option<BlobId>,
+    /// How long it ran, in milliseconds; 0 where nobody knows.
+    pub wall_ms: u64,
 }
 
 /// What an attempt's intent is about.

@@ -129,6 +129,7 @@ pub(crate) fn routes(app: App) -> Router {
         .route("/approvals/{approval}/reject", post(approvals::reject))
         .route("/claims", post(claims::claim_next))
         .route("/quarantined", get(runs::quarantined))
+        .route("/retrying", get(runs::retrying))
         .route("/ready", get(tickets::ready))
         .route("/events", get(events::events))
         .route("/attempts/{attempt}/log", get(log::of_attempt))

@@ -20,7 +20,7 @@ use crate::{
         client::LastWords,
         error::{Kind, Problem},
     },
-    views::catalog::Recorded,
+    views::{catalog::Recorded, retrying::Retrying},
 };
 use axum::{
     body::{Body, Bytes},
@@ -30,8 +30,8 @@ use axum::{
 };
 use chrono::TimeDelta;
 use futures_util::stream;
-use serde::Deserialize;
-use std::time::Duration;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::watch;
 
 /// Events read at once.
@@ -51,6 +51,8 @@ pub(crate) struct Which {
     actor: Option<String>,
     kind: Option<String>,
     follow: Option<String>,
+    /// Also what is tried again right now, as lines of their own.
+    live: Option<String>,
 }
 
 /// Which events, resolved.
@@ -87,6 +89,8 @@ pub(crate) struct Wanted {
     pub(crate) follow: bool,
     /// Server-sent events, or lines.
     pub(crate) sse: bool,
+    /// Whether lines tell what is tried again right now, too: not with server-sent events.
+    pub(crate) live: bool,
     /// What is found by index, to be shown before the log is read on; `None` = the log itself.
     pub(crate) past: Option<Past>,
 }
@@ -167,6 +171,7 @@ pub(crate) fn read_wish(handle: &Handle, which: &Which, headers: &HeaderMap) -> 
         until: which.until.as_deref().map(names::point).transpose()?,
         follow: which.follow.as_deref().map_or(sse, |word| !matches!(word, "false" | "0")),
         sse,
+        live: !sse && which.live.as_deref().is_some_and(|word| !matches!(word, "false" | "0")),
         past: None,
     })
 }
@@ -177,9 +182,19 @@ fn is_a_kind(word: &str) -> bool {
     word.split_once('.').is_some_and(|(room, what)| is_name(room) && is_name(what))
 }
 
+/// What a stream with `live` tells beside events.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RetryingLine {
+    /// All of it, the oldest first.
+    pub(crate) retrying: Vec<Retrying>,
+}
+
 struct Reader {
     handle: Handle,
     head: watch::Receiver<u64>,
+    retrying: watch::Receiver<BTreeMap<u64, Retrying>>,
+    /// What was told of it last.
+    told: Vec<Retrying>,
     closing: watch::Receiver<bool>,
     wanted: Wanted,
     /// What was read before anything was answered.
@@ -208,8 +223,8 @@ pub(crate) async fn stream_of(
     wanted: Wanted,
 ) -> Result<Response, Failure> {
     let kind = if wanted.sse { "text/event-stream" } else { "application/x-ndjson" };
-    let head = handle.head();
-    let mut reader = Reader { handle, head, closing, wanted, ahead: None, over: false };
+    let (head, retrying) = (handle.head(), handle.watch_retrying());
+    let mut reader = Reader { handle, head, retrying, told: Vec::new(), closing, wanted, ahead: None, over: false };
     reader.ahead = Some(reader.page().await?);
     let pieces = stream::unfold(reader, |mut reader| async move {
         match reader.next_piece().await {
@@ -253,6 +268,9 @@ impl Reader {
             if page.is_empty() {
                 if self.over {
                     return Ok(None);
+                }
+                if let Some(line) = self.news_of_retrying() {
+                    return Ok(Some(line));
                 }
                 if !self.wanted.follow || !self.wait().await? {
                     return Ok(None);
@@ -308,6 +326,22 @@ impl Reader {
         aside(move || handle.records(since, PAGE)).await
     }
 
+    /// A line with what is tried again right now, when that has changed.
+    fn news_of_retrying(&mut self) -> Option<Bytes> {
+        if !self.wanted.live {
+            return None;
+        }
+        let run = self.wanted.filter.run;
+        let concerns = |it: &&Retrying| run.is_none() || it.run.is_none() || it.run == run;
+        let now: Vec<Retrying> = self.retrying.borrow_and_update().values().filter(concerns).cloned().collect();
+        if now == self.told {
+            return None;
+        }
+        self.told.clone_from(&now);
+        let line = serde_json::to_string(&RetryingLine { retrying: now }).ok()?;
+        Some(format!("{line}\n").into())
+    }
+
     fn is_past(&self, record: &Record) -> bool {
         match self.wanted.until {
             None => false,
@@ -334,6 +368,7 @@ impl Reader {
         tokio::select! {
             changed = self.head.wait_for(|head| *head > since) => changed.map(|_| true).map_err(|_| Broken::Closing),
             Ok(_) = self.closing.wait_for(|closing| *closing) => Err(Broken::Closing),
+            Ok(()) = self.retrying.changed(), if self.wanted.live => Ok(true),
             () = tokio::time::sleep(pause) => Ok(true),
         }
     }

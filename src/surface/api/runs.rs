@@ -18,6 +18,7 @@ use crate::{
     views::{
         catalog::{RowError, RunRow},
         graph::{self, Language},
+        retrying::Retrying,
         status::{RunStatus, Waiting},
     },
 };
@@ -112,8 +113,18 @@ pub(crate) fn status_of(handle: &Handle, row: &RunRow) -> Result<RunStatus, Fail
     let state = names::state(handle, row.milestone)?;
     let digest = handle.digest(&state);
     let waiting = waiting(handle, &state);
-    RunStatus::of(&state, row.id, clock::now(), digest, waiting)
-        .ok_or_else(|| Failure(Problem::new(Kind::Store, format!("the state of run {} is missing", row.id))))
+    let mut status = RunStatus::of(&state, row.id, clock::now(), digest, waiting)
+        .ok_or_else(|| Failure(Problem::new(Kind::Store, format!("the state of run {} is missing", row.id))))?;
+    // What belongs to no run, such as a log without room, keeps every run from going on.
+    let unfinished = status.ended_at.is_none();
+    let concerns = |it: &Retrying| it.run.map_or(unfinished, |run| run == row.id);
+    status.retrying = handle.retrying().into_iter().filter(concerns).collect();
+    Ok(status)
+}
+
+/// What the engine tries again and again right now.
+pub(crate) async fn retrying(State(app): State<App>) -> Answer<Vec<Retrying>> {
+    Ok(Json(app.handle.retrying()))
 }
 
 fn waiting(handle: &Handle, state: &Aggregate) -> Vec<Waiting> {

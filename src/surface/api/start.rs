@@ -17,7 +17,7 @@ use crate::{
         workflow::Workflow,
     },
     surface::{
-        config::files,
+        config::{files, gates},
         error::{Kind, Problem},
         project::{self, Project},
     },
@@ -168,6 +168,7 @@ fn resolve(app: &App, wanted: &Wanted) -> Result<Resolved, Problem> {
     let config = app.configs.load(&project.root)?;
     let workflow = files::workflow(wanted.workflow.as_deref(), spec.workflow.as_deref(), &config)?;
     let (settings, left_out) = files::settings(&config, &workflow, &project, &wanted.overrides)?;
+    gates::all_there(&settings.gates, &project)?;
     left_out.iter().for_each(|who| tracing::warn!("{who}"));
     let redactor = Redactor::default().with_patterns(&settings.secret_patterns);
     let clean = redactor.redact(spec.text.as_bytes(), &mut BTreeMap::new());

@@ -6,7 +6,7 @@ use crate::{
         client::{Client, query, quoted},
         error::{Kind, Problem},
     },
-    views::{approvals::ApprovalDoc, tickets::TicketFull, timeline::one_line},
+    views::{approvals::ApprovalDoc, retrying::Retrying, tickets::TicketFull, timeline::one_line},
 };
 
 /// List what attempts ask a person, the oldest first
@@ -27,7 +27,14 @@ pub(super) struct ListArgs {
 pub(super) async fn list(args: &ListArgs, context: &Context) -> Outcome {
     let all = args.all.then_some("true");
     let path = format!("/api/v1/approvals{}", query([("run", args.run.as_deref()), ("all", all)]));
-    let rows = context.ask(|client| async move { client.get::<Vec<ApprovalDoc>>(&path).await }).await?;
+    let asked = context.ask(|client| async move {
+        let rows = client.get::<Vec<ApprovalDoc>>(&path).await?;
+        Ok((rows, client.get::<Vec<Retrying>>("/api/v1/retrying").await?))
+    });
+    let (rows, retrying) = asked.await?;
+    if !args.json {
+        retrying.iter().for_each(|it| ui::note(&format!("retrying: {}", it.line())));
+    }
     if args.json {
         ui::json(&rows)?;
     } else if rows.is_empty() {

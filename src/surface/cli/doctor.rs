@@ -19,9 +19,11 @@ use crate::{
         config::{
             env,
             files::{self, Configs},
+            gates,
         },
         error::{Kind, Problem},
-        project, session, socket,
+        project::{self, Project},
+        session, socket,
     },
 };
 use serde::Serialize;
@@ -290,8 +292,20 @@ fn repository(path: &Path) -> (Vec<Check>, Config, PathBuf) {
         Err(problem) if config.agents.is_empty() => Check::of("configuration", Verdict::Warn, problem),
         Err(problem) => Check::fail("configuration", problem),
     });
+    checks.extend(gates(&config, &project));
     checks.push(configured(&config, &project.root));
     (checks, config, project.root)
+}
+
+/// Whether the gates can be started; nothing where there are none.
+fn gates(config: &Config, project: &Project) -> Option<Check> {
+    let commands = &config.gates.commands;
+    let missing = gates::missing(commands, project);
+    if missing.is_empty() {
+        return (!commands.is_empty()).then(|| Check::ok("gates", format!("{} can be started", commands.len())));
+    }
+    let problem = Problem::new(Kind::Config, missing.join("; ")).hint("a run refuses to start before they can");
+    Some(Check::fail("gates", problem))
 }
 
 fn configured(config: &Config, root: &Path) -> Check {

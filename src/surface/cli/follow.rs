@@ -6,7 +6,7 @@ use super::{
 use crate::{
     model::{id::RunId, record::Record},
     surface::{
-        api::start::Begun,
+        api::{events::RetryingLine, start::Begun},
         client::{Client, Lines},
         error::{Kind, Problem},
         session::Holding,
@@ -39,7 +39,8 @@ pub(super) async fn run(
     screen: &mut Screen,
     signals: &mut Signals,
 ) -> End {
-    let path = format!("/api/v1/events?since={}&run={}&follow=true", begun.first.saturating_sub(1), begun.run);
+    let path =
+        format!("/api/v1/events?since={}&run={}&follow=true&live=true", begun.first.saturating_sub(1), begun.run);
     let mut lines = match client.lines(&path).await {
         Ok(lines) => lines,
         Err(problem) => return End::Lost(problem),
@@ -111,7 +112,12 @@ async fn failure(holding: Option<&Holding>) -> String {
 
 /// Shows an event; true when the run may have come to rest with it.
 fn take(line: &[u8], screen: &mut Screen) -> bool {
-    let Ok(record) = serde_json::from_slice::<Record>(line) else { return false };
+    let Ok(record) = serde_json::from_slice::<Record>(line) else {
+        if let Ok(line) = serde_json::from_slice::<RetryingLine>(line) {
+            screen.retrying(line.retrying);
+        }
+        return false;
+    };
     screen.show(&record);
     record.kind.starts_with("run.") || matches!(record.kind.as_str(), "attempt.finished" | "attempt.released")
 }

@@ -20,6 +20,7 @@ use crate::{
         config::{
             env,
             files::{self, Configs},
+            gates,
         },
         error::{Kind, Problem},
         project,
@@ -36,6 +37,8 @@ use tracing_subscriber::EnvFilter;
 
 /// How long agents get to finish after the first Ctrl-C.
 const DRAIN: Duration = Duration::from_secs(5);
+/// The exit code of a run that was stopped by a signal and goes on later.
+const INTERRUPTED: u8 = 13;
 /// What is told of the engine's own words.
 const TROUBLES: &str = "p0::engine::world=error,p0::engine::steps=warn";
 /// How often this process tries to go on with a run whose holder went away.
@@ -169,7 +172,8 @@ pub(crate) fn check(wanted: &Wanted) -> Result<(), Problem> {
         return Ok(());
     }
     let workflow = files::workflow(wanted.workflow.as_deref(), spec.workflow.as_deref(), &config)?;
-    let (_, left_out) = files::settings(&config, &workflow, &project, &wanted.overrides)?;
+    let (settings, left_out) = files::settings(&config, &workflow, &project, &wanted.overrides)?;
+    gates::all_there(&settings.gates, &project)?;
     for who in left_out {
         ui::note(&format!("{} {who}", ui::paint(To::Err, ui::Colour::Yellow, "warning:")));
     }
@@ -245,8 +249,10 @@ async fn carry_out(
         // Somebody may have resumed it meanwhile: it is followed again.
         if stopped_early || status.is_at_rest() {
             let Some(holding) = session.holding.take() else { break end };
-            stop(holding, signals, stopped_early).await;
-            return finish(&status, manner.json);
+            return match stop(holding, signals, stopped_early).await {
+                Stopped::Cleanly => finish(&status, manner.json),
+                Stopped::AtOnce => leave(&status, manner.json),
+            };
         }
     };
     match (end, session.holding) {
@@ -294,6 +300,8 @@ fn finish(status: &RunStatus, json: bool) -> Result<Option<u8>, Problem> {
     Ok(Some(super::status::exit_code(&status.state)))
 }
 
+/// A person wants to stop. What is told last is what the log says then: a run that has come to its end in the same moment has
+/// ended so, and not for the signal.
 async fn interrupted(
     holding: Option<Holding>,
     client: &Client,
@@ -301,38 +309,80 @@ async fn interrupted(
     manner: &Manner,
     signals: &mut Signals,
 ) -> Result<Option<u8>, Problem> {
-    let status = status_of(client, begun).await;
-    match holding {
-        Some(holding) => {
-            ui::note(&format!("stopping: agents get {} s to finish (Ctrl-C again: at once)", DRAIN.as_secs()));
-            stop(holding, signals, true).await;
-            ui::note(&format!("stopped; go on with: {}", manner.again));
+    let before = status_of(client, begun).await;
+    let Some(holding) = holding else {
+        let status = before?;
+        if status.is_at_rest() {
+            return finish(&status, manner.json);
         }
-        None => ui::note(&format!(
+        ui::note(&format!(
             "no longer following; {} goes on with the run; look with `p0 status {run}`, end it with `p0 cancel {run}`",
             begun.holder,
             run = begun.run
-        )),
+        ));
+        if manner.json {
+            ui::json(&status)?;
+        }
+        return Ok(Some(INTERRUPTED));
+    };
+    let at_rest = before.as_ref().is_ok_and(RunStatus::is_at_rest);
+    if !at_rest {
+        ui::note(&format!("stopping: agents get {} s to finish (Ctrl-C again: at once)", DRAIN.as_secs()));
     }
+    let stopped = stop(holding, signals, true).await;
+    // The engine that has stopped still gives what it knew last.
+    let status = match status_of(client, begun).await {
+        Ok(status) => status,
+        Err(_) => before?,
+    };
+    if stopped == Stopped::AtOnce {
+        leave(&status, manner.json);
+    }
+    if status.is_at_rest() {
+        return finish(&status, manner.json);
+    }
+    ui::note(&format!("stopped; go on with: {}", manner.again));
     if manner.json {
-        ui::json(&status?)?;
+        ui::json(&status)?;
     }
-    Ok(Some(13))
+    Ok(Some(INTERRUPTED))
 }
 
-/// Stops the engine; a second signal kills the agents and ends this process at once. What they did until then is
-/// collected by the next engine.
-async fn stop(holding: Holding, signals: &mut Signals, early: bool) {
+/// How the engine was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    /// Everything came to its end.
+    Cleanly,
+    /// A second signal killed what was at work. What it did until then is collected by the next engine.
+    AtOnce,
+}
+
+/// Stops the engine; a second signal kills the agents.
+async fn stop(holding: Holding, signals: &mut Signals, early: bool) -> Stopped {
     let patience = if early { DRAIN } else { Duration::from_secs(10) };
     let killer = holding.engine.killer();
     tokio::select! {
-        () = holding.end(Stop::Drain(patience)) => {}
+        () = holding.end(Stop::Drain(patience)) => Stopped::Cleanly,
         () = signals.next() => {
-            killer.kill();
-            ui::note("stopped at once; whatever was at work is taken up again by the next `p0 run`");
-            std::process::exit(13);
+            // It waits for supervisors, which record the ends.
+            let _ = tokio::task::spawn_blocking(move || killer.kill()).await;
+            Stopped::AtOnce
         }
     }
+}
+
+/// Ends this process at once, with the last word: the run as the log has it.
+fn leave(status: &RunStatus, json: bool) -> ! {
+    let at_rest = status.is_at_rest();
+    if !at_rest {
+        ui::note("stopped at once; whatever was at work is taken up again by the next `p0 run`");
+    }
+    let code = match (at_rest, json) {
+        (true, _) => finish(status, json).ok().flatten(),
+        (false, true) => ui::json(status).ok().map(|()| INTERRUPTED),
+        (false, false) => Some(INTERRUPTED),
+    };
+    std::process::exit(code.map_or(1, i32::from));
 }
 
 #[cfg(test)]

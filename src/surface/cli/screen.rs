@@ -5,6 +5,7 @@ use crate::{
     model::record::Record,
     views::{
         progress::Progress,
+        retrying::Retrying,
         timeline::{self, Weight},
     },
 };
@@ -15,6 +16,8 @@ pub(super) struct Screen {
     redraws: bool,
     drawn: usize,
     progress: Progress,
+    /// What the engine tries again right now, as it was told.
+    retrying: Vec<Retrying>,
     /// Events up to here are history: they count, but are not told.
     told: u64,
 }
@@ -22,7 +25,7 @@ pub(super) struct Screen {
 impl Screen {
     /// A screen on stdout, or on stderr where stdout is for a document.
     pub(super) fn new(to: To, told: u64) -> Screen {
-        Screen { to, redraws: ui::can_redraw(to), drawn: 0, progress: Progress::default(), told }
+        Screen { to, redraws: ui::can_redraw(to), drawn: 0, progress: Progress::default(), retrying: Vec::new(), told }
     }
 
     /// Takes in one event.
@@ -44,6 +47,20 @@ impl Screen {
         };
         let at = ui::paint(self.to, Colour::Dim, &record.at.format("%H:%M:%S").to_string());
         self.say(&format!("{at} {text}"));
+    }
+
+    /// Takes in what the engine tries again now: what is new is told, and what is over. The rest is in `p0 status`.
+    pub(super) fn retrying(&mut self, now: Vec<Retrying>) {
+        let same = |a: &Retrying, b: &Retrying| a.run == b.run && a.what == b.what;
+        let before = std::mem::replace(&mut self.retrying, now.clone());
+        for one in &now {
+            if !before.iter().any(|other| same(one, other) && one.why == other.why) {
+                self.say(&ui::paint(self.to, Colour::Red, &format!("retrying: {}", one.line())));
+            }
+        }
+        for one in before.iter().filter(|one| !now.iter().any(|other| same(one, other))) {
+            self.say(&format!("no longer retrying: {}", one.what));
+        }
     }
 
     /// A line above the live ones.

@@ -83,6 +83,9 @@ pub(super) fn print(status: &RunStatus) {
     for waiting in &status.waiting {
         ui::line(&format!("waiting    {}: {}", waiting.ticket, one_line(&waiting.why)));
     }
+    for retrying in &status.retrying {
+        ui::line(&format!("{}   {}", ui::paint(To::Out, Colour::Red, "retrying"), retrying.line()));
+    }
     for asked in &status.approvals {
         let what = format!("{} wants to use {} on {}", asked.attempt, one_line(&asked.tool), one_line(&asked.target));
         ui::line(&format!("asks       {}: {what}; `p0 approve {0}` or `p0 reject {0}`", asked.id));

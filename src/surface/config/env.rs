@@ -1,6 +1,7 @@
 //! The only reader of the environment.
 use crate::{
     effects::clock,
+    effects::process::{is_executable, on_path},
     engine::start::Environment,
     surface::error::{Kind, Problem},
 };
@@ -125,22 +126,13 @@ pub(crate) fn find_program(program: &str, root: &Path) -> Result<PathBuf, Missin
     if program.contains('/') {
         let path = root.join(program.trim_start_matches("./"));
         return match path.metadata() {
-            Ok(meta) if meta.is_file() && is_executable(&meta) => Ok(path),
+            Ok(meta) if is_executable(&meta) => Ok(path),
             Ok(_) => Err(MissingProgram::NotExecutable(path)),
             Err(_) => Err(MissingProgram::NoFile(path)),
         };
     }
-    let found = var("PATH").and_then(|path| {
-        std::env::split_paths(&path)
-            .map(|dir| dir.join(program))
-            .find(|file| file.metadata().is_ok_and(|m| m.is_file() && is_executable(&m)))
-    });
+    let found = var("PATH").and_then(|path| on_path(program, &path, root));
     found.ok_or_else(|| MissingProgram::NotOnPath(program.to_owned()))
-}
-
-fn is_executable(meta: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    meta.permissions().mode() & 0o111 != 0
 }
 
 /// Why a program cannot be started.

@@ -1,5 +1,5 @@
 //! Reading `.p0/config.toml`, choosing the workflow, and resolving both into the settings of a run.
-use super::env;
+use super::{env, limits};
 use crate::{
     effects::sandbox::Kernel,
     model::{
@@ -113,6 +113,7 @@ pub(crate) fn settings(
     }
     let left_out = leave_out(&mut settings, &missing)?;
     can_confine(&settings)?;
+    limits::let_programs_start(&settings)?;
     Ok((settings, left_out))
 }
 

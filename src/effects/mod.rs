@@ -2,5 +2,6 @@
 pub mod clock;
 pub mod drive;
 pub mod git;
+pub mod plain_file;
 pub mod process;
 pub mod sandbox;

@@ -200,7 +200,7 @@ impl Simulation {
                 }
                 assert_eq!(self.world.branch.as_ref(), Some(candidate), "nobody else moves the branch");
                 let landing = LandingReport::Landed;
-                Action::Landed { attempt: *attempt, candidate: candidate.clone(), landing, wall_ms: 1 }
+                Action::Landed { attempt: *attempt, candidate: candidate.clone(), landing, wall_ms: 1, note: None }
             }
             Effect::Wait { timer } => {
                 assert!(matches!(timer, Timer::AgentLimit { .. }), "no other timer is armed here");
@@ -300,6 +300,8 @@ impl Simulation {
             conflict_markers: Vec::new(),
             untracked_repos: Vec::new(),
             patch: None,
+            paths: Vec::new(),
+            left_out: Vec::new(),
         };
         if attempt.rights != Rights::Executor || !self.world.ran.contains_key(&id) {
             return harvest;

@@ -1,8 +1,12 @@
 //! `p0d`: the same engine without a terminal, for several runs at once, day and night.
 use super::{
     cli::{Signals, ui},
-    config::{env, files::Configs},
+    config::{
+        env,
+        files::{self, Configs},
+    },
     error::{Kind, Problem},
+    place,
     session::{self, Purpose},
 };
 use crate::{engine::start::Stop, model::config::Config};
@@ -51,6 +55,10 @@ pub fn main() -> ExitCode {
         && let Err(e) = rustix::process::setsid()
     {
         tracing::warn!("no session of its own: {e}");
+    }
+    if let Err(problem) = place::check_open_files() {
+        ui::error(&problem);
+        return ExitCode::from(problem.kind.exit_code());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let ended = match runtime {
@@ -115,7 +123,7 @@ async fn serve(args: Args) -> Result<(), Problem> {
 fn configs(fallback: Option<PathBuf>) -> Result<Configs, Problem> {
     let Some(path) = fallback else { return Ok(Configs::default()) };
     let path = std::path::absolute(&path).map_err(|e| Problem::io("looking at", &path, &e))?;
-    let text = std::fs::read_to_string(&path)
+    let text = files::read_config(&path)
         .map_err(|e| Problem::new(Kind::Config, format!("reading {}: {e}", path.display())))?;
     Config::parse(&text, &path)?;
     Ok(Configs { fallback: Some(path) })

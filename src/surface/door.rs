@@ -6,12 +6,13 @@ use super::{
         approvals,
         events::{self, Which},
         names,
-        reply::{Answer, Asked, Failure, Input},
+        reply::{Answer, Asked, Failure, Input, blocking},
         tickets,
     },
     client::Client,
     error::{Kind, Problem},
     mcp::{self, AttemptDesk, Desk},
+    project,
     socket::{self, MAX_PATH_BYTES, SocketFile},
     token,
 };
@@ -268,7 +269,16 @@ async fn say(State(door): State<Door>, Asked(meant): Asked<Meant>, Input(message
     };
     let message = without_secrets(&handle.attempt_dir(door.attempt), message)?;
     let actor = Actor::Agent { role: attempt.role.clone(), attempt: door.attempt };
-    let action = Action::AttemptSaid { attempt: door.attempt, line: 0, message };
+    let paths = match &message {
+        Message::RequestFiles { create, modify, .. } => {
+            let files = Files { create: create.clone(), modify: modify.clone() };
+            let root = names::state(&handle, milestone)?.milestone.as_ref().map(|m| m.project.clone());
+            let base = attempt.base.0.clone();
+            blocking(move || project::path_facts(Path::new(&root.unwrap_or_default()), Some(&base), &files)).await?
+        }
+        _ => Vec::new(),
+    };
+    let action = Action::AttemptSaid { attempt: door.attempt, line: 0, message, paths };
     Ok(Json(handle.submit(milestone, actor, action).await?.reply))
 }
 

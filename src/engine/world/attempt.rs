@@ -2,13 +2,17 @@
 use super::{RETRY_FIRST, RETRY_MOST, World, blocking, gate::tail, said};
 use crate::{
     effects::{
+        git::PersonRepo,
         process::{self, AttemptDir, Cursor, ExitRecord, Found, Line, SpoolLine, parse_line},
         sandbox::{Redactor, read_tries},
     },
     model::{
         attempt::ExitReport,
         command::Action,
+        files::Files,
         id::{AttemptId, BlobId, MilestoneId},
+        paths::PathFact,
+        protocol::Message,
         sandbox::Redacted,
     },
 };
@@ -110,10 +114,26 @@ impl World {
             if let Some(message) = heard.take(&line)
                 && line.number > known
             {
-                self.report(from.stream, Action::AttemptSaid { attempt: from.attempt, line: line.number, message })
-                    .await;
+                let paths = self.asked_paths(from, &message).await;
+                let action = Action::AttemptSaid { attempt: from.attempt, line: line.number, message, paths };
+                self.report(from.stream, action).await;
             }
         }
+    }
+
+    /// What the tree an attempt works on has at the paths that it asks for. What cannot be looked up says nothing; the
+    /// harvest looks again at what was made of it.
+    async fn asked_paths(&self, from: &Source, message: &Message) -> Vec<PathFact> {
+        let Message::RequestFiles { create, modify, .. } = message else { return Vec::new() };
+        let files = Files { create: create.clone(), modify: modify.clone() };
+        let Some(state) = self.state(from.stream) else { return Vec::new() };
+        let Some(base) = state.attempts.get(&from.attempt).map(|a| a.base.clone()) else { return Vec::new() };
+        let root = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
+        let looked = blocking(move || PersonRepo::find(Path::new(&root))?.path_facts(&base.0, &[&files])).await;
+        looked.unwrap_or_else(|why| {
+            tracing::warn!("looking at the files that attempt {} asks for: {why}", from.attempt);
+            Vec::new()
+        })
     }
 
     async fn finish(self: &Arc<Self>, dir: &Path, record: &ExitRecord, heard: said::Heard) -> ExitReport {

@@ -5,7 +5,9 @@ use crate::{
     model::{
         attempt::{Ending, ExitReport, Outcome, Phase, Usage, Worktree},
         event::Event,
+        files::Files,
         id::{AttemptId, LearningId},
+        paths::PathFact,
         protocol::Message,
         rejection::Rejection,
         reply::Reply,
@@ -28,7 +30,13 @@ pub(super) fn spawned(cx: &mut Cx<'_>, id: AttemptId, event: Event) -> Result<Re
 
 /// Something an attempt says. Lines are numbered, so what was taken before a crash is not taken twice; `line` 0 came
 /// through its socket.
-pub(super) fn said(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<Reply, Rejection> {
+pub(super) fn said(
+    cx: &mut Cx<'_>,
+    id: AttemptId,
+    line: u64,
+    message: &Message,
+    paths: &[PathFact],
+) -> Result<Reply, Rejection> {
     let attempt = cx.attempt(id)?;
     if line > 0 && line <= attempt.line {
         return Ok(Reply::Ignored);
@@ -47,12 +55,18 @@ pub(super) fn said(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message)
         }
         return approval::ask(cx, id, tool, target, why);
     }
-    let refused = take(cx, id, line, message)?;
+    let refused = take(cx, id, line, message, paths)?;
     Ok(refused.map_or(Reply::Ok, |why| Reply::Refused { why }))
 }
 
 /// Takes it, or puts on record why not; the answer is that reason.
-fn take(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<Option<String>, Rejection> {
+fn take(
+    cx: &mut Cx<'_>,
+    id: AttemptId,
+    line: u64,
+    message: &Message,
+    paths: &[PathFact],
+) -> Result<Option<String>, Rejection> {
     let (scope, agent) = (cx.scope_of(id)?, cx.agent(id)?);
     let attempt = cx.attempt(id)?;
     if let Err(why) = may_say(attempt.rights, cx.run(attempt.run)?.rules, message) {
@@ -73,7 +87,8 @@ fn take(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<
             cx.emit_as(agent, scope, Event::LearningRecorded { id: learning, text: text.clone() });
         }
         Message::RequestFiles { create, modify, reason } => {
-            return finding::request_files(cx, id, create, modify, reason);
+            let files = Files { create: create.clone(), modify: modify.clone() };
+            return finding::request_files(cx, id, files, reason, paths);
         }
         Message::RateLimited { .. } | Message::Failed { .. } => provider::heard(cx, id, message)?,
         Message::Question { text } if scope.ticket.is_some() => {

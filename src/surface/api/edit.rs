@@ -12,6 +12,7 @@ use crate::{
         command::{Action, WantedStatus},
         files::Files,
         id::{MilestoneId, TicketId},
+        paths::impossible,
         protocol::Proposal,
         rejection::Rejection,
         reply::Reply,
@@ -73,6 +74,9 @@ pub(crate) async fn create(State(app): State<App>, Input(new): Input<NewTicket>)
             return Err(Failure(problem.hint("name one with --milestone, or run this in a repository")));
         }
     };
+    if let Some(files) = proposal.files.clone() {
+        check_paths(&app, milestone, files).await?;
+    }
     let action = Action::CreateTicket { proposal, parent: parent.map(|p| p.id) };
     let accepted = app.handle.submit(milestone, app.person(), action).await?;
     match accepted.reply {
@@ -230,7 +234,22 @@ pub(crate) async fn files(
             }
         }
     }
+    check_paths(&app, found.milestone, files.clone()).await?;
     update(&app, found, Proposal { files: Some(files), ..Proposal::default() }).await
+}
+
+/// Refuses paths that no ticket can land in the tree that the milestone works on.
+async fn check_paths(app: &App, milestone: MilestoneId, files: Files) -> Result<(), Failure> {
+    let state = names::state(&app.handle, milestone)?;
+    let root = state.milestone.as_ref().map(|m| PathBuf::from(&m.project)).unwrap_or_default();
+    let head = state.live_run().and_then(|run| run.head.clone()).map(|head| head.0);
+    let listed = files.clone();
+    let facts = blocking(move || project::path_facts(&root, head.as_deref(), &listed)).await?;
+    let refused = files.all().find_map(|path| Some(format!("'{path}' {}", impossible(path)?)));
+    match refused.or_else(|| facts.iter().find_map(|fact| fact.refusal(&files))) {
+        Some(why) => Err(Failure(Problem::new(Kind::Refused, why))),
+        None => Ok(()),
+    }
 }
 
 /// What an item waits for.

@@ -3,7 +3,10 @@ use super::{
     approvals, audit, backup, completions, context::Context, demo, doctor, fixture, fork, gc, graph, init, logs, mcp,
     ready, replay, run, runs, schemas, status, steer, ticket, tickets, ui,
 };
-use crate::surface::error::{Kind, Problem};
+use crate::surface::{
+    error::{Kind, Problem},
+    place,
+};
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -75,6 +78,10 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let context = Context { data_dir: cli.data_dir, repo: cli.repo };
+    if let Err(problem) = place::check_open_files() {
+        ui::error(&problem);
+        return ExitCode::from(problem.kind.exit_code());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => {

@@ -25,6 +25,16 @@ pub enum Error {
         /// The repository's git directory.
         path: PathBuf,
     },
+    /// The repository is kept in a form that libgit2 does not know.
+    #[error("the repository {} uses {extension}, which p0 cannot read: {mend}", path.display())]
+    Extension {
+        /// The repository.
+        path: PathBuf,
+        /// What it uses.
+        extension: String,
+        /// What to do.
+        mend: &'static str,
+    },
     /// git refuses a repository that belongs to another user.
     #[error(
         "the repository {} belongs to another user: run p0 as its owner, or `git config --global --add safe.directory {}`",

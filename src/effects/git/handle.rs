@@ -31,11 +31,29 @@ pub(super) fn open(git_dir: &Path, config: &Path) -> Result<Repository, Error> {
     Ok(repo)
 }
 
+/// How libgit2 begins what it says of a repository whose form it does not know.
+const UNKNOWN_EXTENSION: &str = "unsupported extension name";
+
 /// What a failure to open says to a person.
 pub(super) fn opening(source: git2::Error, path: &Path) -> Error {
     match source.code() {
         ErrorCode::NotFound => Error::NotARepository { path: path.into() },
         ErrorCode::Owner => Error::ForeignOwner { path: path.into() },
+        _ if source.message().starts_with(UNKNOWN_EXTENSION) => {
+            let name = source.message().trim_start_matches(UNKNOWN_EXTENSION).trim();
+            let (extension, mend) = match name.to_ascii_lowercase().as_str() {
+                "extensions.refstorage" => (
+                    "the reftable format for its refs".to_owned(),
+                    "change it with `git refs migrate --ref-format=files`, or clone it with `git clone --ref-format=files`",
+                ),
+                "extensions.partialclone" => (
+                    "an old setting for partial clones".to_owned(),
+                    "`git config --unset extensions.partialClone` removes it; remote.<name>.promisor = true says the same",
+                ),
+                _ => (name.to_owned(), "clone it without that extension"),
+            };
+            Error::Extension { path: path.into(), extension, mend }
+        }
         _ => Error::Git { doing: "opening the repository".into(), path: path.into(), source },
     }
 }

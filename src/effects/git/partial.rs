@@ -2,6 +2,7 @@
 use super::error::{Error, GitContext};
 use super::person::PersonRepo;
 use super::plumbing::{self, Git};
+use super::workshop::quoted;
 
 /// Each fetch may show more that is missing: what is in a folder that was missing itself.
 const FETCHES: usize = 64;
@@ -22,6 +23,21 @@ impl PersonRepo {
             })
             .git("reading the configuration", self.root())?;
         Ok(found)
+    }
+
+    /// The promisor for an agent's configuration, so that its git can fetch history that nobody has fetched; empty where
+    /// there is none, or where its address has a login in it.
+    pub(super) fn promisor_config(&self) -> Result<String, Error> {
+        let Some(remote) = self.promisor()? else { return Ok(String::new()) };
+        let mut config = self.open()?.config().git("reading the configuration", self.root())?;
+        let config = config.snapshot().git("reading the configuration", self.root())?;
+        let url = config.get_string(&format!("remote.{remote}.url")).unwrap_or_default();
+        let host = url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+        if url.is_empty() || host.contains('@') {
+            return Ok(String::new());
+        }
+        let (remote, url) = (quoted(&remote), quoted(&url));
+        Ok(format!("[remote {remote}]\n\turl = {url}\n\tpromisor = true\n\tpartialCloneFilter = blob:none\n"))
     }
 
     /// Makes sure that all files of a commit are there: of a partial clone those that are missing are fetched. How many

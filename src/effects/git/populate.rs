@@ -162,7 +162,12 @@ impl Mover<'_> {
         if entry.leaf.mode != SYMLINK && (meta.nlink() > 1 || meta.mode() & 0o7600 != 0o600) {
             return Ok(false);
         }
-        if entry.leaf.mode != SYMLINK && meta.len() > scan::LARGEST && self.conversion.is_none() {
+        if self.conversion.is_some() && entry.leaf.mode != SYMLINK {
+            let known = self.converted.content_of(&entry.path, entry.leaf.id).filter(|_| self.same_settings);
+            let Some(known) = known.filter(|_| meta.len() <= scan::COMPARED) else { return Ok(false) };
+            return Ok(convert::content_id(full)? == known);
+        }
+        if entry.leaf.mode != SYMLINK && meta.len() > scan::LARGEST {
             return Ok(scan::is_large(full, meta.len(), entry.leaf.id));
         }
         let content = if entry.leaf.mode == SYMLINK {
@@ -170,11 +175,7 @@ impl Mover<'_> {
         } else {
             fs::read(full).io("reading", full)?
         };
-        let found = Oid::hash_object(ObjectType::Blob, &content).git("hashing a file", full)?;
-        if self.conversion.is_some() && entry.leaf.mode != SYMLINK {
-            return Ok(self.same_settings && self.converted.is_checkout(&entry.path, entry.leaf.id, found));
-        }
-        Ok(found == entry.leaf.id)
+        Ok(Oid::hash_object(ObjectType::Blob, &content).git("hashing a file", full)? == entry.leaf.id)
     }
 
     fn write(&self, odb: &Odb<'_>, entry: &Entry, made: &mut HashSet<Vec<u8>>) -> Result<Option<Stat>, Error> {

@@ -18,7 +18,7 @@ use std::path::Path;
 pub(super) const LARGEST: u64 = 100 << 20;
 /// Up to this many bytes a larger file is compared with the one of the tree, piece by piece. A file with holes may claim
 /// any length.
-const COMPARED: u64 = 4 << 30;
+pub(super) const COMPARED: u64 = 4 << 30;
 /// The most bytes of a file of ignore rules.
 const LARGEST_RULES: u64 = 1 << 20;
 /// Folders in one another: what reads trees goes down one call per folder.
@@ -198,7 +198,9 @@ impl<'a, 'r> Scanner<'a, 'r> {
         {
             return Ok(());
         }
-        if mode != SYMLINK && meta.len() > LARGEST && self.converted.is_none() {
+        // A filter may make a small blob of a large file.
+        let most = if self.converted.is_some() { COMPARED } else { LARGEST };
+        if mode != SYMLINK && meta.len() > most {
             if base.is_none_or(|base| base.mode != mode || !is_large(full, meta.len(), base.id)) {
                 let why = format!(
                     "its {} MiB are more than the {} MiB a file may have, leave it out, make it smaller or ignore it",

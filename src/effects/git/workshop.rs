@@ -246,6 +246,7 @@ impl Workshop {
     fn agent_config(&self) -> Result<String, Error> {
         let identity = self.person.identity()?;
         let hooks = self.project.join("hooks");
+        let promisor = self.person.promisor_config()?;
         Ok(format!(
             "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tfilemode = true\n\tsymlinks = true\n\
              \tignorecase = false\n\tautocrlf = false\n\teol = lf\n\tsafecrlf = false\n\tlogAllRefUpdates = false\n\
@@ -253,7 +254,7 @@ impl Workshop {
              \tattributesFile = /dev/null\n\thooksPath = {}\n\
              [user]\n\tname = {}\n\temail = {}\n[commit]\n\tgpgSign = false\n[tag]\n\tgpgSign = false\n\
              [gc]\n\tauto = 0\n\tworktreePruneExpire = never\n[maintenance]\n\tauto = false\n\
-             [advice]\n\tdetachedHead = false\n[submodule]\n\trecurse = false\n",
+             [advice]\n\tdetachedHead = false\n[submodule]\n\trecurse = false\n{promisor}",
             quoted(&hooks.display().to_string()),
             quoted(&identity.name),
             quoted(&identity.email),
@@ -298,7 +299,7 @@ fn folder_name(person: &PersonRepo) -> String {
 }
 
 /// A value for a git configuration file.
-fn quoted(value: &str) -> String {
+pub(super) fn quoted(value: &str) -> String {
     let clean: String = value.chars().filter(|c| !c.is_control()).collect();
     format!("\"{}\"", clean.replace('\\', "\\\\").replace('"', "\\\""))
 }

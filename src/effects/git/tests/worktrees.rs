@@ -222,7 +222,14 @@ fn names_that_would_leave_the_folder_are_refused() {
 impl super::Workshop {
     fn harvest_missing(&self, f: &super::Fixture) -> Result<super::Harvest, Error> {
         let author = super::Identity::fallback();
-        let options = super::HarvestOptions { generated: &[], message: "", author: &author, when_s: 0 };
+        let options = super::HarvestOptions {
+            generated: &[],
+            conflict_markers: &[],
+            owned: &crate::model::files::Files::default(),
+            message: "",
+            author: &author,
+            when_s: 0,
+        };
         self.harvest("nobody", &f.head, &options)
     }
 }

@@ -12,7 +12,6 @@ use crate::{
         command::{Action, WantedStatus},
         files::Files,
         id::{MilestoneId, TicketId},
-        paths::impossible,
         protocol::Proposal,
         rejection::Rejection,
         reply::Reply,
@@ -75,7 +74,7 @@ pub(crate) async fn create(State(app): State<App>, Input(new): Input<NewTicket>)
         }
     };
     if let Some(files) = proposal.files.clone() {
-        check_paths(&app, milestone, files).await?;
+        check_paths(&app, milestone, files.clone(), &files).await?;
     }
     let action = Action::CreateTicket { proposal, parent: parent.map(|p| p.id) };
     let accepted = app.handle.submit(milestone, app.person(), action).await?;
@@ -227,6 +226,7 @@ pub(crate) async fn files(
 ) -> Answer<TicketFull> {
     let found = names::ticket(&app.handle, &name)?;
     let mut files = found.ticket().seed.files.clone();
+    let asked = more.clone();
     for (owned, added) in [(&mut files.create, more.create), (&mut files.modify, more.modify)] {
         for path in added {
             if !owned.contains(&path) {
@@ -234,19 +234,18 @@ pub(crate) async fn files(
             }
         }
     }
-    check_paths(&app, found.milestone, files.clone()).await?;
+    check_paths(&app, found.milestone, asked, &files).await?;
     update(&app, found, Proposal { files: Some(files), ..Proposal::default() }).await
 }
 
-/// Refuses paths that no ticket can land in the tree that the milestone works on.
-async fn check_paths(app: &App, milestone: MilestoneId, files: Files) -> Result<(), Failure> {
+/// Refuses paths that no ticket can land in the tree that the milestone works on. `all` are those that the ticket owns
+/// then.
+async fn check_paths(app: &App, milestone: MilestoneId, asked: Files, all: &Files) -> Result<(), Failure> {
     let state = names::state(&app.handle, milestone)?;
     let root = state.milestone.as_ref().map(|m| PathBuf::from(&m.project)).unwrap_or_default();
     let head = state.live_run().and_then(|run| run.head.clone()).map(|head| head.0);
-    let listed = files.clone();
-    let facts = blocking(move || project::path_facts(&root, head.as_deref(), &listed)).await?;
-    let refused = files.all().find_map(|path| Some(format!("'{path}' {}", impossible(path)?)));
-    match refused.or_else(|| facts.iter().find_map(|fact| fact.refusal(&files))) {
+    let facts = blocking(move || project::path_facts(&root, head.as_deref(), &asked)).await?;
+    match facts.iter().find_map(|fact| fact.refusal(all)) {
         Some(why) => Err(Failure(Problem::new(Kind::Refused, why))),
         None => Ok(()),
     }

@@ -100,25 +100,47 @@ fn content(root: &Path) -> BTreeMap<String, (bool, Vec<u8>)> {
     out
 }
 
-/// The same changes in the attempt's worktree and in the person's own.
+/// The same changes in the attempt's worktree and in the person's own. What ends as it was is not touched: git takes a
+/// touched file whose blob is not normalised for a changed one, and p0 does not.
 fn change(root: &Path, seed: u64) {
     let mut dice = Dice(seed);
+    let before = content(root);
+    let mut after = before.clone();
     for _ in 0..3 {
-        match dice.roll(4) {
-            0 => drop(fs::remove_file(root.join(dice.pick(NAMES)))),
-            1 => {
-                let name = dice.pick(NAMES);
-                let mut text = fs::read(root.join(name)).unwrap_or_default();
-                text.extend(dice.pick(TEXTS).as_bytes());
-                fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
-                fs::write(root.join(name), text).unwrap();
+        let (name, text) = (dice.pick(NAMES).to_owned(), dice.pick(TEXTS));
+        match dice.roll(5) {
+            0 => drop(after.remove(&name)),
+            1 => after.entry(name).or_default().1.extend(text.as_bytes()),
+            2 => {
+                if let Some((run, _)) = after.get_mut(&name) {
+                    *run = !*run;
+                }
             }
-            2 if dice.roll(3) == 0 => {
-                put(root, &[(".gitattributes", &format!("{}\n{}\n", dice.pick(RULES), dice.pick(RULES)))]);
+            3 if dice.roll(3) == 0 => {
+                let rules = format!("{}\n{}\n", dice.pick(RULES), dice.pick(RULES));
+                after.entry(".gitattributes".into()).or_default().1 = rules.into_bytes();
             }
-            _ => write(root, &mut dice, 1),
+            _ => after.entry(name).or_default().1 = text.as_bytes().to_vec(),
         }
     }
+    for (name, (run, text)) in &after {
+        if before.get(name) != Some(&(*run, text.clone())) {
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(if *run { 0o755 } else { 0o644 })).unwrap();
+        }
+    }
+    for name in before.keys().filter(|name| !after.contains_key(*name)) {
+        fs::remove_file(root.join(name)).unwrap();
+    }
+}
+
+/// Lets git believe the times of the files it has just written: those of the same second as its index it reads again.
+fn settle(worktree: &Path) {
+    let index = git(worktree, &["rev-parse", "--path-format=absolute", "--git-path", "index"]);
+    let later = fs::metadata(&index).unwrap().modified().unwrap() + std::time::Duration::from_secs(10);
+    fs::File::options().write(true).open(index).unwrap().set_modified(later).unwrap();
 }
 
 /// One generated repository. The base commit may hold blobs that its attributes would have normalised.
@@ -143,6 +165,7 @@ fn one(seed: u64) {
     git(&repo, &["commit", "-q", "--allow-empty", "-m", "base"]);
     let person = dir.path().join("theirs");
     git(&repo, &["worktree", "add", "-q", "--detach", person.to_str().unwrap(), "HEAD"]);
+    settle(&person);
     let f = over(dir, repo);
     let what = format!("seed {seed}, {rules:?}");
 

@@ -22,7 +22,8 @@ pub(crate) fn check(what: &str, path: &Path) -> Result<(), Problem> {
 
 /// Refuses a data directory that cannot be one.
 pub(crate) fn check_data_dir(path: &Path) -> Result<(), Problem> {
-    check("the data directory", path)?;
+    let other = "rename that folder, or name another one with --data-dir or P0_DATA_DIR";
+    check("the data directory", path).map_err(|problem| problem.hint(other))?;
     let refused = |text: String| {
         Err(Problem::new(Kind::Config, text).hint("name a folder with --data-dir or P0_DATA_DIR; p0 makes it"))
     };

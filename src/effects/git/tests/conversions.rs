@@ -189,6 +189,7 @@ fn one(seed: u64) {
     }
     // The next one gets the same folder, with what landed.
     let next = harvest.commit.unwrap_or(f.head.clone());
+    f.shop.park("a1", &next).unwrap();
     let tree = f.shop.checkout("a2", &next).unwrap();
     git(&person, &["checkout", "-q", "-f", &next]);
     git(&person, &["rm", "-rq", "--cached", "."]);

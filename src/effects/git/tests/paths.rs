@@ -86,10 +86,11 @@ fn an_owned_folder_that_is_generated_as_a_whole_lands() {
 #[test]
 fn only_conflicts_that_an_attempt_made_count() {
     let marked = |side: &str| format!("<<<<<<< {side}\na\n=======\nb\n>>>>>>> theirs\n");
-    let f = fixture(&[("manual", &marked("HEAD")), ("moved", &marked("HEAD")), ("plain", "p\n")]);
+    let f = fixture(&[("manual", &marked("HEAD")), ("moved", &marked("moved")), ("plain", "p\n")]);
     let tree = f.shop.checkout("a1", &f.head).unwrap();
     put(&tree, &[("manual", &format!("more\n{}", marked("ours"))), ("plain", &marked("HEAD"))]);
-    fs::rename(tree.join("moved"), tree.join("elsewhere")).unwrap();
+    fs::remove_file(tree.join("moved")).unwrap();
+    put(&tree, &[("elsewhere", &format!("edited\n{}", marked("moved")))]);
     put(&tree, &[("headings.md", "Title\n=======\n\nOther\n=======\n"), ("mail", ">>>>>>> quoted\n<<<<<<< x\n")]);
     put(&tree, &[("docs/merge.rst", &marked("HEAD")), ("two", &format!("{}{}", marked("a"), marked("b")))]);
     put(&tree, &[("half", "<<<<<<< HEAD\na\n>>>>>>> theirs\n"), ("crlf", &marked("HEAD").replace('\n', "\r\n"))]);

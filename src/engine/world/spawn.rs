@@ -1,5 +1,5 @@
 //! Starting an attempt: worktree, input, token, supervisor. The program itself waits for "go".
-use super::{World, blocking, cage::Cage, input, said};
+use super::{World, blocking, cage::Cage, input, room, said};
 use crate::{
     effects::{
         clock,
@@ -43,7 +43,10 @@ impl World {
         let action = match self.try_spawn(stream, id).await {
             Ok(Some(spawned)) => spawned,
             Ok(None) => return,
-            Err(why) => Action::AttemptExited { attempt: id, report: Box::new(said::not_started(why)) },
+            Err(why) => {
+                let why = format!("{why}{}", room::mend(&why));
+                Action::AttemptExited { attempt: id, report: Box::new(said::not_started(why)) }
+            }
         };
         self.report(stream, action).await;
     }

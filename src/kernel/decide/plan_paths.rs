@@ -26,9 +26,11 @@ impl<'f> PlanPaths<'f> {
         for proposal in proposals {
             let Some(files) = &proposal.files else { continue };
             let name = proposal.title.as_deref().or(proposal.id.as_deref()).unwrap_or_default();
-            reasons.extend(
-                self.of(files).filter_map(|fact| fact.refusal(files)).map(|why| format!("item '{name}': {why}")),
-            );
+            // What cannot be owned at all has been refused with its own reason.
+            let may_be =
+                |fact: &&PathFact| Files { create: vec![fact.path.clone()], modify: Vec::new() }.first_bad().is_none();
+            let refused = self.of(files).filter(may_be).filter_map(|fact| fact.refusal(files));
+            reasons.extend(refused.map(|why| format!("item '{name}': {why}")));
             if self.compares
                 && let Some((file, below)) = file_and_folder(&files.create, &files.create)
             {

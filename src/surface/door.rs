@@ -274,7 +274,13 @@ async fn say(State(door): State<Door>, Asked(meant): Asked<Meant>, Input(message
             let files = Files { create: create.clone(), modify: modify.clone() };
             let root = names::state(&handle, milestone)?.milestone.as_ref().map(|m| m.project.clone());
             let base = attempt.base.0.clone();
-            blocking(move || project::path_facts(Path::new(&root.unwrap_or_default()), Some(&base), &files)).await?
+            let looked =
+                blocking(move || project::path_facts(Path::new(&root.unwrap_or_default()), Some(&base), &files));
+            looked.await.unwrap_or_else(|why| {
+                // What cannot be looked up says nothing; what is made of it is looked at in the harvest.
+                tracing::warn!("looking at the files that attempt {} asks for: {why}", door.attempt);
+                Vec::new()
+            })
         }
         _ => Vec::new(),
     };

@@ -10,8 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 
-/// Folders of a tree by their object, read once.
-type Folders = BTreeMap<Oid, Rc<BTreeMap<Vec<u8>, (u32, Oid)>>>;
+/// One folder of a tree: names with the mode and the object they stand for.
+type Folder = Rc<BTreeMap<Vec<u8>, (u32, Oid)>>;
+/// Folders by their object, read once.
+type Folders = BTreeMap<Oid, Folder>;
 
 /// The facts about the paths of these lists, without those that are as their list says: a file to modify that is there,
 /// a new path that is not. `rules` knows what git ignores; none when there is no working tree.
@@ -81,7 +83,7 @@ impl Look<'_> {
         Ok((Found::Missing, None))
     }
 
-    fn read(&mut self, folder: Oid) -> Result<Rc<BTreeMap<Vec<u8>, (u32, Oid)>>, Error> {
+    fn read(&mut self, folder: Oid) -> Result<Folder, Error> {
         if let Some(known) = self.folders.get(&folder) {
             return Ok(known.clone());
         }
@@ -92,7 +94,7 @@ impl Look<'_> {
             Err(Error::Git { source, .. }) if source.code() == ErrorCode::NotFound => Vec::new(),
             Err(error) => return Err(error),
         };
-        let entries = Rc::new(entries.into_iter().map(|(name, leaf)| (name, (leaf.mode, leaf.id))).collect());
+        let entries: Folder = Rc::new(entries.into_iter().map(|(name, leaf)| (name, (leaf.mode, leaf.id))).collect());
         self.folders.insert(folder, Rc::clone(&entries));
         Ok(entries)
     }

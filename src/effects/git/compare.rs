@@ -3,7 +3,7 @@ use super::convert::Conversion;
 use super::error::{Error, GitContext};
 use super::globs;
 use super::objects::Sink;
-use super::scan::{LARGEST, Refused, Scan, Scanner};
+use super::scan::{Conversions, LARGEST, Refused, Scan, Scanner};
 use super::slot::Slot;
 use super::tree::{EXECUTABLE, Entry, FILE, Leaf};
 use super::workshop::Workshop;
@@ -64,8 +64,10 @@ impl Workshop {
         let rules = self.rules(&slot.tree)?;
         let mut conversion = self.conversion(repo, base, false)?;
         let cache = slot.cache(conversion.as_ref().map(Conversion::print));
-        let converted = conversion.is_some().then(|| slot.converted());
-        let scanner = Scanner::new(&slot.tree, base, &cache, &rules, owned, converted.as_ref(), sink);
+        // Also where none apply to this tree: files may stand as those of an earlier one made them.
+        let converted = slot.converted();
+        let conversions = Conversions { by_git: conversion.is_some(), made: &converted };
+        let scanner = Scanner::new(&slot.tree, base, &cache, &rules, owned, conversions, sink);
         let mut scan = scanner.run()?;
         if conversion.is_none() && scan.asks_for_conversion {
             conversion = self.conversion(repo, base, true)?;

@@ -50,6 +50,15 @@ pub(super) struct Scan {
     pub(super) asks_for_conversion: bool,
 }
 
+/// What is known of conversions when a worktree is compared.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Conversions<'a> {
+    /// They apply to the tree: git makes the blobs of what changed, and none is kept here.
+    pub(super) by_git: bool,
+    /// What they made of the tree's files.
+    pub(super) made: &'a Converted,
+}
+
 /// Compares one working directory with one tree.
 pub(super) struct Scanner<'a, 'r> {
     root: &'a Path,
@@ -57,8 +66,7 @@ pub(super) struct Scanner<'a, 'r> {
     cache: &'a Cache,
     rules: &'a Repository,
     owned: &'a Owned,
-    /// What conversions made of the tree's files: then git makes the blobs of what changed, and none is kept here.
-    converted: Option<&'a Converted>,
+    conversions: Conversions<'a>,
     sink: Option<&'a mut Sink<'r>>,
     seen: Vec<bool>,
     out: Scan,
@@ -73,11 +81,11 @@ impl<'a, 'r> Scanner<'a, 'r> {
         cache: &'a Cache,
         rules: &'a Repository,
         owned: &'a Owned,
-        converted: Option<&'a Converted>,
+        conversions: Conversions<'a>,
         sink: Option<&'a mut Sink<'r>>,
     ) -> Scanner<'a, 'r> {
         let seen = vec![false; base.len()];
-        Scanner { root, base, cache, rules, owned, converted, sink, seen, out: Scan::default() }
+        Scanner { root, base, cache, rules, owned, conversions, sink, seen, out: Scan::default() }
     }
 
     /// Walks the directory.
@@ -199,7 +207,7 @@ impl<'a, 'r> Scanner<'a, 'r> {
             return Ok(());
         }
         // A filter may make a small blob of a large file.
-        let most = if self.converted.is_some() { COMPARED } else { LARGEST };
+        let most = if self.conversions.by_git { COMPARED } else { LARGEST };
         if mode != SYMLINK && meta.len() > most {
             if base.is_none_or(|base| base.mode != mode || !is_large(full, meta.len(), base.id)) {
                 let why = format!(
@@ -211,8 +219,8 @@ impl<'a, 'r> Scanner<'a, 'r> {
             }
             return Ok(());
         }
-        if let Some(converted) = self.converted.filter(|_| mode != SYMLINK) {
-            return self.converted_leaf(converted, path, base, full, mode);
+        if self.conversions.by_git && mode != SYMLINK {
+            return self.converted_leaf(path, base, full, mode);
         }
         let content = if mode == SYMLINK {
             fs::read_link(full).map(|target| target.into_os_string().into_vec())
@@ -228,7 +236,8 @@ impl<'a, 'r> Scanner<'a, 'r> {
         };
         let id = Oid::hash_object(ObjectType::Blob, &content).git("hashing a file", full)?;
         let leaf = Leaf { mode, id };
-        if base == Some(leaf) {
+        let made = |base: Leaf| base.mode == mode && self.conversions.made.is_checkout(path, base.id, id);
+        if base == Some(leaf) || base.is_some_and(made) {
             return Ok(());
         }
         if let Some(sink) = &mut self.sink {
@@ -245,14 +254,7 @@ impl<'a, 'r> Scanner<'a, 'r> {
 
     /// A file where conversions apply: unchanged when it is what a checkout made of the tree's blob, or that blob itself.
     /// Of another one git makes the blob afterwards.
-    fn converted_leaf(
-        &mut self,
-        converted: &Converted,
-        path: &[u8],
-        base: Option<Leaf>,
-        full: &Path,
-        mode: u32,
-    ) -> Result<(), Error> {
+    fn converted_leaf(&mut self, path: &[u8], base: Option<Leaf>, full: &Path, mode: u32) -> Result<(), Error> {
         let content = match File::open(full) {
             Ok(_) => convert::content_id(full)?,
             Err(error) => {
@@ -260,7 +262,7 @@ impl<'a, 'r> Scanner<'a, 'r> {
                 return Ok(());
             }
         };
-        let same = |base: Leaf| base.id == content || converted.is_checkout(path, base.id, content);
+        let same = |base: Leaf| base.id == content || self.conversions.made.is_checkout(path, base.id, content);
         match base.filter(|base| matches!(base.mode, FILE | EXECUTABLE) && same(*base)) {
             Some(base) if base.mode == mode => {}
             // Another mode with the same content: the blob is the same.

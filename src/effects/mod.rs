@@ -2,6 +2,7 @@
 pub mod clock;
 pub mod drive;
 pub mod git;
+pub mod plain_file;
 pub mod process;
 pub mod sandbox;
 pub mod space;

@@ -2,6 +2,7 @@
 //! work, when this is reported, then these events. Every step is folded again and held against the invariants.
 mod budget;
 mod disk;
+mod plan_paths;
 mod questions;
 mod trouble;
 mod words;
@@ -118,7 +119,7 @@ impl Scenario {
 
     fn say(&mut self, message: Value) -> Reply {
         let (attempt, message) = (self.attempt().id, serde_json::from_value(message).unwrap());
-        self.submit(Action::AttemptSaid { attempt, line: 0, part: 0, message })
+        self.submit(Action::AttemptSaid { attempt, line: 0, part: 0, message, paths: Vec::new() })
     }
 
     fn exit(&mut self, code: i32, staged: &[Value]) {
@@ -141,6 +142,8 @@ impl Scenario {
             conflict_markers: Vec::new(),
             untracked_repos: Vec::new(),
             patch: None,
+            paths: Vec::new(),
+            left_out: Vec::new(),
         };
         self.submit(Action::AttemptHarvested { attempt, harvest: Box::new(harvest) });
         attempt

@@ -228,7 +228,7 @@ impl Simulation {
                 }
                 assert_eq!(self.world.branch.as_ref(), Some(candidate), "nobody else moves the branch");
                 let landing = LandingReport::Landed;
-                Action::Landed { attempt: *attempt, candidate: candidate.clone(), landing, wall_ms: 1 }
+                Action::Landed { attempt: *attempt, candidate: candidate.clone(), landing, wall_ms: 1, note: None }
             }
             Effect::Wait { timer } => {
                 assert!(matches!(timer, Timer::AgentLimit { .. }), "no other timer is armed here");
@@ -264,7 +264,7 @@ impl Simulation {
             self.world.lost.insert(id);
         }
         for ((line, part), message) in spoken.at_once {
-            self.submit(Action::AttemptSaid { attempt: id, line, part, message });
+            self.submit(Action::AttemptSaid { attempt: id, line, part, message, paths: Vec::new() });
         }
         let report = ExitReport {
             ending: Ending::Exited { code },
@@ -331,6 +331,8 @@ impl Simulation {
             conflict_markers: Vec::new(),
             untracked_repos: Vec::new(),
             patch: None,
+            paths: Vec::new(),
+            left_out: Vec::new(),
         };
         if attempt.rights != Rights::Executor || !self.world.ran.contains_key(&id) {
             return harvest;

@@ -6,6 +6,7 @@ pub use talk::{Conversation, DiskUse, Session, Unread};
 use super::{
     Time,
     id::{AgentName, AttemptId, BlobId, CommitId, RoleName, RunId, StageName, TicketId},
+    paths::PathFact,
     protocol::{FailureClass, Message},
     sandbox::{Applied, Denied, Redacted},
     workflow::Rights,
@@ -244,6 +245,13 @@ pub struct Harvest {
     pub untracked_repos: Vec<String>,
     /// The change as a patch.
     pub patch: Option<BlobId>,
+    /// The paths that its plan or its sub-tasks list and that are not simply there, or simply new, in the tree it was
+    /// made for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<PathFact>,
+    /// What it changed of its own or of tracked files and what does not land: each path with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// What became of an attempt.

@@ -7,6 +7,7 @@ use super::{
     event::ClockStep,
     id::{ApprovalId, AttemptId, BlobId, CommitId, MilestoneId, RunId, TicketId},
     kept::{Archived, Fork, Imported},
+    paths::PathFact,
     protocol::{Message, Proposal},
     settings::{Budget, Settings},
     ticket::BacklogItem,
@@ -202,6 +203,9 @@ pub enum Action {
         part: u32,
         /// What.
         message: Message,
+        /// The paths it asks for that are not simply there, or simply new, in the tree it works on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        paths: Vec<PathFact>,
     },
     /// Report: its program ended.
     AttemptExited {
@@ -264,6 +268,9 @@ pub enum Action {
         landing: LandingReport,
         /// Moving the branch, in milliseconds.
         wall_ms: u64,
+        /// What a person has to know of it: the branch is checked out somewhere.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
     },
     /// A deadline is over.
     TimerFired {

@@ -14,6 +14,7 @@ pub mod event;
 pub mod files;
 pub mod id;
 pub mod kept;
+pub mod paths;
 pub mod permission;
 pub mod protocol;
 pub mod record;

@@ -293,6 +293,12 @@ impl Run {
         self.held_up && matches!(self.state, RunState::Paused { .. })
     }
 
+    /// Whether what a plan lists is compared with the tree it is for, and what an attempt changed and does not land is
+    /// told: since rules 5.
+    pub fn compares_plans_with_trees(&self) -> bool {
+        self.rules >= 5
+    }
+
     /// Whether it waits for the answers to its executors' questions: since rules 3.
     pub fn waits_for_answers(&self) -> bool {
         self.rules >= 3

@@ -194,6 +194,9 @@ pub struct Settings {
     pub gates: Vec<Vec<String>>,
     /// Patterns of files that belong to nobody and are dropped from attempts.
     pub generated: Vec<String>,
+    /// Patterns of files in which conflict markers are meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflict_markers: Vec<String>,
     /// Limits.
     pub limits: Limits,
     /// Budget.

@@ -4,9 +4,10 @@ use super::{
     cli::{Signals, Wish, survive_file_limit, ui},
     config::{
         env,
-        files::{CONFIG_FILE, Configs},
+        files::{self, CONFIG_FILE, Configs},
     },
     error::{Kind, Problem},
+    place,
     session::{self, Purpose},
 };
 use crate::{engine::start::Stop, model::config::Config};
@@ -63,6 +64,10 @@ pub fn main() -> ExitCode {
         && let Err(e) = rustix::process::setsid()
     {
         tracing::warn!("no session of its own: {e}");
+    }
+    if let Err(problem) = place::check_open_files() {
+        ui::error(&problem);
+        return ExitCode::from(problem.kind.exit_code());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let ended = match runtime {
@@ -173,7 +178,7 @@ fn configs(fallback: Option<PathBuf>) -> Result<Configs, Problem> {
 }
 
 fn read(path: &Path) -> Result<Config, Problem> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Problem::new(Kind::Config, format!("reading {}: {e}", path.display())))?;
+    let text =
+        files::read_config(path).map_err(|e| Problem::new(Kind::Config, format!("reading {}: {e}", path.display())))?;
     Ok(Config::parse(&text, path)?)
 }

@@ -6,12 +6,13 @@ use super::{
         approvals,
         events::{self, Which},
         names,
-        reply::{Answer, Asked, Failure, Input},
+        reply::{Answer, Asked, Failure, Input, blocking},
         tickets,
     },
     client::Client,
     error::{Kind, Problem},
     mcp::{self, AttemptDesk, Desk},
+    project,
     socket::{self, MAX_PATH_BYTES, SocketFile},
     token,
 };
@@ -271,7 +272,22 @@ async fn say(State(door): State<Door>, Asked(meant): Asked<Meant>, Input(said): 
     };
     let message = without_secrets(&handle.attempt_dir(door.attempt), message)?;
     let actor = Actor::Agent { role: attempt.role.clone(), attempt: door.attempt };
-    let action = Action::AttemptSaid { attempt: door.attempt, line: 0, part: 0, message };
+    let paths = match &message {
+        Message::RequestFiles { create, modify, .. } => {
+            let files = Files { create: create.clone(), modify: modify.clone() };
+            let root = names::state(&handle, milestone)?.milestone.as_ref().map(|m| m.project.clone());
+            let base = attempt.base.0.clone();
+            let looked =
+                blocking(move || project::path_facts(Path::new(&root.unwrap_or_default()), Some(&base), &files));
+            looked.await.unwrap_or_else(|why| {
+                // What cannot be looked up says nothing; what is made of it is looked at in the harvest.
+                tracing::warn!("looking at the files that attempt {} asks for: {why}", door.attempt);
+                Vec::new()
+            })
+        }
+        _ => Vec::new(),
+    };
+    let action = Action::AttemptSaid { attempt: door.attempt, line: 0, part: 0, message, paths };
     Ok(Json(handle.submit(milestone, actor, action).await?.reply))
 }
 

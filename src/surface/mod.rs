@@ -12,7 +12,7 @@
 //! | `door` | the socket of one attempt, which takes only what its role may do |
 //! | `session`, `client`, `socket`, `serve` | finding the holder or becoming it, requests, sockets |
 //! | `mcp` | the same as tools of the Model Context Protocol |
-//! | `config`, `project` | the environment, `.p0/`, the repository |
+//! | `config`, `project`, `place` | the environment, `.p0/`, the repository, whether p0 can work there |
 //! | `error` | problems: kind, chain, hint; their exit codes and HTTP statuses |
 mod api;
 pub mod cli;
@@ -22,6 +22,7 @@ pub mod daemon;
 mod door;
 pub mod error;
 mod mcp;
+mod place;
 mod project;
 mod replays;
 mod serve;

@@ -1,8 +1,11 @@
 //! The repository a command is about.
-use super::error::{Kind, Problem};
+use super::{
+    error::{Kind, Problem},
+    place,
+};
 use crate::{
     effects::git::{Error, PersonRepo},
-    model::id::CommitId,
+    model::{files::Files, id::CommitId, paths::PathFact},
 };
 use std::path::{Path, PathBuf};
 
@@ -21,7 +24,12 @@ pub(crate) struct Project {
 impl Project {
     /// Whether the base commit has this file.
     pub(crate) fn has(&self, path: &str) -> bool {
-        self.repo.read_file(&self.base.0, path).is_ok_and(|found| found.is_some())
+        self.repo.has_file(&self.base.0, path).unwrap_or(false)
+    }
+
+    /// Makes sure that all files of the base commit are there: those that a partial clone has not got are fetched.
+    pub(crate) fn complete(&self) -> Result<(), Problem> {
+        self.repo.complete(&self.base.0).map(drop).map_err(bad)
     }
 
     /// What the base commit has at this path, or else the head of a branch of an earlier run: a run may begin there.
@@ -52,24 +60,47 @@ pub(crate) enum InCommit {
     Missing,
 }
 
+/// What the tree of a commit (HEAD when there is none) has at the paths of `files`, where that is anything but what their
+/// list says. A repository without a commit has nothing.
+pub(crate) fn path_facts(root: &Path, commit: Option<&str>, files: &Files) -> Result<Vec<PathFact>, Problem> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let repo = match PersonRepo::discover(root) {
+        Ok(repo) => repo,
+        Err(Error::NoCommits { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(bad(error)),
+    };
+    let commit = commit.map_or_else(|| repo.head_commit(), |commit| Ok(commit.to_owned())).map_err(bad)?;
+    repo.path_facts(&commit, &[files]).map_err(bad)
+}
+
+fn bad(error: Error) -> Problem {
+    Problem::new(Kind::Config, error)
+}
+
 /// The root of the repository around `path`, also of one without a commit.
 pub(crate) fn root(path: &Path) -> Result<PathBuf, Problem> {
-    let repo = git2::Repository::discover(path).map_err(|_| not_a_repository(path))?;
-    let root = repo.workdir().unwrap_or_else(|| repo.path());
-    root.canonicalize().map_err(|e| Problem::io("looking at", root, &e))
+    let repo = PersonRepo::find(path).map_err(|e| told(path, e))?;
+    place::check("the repository", repo.root())?;
+    Ok(repo.root().to_path_buf())
 }
 
 /// The repository around `path`, and the commit that `base` names (HEAD when there is none).
 pub(crate) fn look(path: &Path, base: Option<&str>) -> Result<Project, Problem> {
-    let repo = PersonRepo::discover(path).map_err(|e| match e {
-        Error::NotARepository { .. } => not_a_repository(path),
-        other => Problem::new(Kind::Config, other.to_string()),
-    })?;
-    let bad = |e: Error| Problem::new(Kind::Config, e.to_string());
-    let root = repo.root().canonicalize().map_err(|e| Problem::io("looking at", repo.root(), &e))?;
+    let repo = PersonRepo::discover(path).map_err(|e| told(path, e))?;
+    place::check("the repository", repo.root())?;
+    let root = repo.root().to_path_buf();
     let head = repo.head_commit().map_err(bad)?;
     let base = base.map_or(Ok(head.clone()), |rev| repo.resolve(rev)).map_err(bad)?;
     Ok(Project { root, head: CommitId(head), base: CommitId(base), repo })
+}
+
+fn told(path: &Path, error: Error) -> Problem {
+    match error {
+        Error::NotARepository { .. } => not_a_repository(path),
+        other => bad(other),
+    }
 }
 
 fn not_a_repository(path: &Path) -> Problem {

@@ -69,6 +69,7 @@ fn run() -> Run {
             roles: [].into(),
             gates: vec![],
             generated: vec![],
+            conflict_markers: vec![],
             limits: Limits::default(),
             budget: Budget::default(),
             context: vec![],

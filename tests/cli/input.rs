@@ -66,7 +66,8 @@ fn a_missing_spec() {
     assert_snapshot!(refused(&t, 3, &["."]), @"
     exit 3
     --- stderr
-    error: . is a folder; name a Markdown file
+    error: reading the spec .: it is a folder, not a file: put a file in its place
+    hint: name a Markdown file, or - for standard input
     ");
     assert_snapshot!(refused(&t, 2, &[]), @"
     exit 2
@@ -237,7 +238,7 @@ fn bad_toml() {
     assert_snapshot!(refused(&t, 3, &[&spec]), @"
     exit 3
     --- stderr
-    error: reading [dir]/repo/.p0/config.toml: stream did not contain valid UTF-8
+    error: reading [dir]/repo/.p0/config.toml: it is not UTF-8 text
     ");
 }
 

@@ -25,7 +25,17 @@ pub enum Error {
         /// The repository's git directory.
         path: PathBuf,
     },
-    /// libgit2 refuses a repository that belongs to another user.
+    /// The repository is kept in a form that libgit2 does not know.
+    #[error("the repository {} uses {extension}, which p0 cannot read: {mend}", path.display())]
+    Extension {
+        /// The repository.
+        path: PathBuf,
+        /// What it uses.
+        extension: String,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// git refuses a repository that belongs to another user.
     #[error(
         "the repository {} belongs to another user: run p0 as its owner, or `git config --global --add safe.directory {}`",
         path.display(), path.display()
@@ -33,6 +43,49 @@ pub enum Error {
     ForeignOwner {
         /// The repository's root.
         path: PathBuf,
+    },
+    /// git is not installed.
+    #[error("git is not installed, or not on PATH: install it, p0 needs it for this repository")]
+    NoGit,
+    /// The person's git did not do something.
+    #[error("{doing} in {}: git says: {said}", path.display())]
+    GitSaid {
+        /// What was being done.
+        doing: String,
+        /// Where.
+        path: PathBuf,
+        /// What git printed.
+        said: String,
+    },
+    /// Objects of a partial clone cannot be had.
+    #[error(
+        "the repository {} is a partial clone, {count} objects of commit {commit} are missing, and `git fetch` from \
+         '{remote}' did not bring them: {said}; make '{remote}' reachable, or fetch them yourself with \
+         `git fetch --refetch --no-filter {remote}`",
+        path.display()
+    )]
+    MissingObjects {
+        /// The repository's root.
+        path: PathBuf,
+        /// For which commit.
+        commit: String,
+        /// How many.
+        count: usize,
+        /// The promisor remote.
+        remote: String,
+        /// What git printed.
+        said: String,
+    },
+    /// git cannot make files of a commit as a checkout would give them.
+    #[error(
+        "the files of commit {commit} cannot be checked out as .gitattributes and the git configuration say: {said}; \
+         `git checkout` fails in the same way: put the filter or the setting in order"
+    )]
+    Conversion {
+        /// The commit.
+        commit: String,
+        /// What git printed.
+        said: String,
     },
     /// A revision names no commit here.
     #[error("`{rev}` is not a commit in {}: name a branch, a tag or a commit id that exists there", path.display())]

@@ -1,6 +1,6 @@
 //! Opening repositories with the engine's configuration and no other.
 use super::error::{Error, GitContext, IoContext};
-use git2::{Config, ConfigLevel, ErrorCode, Oid, Repository, RepositoryOpenFlags};
+use git2::{Config, ConfigLevel, ErrorCode, Oid, Repository};
 use std::path::{Path, PathBuf};
 
 /// What every handle of the engine runs with, instead of the person's, the system's or the agent's configuration:
@@ -23,20 +23,37 @@ pub(super) const ENGINE_CONFIG: &str = "[core]
 
 /// Opens the repository in `git_dir` as a bare one, with the configuration in `config` alone.
 pub(super) fn open(git_dir: &Path, config: &Path) -> Result<Repository, Error> {
-    let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::BARE | RepositoryOpenFlags::NO_DOTGIT;
-    let no_ceilings: [&Path; 0] = [];
-    let repo = Repository::open_ext(git_dir, flags, no_ceilings).map_err(|source| opening(source, git_dir))?;
+    // Whose repository it is was asked when it was found (`PersonRepo::find`).
+    let repo = Repository::open_bare(git_dir).map_err(|source| opening(source, git_dir))?;
     let mut only = Config::new().git("making a configuration", git_dir)?;
     only.add_file(config, ConfigLevel::Local, true).git("reading the engine's configuration", config)?;
     repo.set_config(&only).git("setting the engine's configuration", git_dir)?;
     Ok(repo)
 }
 
+/// How libgit2 begins what it says of a repository whose form it does not know.
+const UNKNOWN_EXTENSION: &str = "unsupported extension name";
+
 /// What a failure to open says to a person.
 pub(super) fn opening(source: git2::Error, path: &Path) -> Error {
     match source.code() {
         ErrorCode::NotFound => Error::NotARepository { path: path.into() },
         ErrorCode::Owner => Error::ForeignOwner { path: path.into() },
+        _ if source.message().starts_with(UNKNOWN_EXTENSION) => {
+            let name = source.message().trim_start_matches(UNKNOWN_EXTENSION).trim();
+            let (extension, mend) = match name.to_ascii_lowercase().as_str() {
+                "extensions.refstorage" => (
+                    "the reftable format for its refs".to_owned(),
+                    "change it with `git refs migrate --ref-format=files`, or clone it with `git clone --ref-format=files`",
+                ),
+                "extensions.partialclone" => (
+                    "an old setting for partial clones".to_owned(),
+                    "`git config --unset extensions.partialClone` removes it; remote.<name>.promisor = true says the same",
+                ),
+                _ => (name.to_owned(), "clone it without that extension"),
+            };
+            Error::Extension { path: path.into(), extension, mend }
+        }
         _ => Error::Git { doing: "opening the repository".into(), path: path.into(), source },
     }
 }

@@ -1,16 +1,19 @@
 //! An attempt's result: the content of its working directory as one commit on its base, and a report.
+use super::compare::Owned;
 use super::disk;
 use super::error::{Error, GitContext};
 use super::globs;
 use super::handle;
 use super::land;
+use super::markers;
 use super::merge;
 use super::objects::Sink;
 use super::person::Identity;
-use super::scan::{Refused, Scan, Scanner};
-use super::tree::{self, EXECUTABLE, Edits, Entry, FILE, GITLINK, Leaf};
+use super::scan::{Refused, Scan};
+use super::tree::{self, Edits, Entry, GITLINK, Leaf};
 use super::workshop::Workshop;
-use git2::{DiffFormat, DiffOptions, Odb, Oid, Repository};
+use crate::model::files::Files;
+use git2::{DiffFormat, DiffOptions, Oid, Repository};
 use std::collections::BTreeMap;
 
 /// How a result is made.
@@ -19,6 +22,10 @@ pub struct HarvestOptions<'a> {
     /// Patterns of generated files, dropped from the result: a path, a `folder/`, a glob; without an inner `/` at any
     /// depth.
     pub generated: &'a [String],
+    /// Patterns of files in which conflict markers are meant, in the same form.
+    pub conflict_markers: &'a [String],
+    /// The files of the ticket: what is named in it counts also when git ignores it or a pattern calls it generated.
+    pub owned: &'a Files,
     /// The message of the commit.
     pub message: &'a str,
     /// Its author and committer.
@@ -38,6 +45,8 @@ pub struct Harvest {
     pub changes: Vec<Change>,
     /// Generated paths that differed and were dropped.
     pub dropped: Vec<String>,
+    /// What changed of the ticket's own files, or of tracked ones, and is not in the result: each path with the reason.
+    pub left_out: Vec<String>,
     /// Changed text files with conflict markers their base did not have.
     pub conflict_markers: Vec<String>,
     /// The unified diff, at most 8 MiB.
@@ -78,6 +87,8 @@ pub enum ChangeKind {
 
 /// Bytes of a refused path that are shown from each of its ends.
 const SHOWN: usize = 150;
+/// Paths that are named of those that do not land.
+const MOST_LEFT_OUT: usize = 20;
 /// The most bytes of a diff.
 const PATCH_LIMIT: usize = 8 << 20;
 
@@ -95,18 +106,30 @@ impl Workshop {
             return Ok(nothing(base_tree));
         }
         let entries = tree::flatten(&repo, base_tree)?;
-        let rules = self.rules(&slot.tree)?;
+        let meant = globs::compile(options.conflict_markers)?;
+        let owned = Owned::new(options.owned);
         let mut sink = Sink::new(&repo)?;
-        let Scan { mut edits, links, repositories, mut refused } =
-            Scanner::new(&slot.tree, &entries, &slot.cache(), &rules, Some(&mut sink)).run()?;
+        let Scan { mut edits, links, mut repositories, mut refused, ignored, .. } =
+            self.compare(&repo, &slot, &entries, &owned, Some(&mut sink))?;
+        submodules(&entries, &mut edits, &mut repositories, &mut refused);
         let mut dropped = Vec::new();
+        let mut left_out: Vec<String> =
+            ignored.iter().map(|path| format!("{} (git ignores it)", shortened(path))).collect();
         edits.retain(|path, _| {
-            let keep = !globs::matches(&generated, path);
+            let keep = !globs::matches(&generated, path) || owned.wants_generated(&generated, path);
             if !keep {
                 dropped.push(disk::shown(path));
+                if owned.cover(path) || find(&entries, path).is_some() {
+                    left_out.push(format!("{} (generated, as [files] generated says)", shortened(path)));
+                }
             }
             keep
         });
+        if left_out.len() > MOST_LEFT_OUT {
+            let more = left_out.len() - MOST_LEFT_OUT;
+            left_out.truncate(MOST_LEFT_OUT);
+            left_out.push(format!("{more} more"));
+        }
         refused.retain(|it| {
             let keep = !globs::matches(&generated, &it.path);
             if !keep {
@@ -132,7 +155,8 @@ impl Workshop {
         Ok(Harvest {
             commit,
             tree: result.to_string(),
-            conflict_markers: conflict_markers(&repo, &edits, &entries)?,
+            left_out,
+            conflict_markers: markers::introduced(&repo, &edits, &entries, &meant)?,
             changes: changes(&edits, &links, &entries),
             dropped,
             patch,
@@ -149,6 +173,7 @@ fn nothing(tree: Oid) -> Harvest {
         tree: tree.to_string(),
         changes: Vec::new(),
         dropped: Vec::new(),
+        left_out: Vec::new(),
         conflict_markers: Vec::new(),
         patch: Vec::new(),
         patch_truncated: false,
@@ -156,6 +181,21 @@ fn nothing(tree: Oid) -> Harvest {
         refused: Vec::new(),
     }
 }
+
+/// Work in a submodule is in no commit of this repository, and the commits made there are in none that the person has.
+fn submodules(base: &[Entry], edits: &mut Edits, repositories: &mut Vec<Vec<u8>>, refused: &mut Vec<Refused>) {
+    let is_submodule = |path: &[u8]| find(base, path).is_some_and(|leaf| leaf.mode == GITLINK);
+    let mut inside: Vec<Vec<u8>> = repositories.extract_if(.., |path| is_submodule(path)).collect();
+    let moved = edits.iter().filter(|(path, leaf)| leaf.is_some_and(|leaf| leaf.mode == GITLINK) && is_submodule(path));
+    inside.extend(moved.map(|(path, _)| path.clone()).collect::<Vec<_>>());
+    for path in inside {
+        edits.remove(&path);
+        refused.push(Refused { path, why: IN_A_SUBMODULE.into() });
+    }
+}
+
+const IN_A_SUBMODULE: &str = "files or commits were made in a submodule, which belongs to another repository, so they \
+                              cannot land here; leave it as it was";
 
 fn sorted(mut paths: Vec<Vec<u8>>) -> Vec<String> {
     paths.sort();
@@ -236,33 +276,6 @@ fn escapes(link: &[u8], target: &[u8]) -> bool {
         }
     }
     up > depth || (up == depth && names.first().is_some_and(|name| name.eq_ignore_ascii_case(b".git")))
-}
-
-fn conflict_markers(repo: &Repository, edits: &Edits, base: &[Entry]) -> Result<Vec<String>, Error> {
-    let odb = repo.odb().git("opening the objects", repo.path())?;
-    let mut out = Vec::new();
-    for (path, now) in edits {
-        let Some(now) = now.filter(|leaf| matches!(leaf.mode, FILE | EXECUTABLE)) else { continue };
-        let was = find(base, path).filter(|leaf| leaf.mode != GITLINK);
-        if marked(repo, &odb, now.id)? && !was.map_or(Ok(false), |was| marked(repo, &odb, was.id))? {
-            out.push(disk::shown(path));
-        }
-    }
-    Ok(out)
-}
-
-/// Whether a text has a line beginning a conflict and, after it, one ending it.
-fn marked(repo: &Repository, odb: &Odb<'_>, id: Oid) -> Result<bool, Error> {
-    let object = odb.read(id).git(format!("reading object {id}"), repo.path())?;
-    let data = object.data();
-    if data[..data.len().min(8000)].contains(&0) {
-        return Ok(false);
-    }
-    let is = |line: &[u8], marker: &[u8]| {
-        line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest[0] == b' ' || rest[0] == b'\r')
-    };
-    let mut lines = data.split(|byte| *byte == b'\n');
-    Ok(lines.any(|line| is(line, b"<<<<<<<")) && lines.any(|line| is(line, b">>>>>>>")))
 }
 
 /// The unified diff of two trees, and whether it was cut.

@@ -1,4 +1,5 @@
 //! Landing and parking: the only writes into the person's repository, objects first, then one ref.
+use super::checkouts::{self, Checkout};
 use super::disk;
 use super::error::{Error, GitContext};
 use super::handle;
@@ -20,6 +21,14 @@ pub enum Landing {
     Landed,
     /// The commit was in the branch already.
     Already,
+    /// The branch is checked out somewhere. The commit landed.
+    CheckedOut {
+        /// The root of that working tree.
+        place: PathBuf,
+        /// Why the branch was not moved there, and the ref that has the commit instead; none when the checkout was
+        /// fast-forwarded together with the branch.
+        aside: Option<(String, String)>,
+    },
     /// The branch is elsewhere; nothing was done.
     Moved {
         /// Where it is; none when it is gone.
@@ -30,23 +39,43 @@ pub enum Landing {
 impl Workshop {
     /// Lands a commit of the workshop: copies what the person's repository is missing, durably, then moves the branch
     /// (`p0/<run>/main`) from `expected_parent` to `new`, if it still is there.
+    ///
+    /// A branch that is checked out in a working tree of the person's is not moved under it: the checkout is
+    /// fast-forwarded with it where nothing is in the way, else the commit is kept under `refs/p0/aside/<run>/main`, which
+    /// counts as the branch until that can follow.
     pub fn land(&self, branch: &str, new: &str, expected_parent: &str) -> Result<Landing, Error> {
         let name = branch_ref(branch)?;
         let (workshop, person) = (self.repo()?, self.person_repo()?);
         let new = handle::commit_id(new, workshop.path())?;
         let expected = handle::commit_id(expected_parent, workshop.path())?;
-        let found = read_ref(&person, &name)?;
-        if let Some(head) = found
-            && contains(&person, head, new)?
-        {
-            // The first try may have died between the move and the sync.
-            sync_ref(&person, &name)?;
-            return Ok(Landing::Already);
+        let (found, aside) = (read_ref(&person, &name)?, Aside::read(&person, branch)?);
+        for (head, name) in [(found, &name), (aside.at, &aside.name)] {
+            if let Some(head) = head
+                && contains(&person, head, new)?
+            {
+                // The first try may have died between the move and the sync.
+                sync_ref(&person, name)?;
+                return Ok(Landing::Already);
+            }
         }
-        if found != Some(expected) {
-            return Ok(Landing::Moved { found: found.map(|id| id.to_string()) });
+        let ahead = match (found, aside.at) {
+            (Some(found), Some(at)) => !contains(&person, found, at)?,
+            _ => false,
+        };
+        let checkouts = checkouts::of_branch(&self.person, &name);
+        // Commits that the person made on the checked-out branch are on top of what landed, and in nobody's way.
+        let grown = match found {
+            Some(head) if !checkouts.is_empty() && !ahead => contains(&person, head, expected)?,
+            _ => false,
+        };
+        let head = if ahead { aside.at } else { found };
+        if head != Some(expected) && !grown {
+            return Ok(Landing::Moved { found: head.map(|id| id.to_string()) });
         }
         objects::copy(&workshop, &person, new)?;
+        if ahead || !checkouts.is_empty() {
+            return self.land_beside(&person, &name, &aside, &checkouts, new);
+        }
         match patiently(|| person.reference_matching(&name, new, true, expected, "")) {
             Ok(_) => {}
             Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::NotFound) => {
@@ -55,7 +84,61 @@ impl Workshop {
             Err(error) => return Err(error).git(format!("moving {name}"), person.path()),
         }
         sync_ref(&person, &name)?;
+        aside.forget(&person)?;
         Ok(Landing::Landed)
+    }
+
+    /// Lands where the branch is checked out, or was and has not followed yet.
+    fn land_beside(
+        &self,
+        person: &Repository,
+        name: &str,
+        aside: &Aside,
+        checkouts: &[Checkout],
+        new: Oid,
+    ) -> Result<Landing, Error> {
+        let found = read_ref(person, name)?;
+        let follows = match found {
+            Some(found) => contains(person, new, found)?,
+            None => false,
+        };
+        let place = checkouts.first().map_or_else(|| self.person.root().to_path_buf(), |found| found.root.clone());
+        let why = match (checkouts, found) {
+            (_, Some(_)) if !follows => "it has commits of its own".to_owned(),
+            ([], Some(found)) => match patiently(|| person.reference_matching(name, new, true, found, "")) {
+                Ok(_) => {
+                    sync_ref(person, name)?;
+                    aside.forget(person)?;
+                    return Ok(Landing::Landed);
+                }
+                Err(error) => error.message().to_owned(),
+            },
+            ([one], _) => match checkouts::fast_forward(one, &new.to_string())? {
+                None => {
+                    sync_ref(person, name)?;
+                    aside.forget(person)?;
+                    return Ok(Landing::CheckedOut { place, aside: None });
+                }
+                Some(why) => why,
+            },
+            ([], None) => "it is gone".to_owned(),
+            ([_, _, ..], _) => "several working trees have it".to_owned(),
+        };
+        set_ref(person, &aside.name, new)?;
+        Ok(Landing::CheckedOut { place, aside: Some((why, aside.name.clone())) })
+    }
+
+    /// Lets the branch of a run that is over follow what was landed beside it, where it can by now.
+    pub(super) fn catch_up(&self, branch: &str) -> Result<(), Error> {
+        let name = branch_ref(branch)?;
+        let person = self.person_repo()?;
+        let aside = Aside::read(&person, branch)?;
+        let (Some(at), Some(found)) = (aside.at, read_ref(&person, &name)?) else { return Ok(()) };
+        if contains(&person, found, at)? {
+            return aside.forget(&person);
+        }
+        let checkouts = checkouts::of_branch(&self.person, &name);
+        self.land_beside(&person, &name, &aside, &checkouts, at).map(drop)
     }
 
     /// Keeps a commit in the person's repository under `refs/p0/parked/<holder>`, and gives that name.
@@ -67,6 +150,31 @@ impl Workshop {
         let name = format!("refs/p0/parked/{holder}");
         set_ref(&person, &name, commit)?;
         Ok(name)
+    }
+}
+
+/// What landed and is not in the branch, because that was checked out.
+struct Aside {
+    name: String,
+    at: Option<Oid>,
+}
+
+impl Aside {
+    fn read(person: &Repository, branch: &str) -> Result<Aside, Error> {
+        let name = format!("refs/p0/aside/{}", branch.trim_start_matches("p0/"));
+        Ok(Aside { at: read_ref(person, &name)?, name })
+    }
+
+    /// Removes the ref, once the branch has it all.
+    fn forget(&self, person: &Repository) -> Result<(), Error> {
+        if self.at.is_none() {
+            return Ok(());
+        }
+        match person.find_reference(&self.name) {
+            Ok(mut found) => patiently(|| found.delete()).git(format!("deleting {}", self.name), person.path()),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(()),
+            Err(error) => Err(error).git(format!("reading {}", self.name), person.path()),
+        }
     }
 }
 

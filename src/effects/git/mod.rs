@@ -5,9 +5,9 @@
 //! worktrees agents and gates work in.
 //!
 //! What is never in it: decisions. Who owns a file, whether a conflict goes back to its agent, when a worktree may go:
-//! the kernel rules, this room reports what it saw. It reads no clock and no environment, starts no process, runs no
-//! hook, and removes no content without a proof that it is kept elsewhere. Every call may be made again after a
-//! `kill -9` at any instruction and then gives the same answer.
+//! the kernel rules, this room reports what it saw. It reads no clock and no environment, starts no process but the
+//! person's git (`plumbing`), runs no hook, and removes no content without a proof that it is kept elsewhere. Every call
+//! may be made again after a `kill -9` at any instruction and then gives the same answer.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -17,26 +17,40 @@
 //! | `slot` | what is on disk for one worktree of the pool |
 //! | `populate` | moving a worktree to a commit, touching only what differs |
 //! | `scan` | the content of a working directory against a tree |
+//! | `compare` | a working directory against a tree as git would: ignored, converted, owned |
+//! | `convert` | conversions between blobs and files, made by the person's git |
 //! | `cache` | the engine's stat cache of a worktree (a git index the agent cannot reach) |
 //! | `harvest` | an attempt's result as one commit and a report |
 //! | `globs` | which paths are generated |
+//! | `markers` | conflict markers that an attempt left behind |
+//! | `facts` | what a tree has at the paths that a ticket is to own |
+//! | `partial` | fetching what a partial clone has not got |
 //! | `merge` | in-memory merge, landing commits, diffs between commits |
 //! | `land` | landing and parking in the person's repository |
+//! | `checkouts` | where a branch is checked out, and moving such a checkout with it |
 //! | `anchors` | a list of lines under a ref, which only grows |
 //! | `objects` | writing and copying objects durably |
 //! | `tree` | trees as flat lists and back |
+//! | `plumbing` | running the person's git |
 //! | `handle`, `disk` | opening repositories with the engine's configuration; durable files |
 mod anchors;
 mod cache;
+mod checkouts;
+mod compare;
+mod convert;
 mod disk;
 mod error;
+mod facts;
 mod globs;
 mod handle;
 mod harvest;
 mod land;
+mod markers;
 mod merge;
 mod objects;
+mod partial;
 mod person;
+mod plumbing;
 mod pool;
 mod populate;
 mod scan;

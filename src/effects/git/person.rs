@@ -1,8 +1,12 @@
 //! The person's repository. Read only: landings and parked work enter it through `land`, nothing else does.
 use super::error::{Error, GitContext, IoContext};
+use super::facts;
 use super::handle;
-use git2::{Config, ErrorCode, ObjectType, Repository, StatusOptions};
+use super::plumbing::{self, Git};
+use crate::model::{files::Files, paths::PathFact};
+use git2::{Config, ErrorCode, ObjectType, Repository, RepositoryOpenFlags, StatusOptions};
 use std::path::{Path, PathBuf};
+use std::process::Output;
 
 /// Who signs a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +28,8 @@ impl Identity {
 #[derive(Debug, Clone)]
 pub struct PersonRepo {
     root: PathBuf,
+    /// The git directory of this working tree: of a linked worktree its own.
+    own_dir: PathBuf,
     common_dir: PathBuf,
     bare: bool,
 }
@@ -31,24 +37,58 @@ pub struct PersonRepo {
 impl PersonRepo {
     /// Finds the repository `path` is in. Refuses one without a commit and one with sha256 objects.
     pub fn discover(path: &Path) -> Result<PersonRepo, Error> {
-        let no_ceilings: [&Path; 0] = [];
-        let git_dir = Repository::discover_path(path, no_ceilings).map_err(|source| handle::opening(source, path))?;
-        refuse_sha256(&git_dir)?;
-        let repo = Repository::open(&git_dir).map_err(|source| handle::opening(source, &git_dir))?;
-        let bare = repo.is_bare();
-        let root = repo.workdir().unwrap_or_else(|| repo.path());
-        let found = PersonRepo {
-            root: root.canonicalize().io("looking at", root)?,
-            common_dir: repo.commondir().canonicalize().io("looking at", repo.commondir())?,
-            bare,
-        };
-        match repo.head() {
+        let found = PersonRepo::find(path)?;
+        match found.open()?.head() {
             Ok(_) => Ok(found),
             Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => {
                 Err(Error::NoCommits { path: found.root })
             }
             Err(error) => Err(error).git("reading HEAD", &found.root),
         }
+    }
+
+    /// The same, also of a repository without a commit. Found as git finds it: the working tree is where the `.git` that
+    /// leads to the repository stands, wherever that leads (`git init --separate-git-dir`). Another user's repository is
+    /// taken when git takes it (`safe.directory`).
+    pub fn find(path: &Path) -> Result<PersonRepo, Error> {
+        let no_ceilings: [&Path; 0] = [];
+        let git_dir = Repository::discover_path(path, no_ceilings).map_err(|source| handle::opening(source, path))?;
+        refuse_sha256(&git_dir)?;
+        let repo = match Repository::open_ext(path, RepositoryOpenFlags::empty(), no_ceilings) {
+            Ok(repo) => repo,
+            Err(error) if error.code() == ErrorCode::Owner => return PersonRepo::ask_git(path),
+            Err(error) => return Err(handle::opening(error, &git_dir)),
+        };
+        let root = repo.workdir().unwrap_or_else(|| repo.path());
+        PersonRepo::at(root, repo.path(), repo.commondir(), repo.is_bare())
+    }
+
+    fn at(root: &Path, own_dir: &Path, common_dir: &Path, bare: bool) -> Result<PersonRepo, Error> {
+        let real = |path: &Path| path.canonicalize().io("looking at", path);
+        Ok(PersonRepo { root: real(root)?, own_dir: real(own_dir)?, common_dir: real(common_dir)?, bare })
+    }
+
+    /// Another user's repository. git is asked, because its rules about whom to trust are its own: `safe.directory` in
+    /// the system's, the person's and the environment's configuration, with `*`, folders and prefixes.
+    fn ask_git(path: &Path) -> Result<PersonRepo, Error> {
+        let output = Git::new(path, &["rev-parse", "--is-bare-repository", "--absolute-git-dir"]).output()?;
+        if !output.status.success() {
+            return Err(refused_owner(path, &output));
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut lines = text.lines();
+        let bare = lines.next() == Some("true");
+        let own_dir = PathBuf::from(lines.next().unwrap_or_default());
+        let common_dir = match std::fs::read_to_string(own_dir.join("commondir")) {
+            Ok(relative) => own_dir.join(relative.trim_end()),
+            Err(_) => own_dir.clone(),
+        };
+        if bare {
+            return PersonRepo::at(&own_dir, &own_dir, &common_dir, true);
+        }
+        let root = Git::new(path, &["rev-parse", "--show-toplevel"]).run("finding the working tree")?;
+        let root = PathBuf::from(String::from_utf8_lossy(&root).trim_end_matches('\n'));
+        PersonRepo::at(&root, &own_dir, &common_dir, false)
     }
 
     /// The root of the working tree, or the bare repository itself.
@@ -59,6 +99,11 @@ impl PersonRepo {
     /// The git directory all worktrees of the repository share.
     pub fn git_dir(&self) -> &Path {
         &self.common_dir
+    }
+
+    /// The git directory of this working tree alone: of a linked worktree its own.
+    pub(super) fn own_dir(&self) -> &Path {
+        &self.own_dir
     }
 
     /// Whether there is no working tree.
@@ -140,6 +185,18 @@ impl PersonRepo {
         Ok(heads.into_iter().rev().map(|(_, head)| head).collect())
     }
 
+    /// Whether a commit has a file at this path; its content need not be there.
+    pub fn has_file(&self, commit: &str, path: &str) -> Result<bool, Error> {
+        Ok(self.file_mode(commit, path)?.is_some())
+    }
+
+    /// What the tree of a commit has at the paths of `files`, where that is anything but what their list says.
+    pub fn path_facts(&self, commit: &str, files: &[&Files]) -> Result<Vec<PathFact>, Error> {
+        let repo = self.open()?;
+        let tree = handle::tree_of(&repo, handle::commit_id(commit, &self.root)?)?;
+        facts::look_up(&repo, (!self.bare).then_some(&repo), tree, files)
+    }
+
     /// The commit a local branch points to; none when there is no such branch.
     pub fn branch_head(&self, branch: &str) -> Result<Option<String>, Error> {
         let repo = self.open()?;
@@ -153,9 +210,25 @@ impl PersonRepo {
         }
     }
 
-    /// A handle with the person's own configuration, for reading.
-    fn open(&self) -> Result<Repository, Error> {
-        Repository::open(&self.root).map_err(|source| handle::opening(source, &self.root))
+    /// A handle with the person's own configuration, for reading. Whose the repository is was asked when it was found.
+    pub(super) fn open(&self) -> Result<Repository, Error> {
+        let repo = Repository::open_bare(&self.own_dir).map_err(|source| handle::opening(source, &self.root))?;
+        if !self.bare {
+            repo.set_workdir(&self.root, false).git("setting the working tree", &self.root)?;
+        }
+        Ok(repo)
+    }
+}
+
+/// Why git does not take another user's repository, with its own advice.
+fn refused_owner(path: &Path, output: &Output) -> Error {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let named = text.split_once("repository at '").and_then(|(_, rest)| rest.split_once("'\n"));
+    match named {
+        Some((named, _)) => Error::ForeignOwner { path: named.into() },
+        None => {
+            Error::GitSaid { doing: "opening the repository".into(), path: path.into(), said: plumbing::said(output) }
+        }
     }
 }
 

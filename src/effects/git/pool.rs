@@ -1,4 +1,6 @@
 //! The pool of worktrees: taken by a holder, kept warm, given back on proof that nothing is lost.
+use super::compare::Owned;
+use super::convert::Conversion;
 use super::disk;
 use super::error::{Error, GitContext};
 use super::globs;
@@ -6,9 +8,9 @@ use super::handle;
 use super::land;
 use super::merge::Merge;
 use super::populate::Mover;
-use super::scan::{Scan, Scanner};
+use super::scan::Scan;
 use super::slot::{Record, Slot};
-use super::tree;
+use super::tree::{self, Entry};
 use super::workshop::Workshop;
 use git2::Repository;
 use std::path::PathBuf;
@@ -66,10 +68,7 @@ impl Workshop {
         let repo = self.repo()?;
         let tree = git2::Oid::from_str(tree).git("reading the merged tree", repo.path())?;
         let target = tree::flatten(&repo, tree)?;
-        let cache = slot.cache();
-        let mover = Mover { root: &slot.tree, target: &target, cache: &cache, objects: &repo, keep_ignored: None };
-        let entries = mover.run()?;
-        slot.save_cache(&entries)?;
+        self.fill(&repo, &slot, commit, &target, None)?;
         Ok(merge)
     }
 
@@ -188,21 +187,42 @@ impl Workshop {
         }
         disk::make_dir(&slot.tree)?;
         let rules = self.rules(&slot.tree)?;
-        let mover = Mover {
-            root: &slot.tree,
-            target: &target,
-            cache: &slot.cache(),
-            objects: &repo,
-            keep_ignored: keep_ignored.then_some(&rules),
-        };
-        let entries = mover.run()?;
-        slot.save_cache(&entries)?;
-        slot.attach(commit, &self.for_agents()?)?;
+        let conversion = self.fill(&repo, &slot, commit, &target, keep_ignored.then_some(&rules))?;
+        let print = conversion.as_ref().map(Conversion::print);
+        slot.attach(commit, print, &self.for_agents(conversion.as_ref())?)?;
         record.ready = true;
         slot.write(&record)?;
         let tree = slot.tree.clone();
         self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(record.holder, slot);
         Ok(tree)
+    }
+
+    /// Makes the worktree of a slot the content of a tree, and gives the conversions that apply to it.
+    fn fill(
+        &self,
+        repo: &Repository,
+        slot: &Slot,
+        commit: &str,
+        target: &[Entry],
+        keep_ignored: Option<&Repository>,
+    ) -> Result<Option<Conversion>, Error> {
+        let conversion = self.conversion(repo, target, false)?;
+        let print = conversion.as_ref().map(Conversion::print);
+        let mover = Mover {
+            slot,
+            root: &slot.tree,
+            commit,
+            target,
+            conversion: conversion.as_ref(),
+            same_settings: slot.has_cache(print),
+            converted: &conversion.as_ref().map(|_| slot.converted()).unwrap_or_default(),
+            cache: &slot.cache(print),
+            objects: repo,
+            keep_ignored,
+        };
+        let moved = mover.run()?;
+        slot.save_cache(print, &moved.entries, moved.converted.as_ref())?;
+        Ok(conversion)
     }
 
     /// The holder's slot, else a free one (that of `before` first), else a new one; its record is written.
@@ -267,9 +287,8 @@ impl Workshop {
     fn check_content(&self, repo: &Repository, slot: &Slot, record: &Record, proof: &str) -> Result<(), Error> {
         let tree = handle::tree_of(repo, handle::commit_id(proof, repo.path())?)?;
         let base = tree::flatten(repo, tree)?;
-        let rules = self.rules(&slot.tree)?;
         // What a harvest refuses was told to whoever made it, and could not be kept by any commit.
-        let Scan { edits, repositories, .. } = Scanner::new(&slot.tree, &base, &slot.cache(), &rules, None).run()?;
+        let Scan { edits, repositories, .. } = self.compare(repo, slot, &base, &Owned::default(), None)?;
         let generated = globs::compile(&record.generated)?;
         let submodules = repositories.into_iter().filter(|path| base.iter().any(|entry| entry.path == *path));
         let unsafe_paths: Vec<String> = edits

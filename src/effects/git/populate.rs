@@ -1,9 +1,11 @@
 //! Moving a worktree to a commit: a status pass, and writes for what differs only.
 use super::cache::{self, Cache, Stat};
+use super::convert::{self, Conversion, Converted};
 use super::disk;
 use super::error::{Error, GitContext, IoContext};
 use super::scan;
-use super::tree::{EXECUTABLE, Entry, GITLINK, SYMLINK};
+use super::slot::Slot;
+use super::tree::{EXECUTABLE, Entry, FILE, GITLINK, SYMLINK};
 use git2::{ObjectType, Odb, Oid, Repository};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -15,8 +17,17 @@ use std::path::Path;
 
 /// Makes one working directory the content of one tree.
 pub(super) struct Mover<'a> {
+    pub(super) slot: &'a Slot,
     pub(super) root: &'a Path,
+    /// The commit whose tree it is, for errors.
+    pub(super) commit: &'a str,
     pub(super) target: &'a [Entry],
+    /// Given: git makes the files, as they are to be converted.
+    pub(super) conversion: Option<&'a Conversion>,
+    /// Whether conversions were the same then.
+    pub(super) same_settings: bool,
+    /// What conversions made here before.
+    pub(super) converted: &'a Converted,
     pub(super) cache: &'a Cache,
     pub(super) objects: &'a Repository,
     /// Given: what it ignores stays. Absent: only the target's content stays.
@@ -29,21 +40,35 @@ struct Pass {
     extras: Vec<Vec<u8>>,
 }
 
+/// The files of a worktree that was moved.
+pub(super) struct Moved {
+    /// The target's entries with how their files look now.
+    pub(super) entries: Vec<(Entry, Option<Stat>)>,
+    /// What conversions made of them; none where there are no conversions.
+    pub(super) converted: Option<Converted>,
+}
+
 impl Mover<'_> {
-    /// Moves, and gives the target's entries with how their files look now.
-    pub(super) fn run(&self) -> Result<Vec<(Entry, Option<Stat>)>, Error> {
+    /// Moves.
+    pub(super) fn run(&self) -> Result<Moved, Error> {
         disk::make_dir(self.root)?;
         let mut pass = Pass { kept: vec![None; self.target.len()], extras: Vec::new() };
         self.folder(&mut Vec::new(), &mut pass)?;
         let odb = self.objects.odb().git("opening the objects", self.objects.path())?;
+        let by_git = self.convert(&pass)?;
         let mut made = HashSet::new();
-        let mut out = Vec::with_capacity(self.target.len());
+        let mut entries = Vec::with_capacity(self.target.len());
+        let mut converted = Converted::default();
         for (entry, kept) in self.target.iter().zip(pass.kept) {
             let stat = match kept {
                 Some(stat) => Some(stat),
+                None if by_git.contains(entry.path.as_slice()) => Some(self.by_git(entry)?),
                 None => self.write(&odb, entry, &mut made)?,
             };
-            out.push((entry.clone(), stat));
+            if self.conversion.is_some() && matches!(entry.leaf.mode, FILE | EXECUTABLE) {
+                self.note(entry, kept.is_some(), &mut converted)?;
+            }
+            entries.push((entry.clone(), stat));
         }
         // After the target's own ignore files are in place.
         if let Some(rules) = self.keep_ignored {
@@ -51,7 +76,34 @@ impl Mover<'_> {
                 self.sweep(rules, &path)?;
             }
         }
-        Ok(out)
+        Ok(Moved { entries, converted: self.conversion.map(|_| converted) })
+    }
+
+    /// Has git make the files that are missing, where there are conversions; which ones.
+    fn convert(&self, pass: &Pass) -> Result<HashSet<&[u8]>, Error> {
+        let Some(conversion) = self.conversion else { return Ok(HashSet::new()) };
+        let wanted =
+            |(entry, kept): (&'_ Entry, &Option<Stat>)| kept.is_none() && matches!(entry.leaf.mode, FILE | EXECUTABLE);
+        let files: Vec<&Entry> =
+            self.target.iter().zip(&pass.kept).filter(|pair| wanted(*pair)).map(|(entry, _)| entry).collect();
+        let odd = conversion.checkout(self.slot, &files, self.commit)?;
+        Ok(files.iter().map(|entry| entry.path.as_slice()).filter(|path| !odd.contains(*path)).collect())
+    }
+
+    /// How a file looks that git made.
+    fn by_git(&self, entry: &Entry) -> Result<Stat, Error> {
+        let full = disk::below(self.root, &entry.path);
+        Ok(Stat::of(&fs::symlink_metadata(&full).io("looking at what git checked out as", &full)?))
+    }
+
+    /// Notes what a conversion made of a blob, so that nobody takes it for a change.
+    fn note(&self, entry: &Entry, kept: bool, converted: &mut Converted) -> Result<(), Error> {
+        let content = match self.converted.content_of(&entry.path, entry.leaf.id).filter(|_| kept) {
+            Some(known) => known,
+            None => convert::content_id(&disk::below(self.root, &entry.path))?,
+        };
+        converted.insert(&entry.path, entry.leaf.id, content);
+        Ok(())
     }
 
     /// Compares one folder: keeps, removes what is in the way, and lists what the target does not have.
@@ -109,6 +161,11 @@ impl Mover<'_> {
         // A hard link can be written through from outside; odd permissions are an agent's doing.
         if entry.leaf.mode != SYMLINK && (meta.nlink() > 1 || meta.mode() & 0o7600 != 0o600) {
             return Ok(false);
+        }
+        if self.conversion.is_some() && entry.leaf.mode != SYMLINK {
+            let known = self.converted.content_of(&entry.path, entry.leaf.id).filter(|_| self.same_settings);
+            let Some(known) = known.filter(|_| meta.len() <= scan::COMPARED) else { return Ok(false) };
+            return Ok(convert::content_id(full)? == known);
         }
         if entry.leaf.mode != SYMLINK && meta.len() > scan::LARGEST {
             return Ok(scan::is_large(full, meta.len(), entry.leaf.id));

@@ -1,10 +1,12 @@
 //! The content of a working directory against a tree: nothing of the agent's git state (its index, HEAD, branches,
 //! configuration) is asked.
 use super::cache::{self, Cache};
+use super::compare::Owned;
+use super::convert::{self, Converted};
 use super::disk;
 use super::error::{Error, GitContext, IoContext};
 use super::objects::Sink;
-use super::tree::{Edits, Entry, GITLINK, Leaf, SYMLINK};
+use super::tree::{EXECUTABLE, Edits, Entry, FILE, GITLINK, Leaf, SYMLINK};
 use git2::{ObjectType, Oid, Repository};
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
@@ -16,7 +18,7 @@ use std::path::Path;
 pub(super) const LARGEST: u64 = 100 << 20;
 /// Up to this many bytes a larger file is compared with the one of the tree, piece by piece. A file with holes may claim
 /// any length.
-const COMPARED: u64 = 4 << 30;
+pub(super) const COMPARED: u64 = 4 << 30;
 /// The most bytes of a file of ignore rules.
 const LARGEST_RULES: u64 = 1 << 20;
 /// Folders in one another: what reads trees goes down one call per folder.
@@ -42,6 +44,19 @@ pub(super) struct Scan {
     /// Paths whose content cannot be taken: unreadable, too large, too deep, or named like git's own folder. They stand
     /// as in the tree.
     pub(super) refused: Vec<Refused>,
+    /// Owned paths that git ignores; a folder ends in `/`.
+    pub(super) ignored: Vec<Vec<u8>>,
+    /// Whether attributes among the edits ask for conversions.
+    pub(super) asks_for_conversion: bool,
+}
+
+/// What is known of conversions when a worktree is compared.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Conversions<'a> {
+    /// They apply to the tree: git makes the blobs of what changed, and none is kept here.
+    pub(super) by_git: bool,
+    /// What they made of the tree's files.
+    pub(super) made: &'a Converted,
 }
 
 /// Compares one working directory with one tree.
@@ -50,6 +65,8 @@ pub(super) struct Scanner<'a, 'r> {
     base: &'a [Entry],
     cache: &'a Cache,
     rules: &'a Repository,
+    owned: &'a Owned,
+    conversions: Conversions<'a>,
     sink: Option<&'a mut Sink<'r>>,
     seen: Vec<bool>,
     out: Scan,
@@ -63,9 +80,12 @@ impl<'a, 'r> Scanner<'a, 'r> {
         base: &'a [Entry],
         cache: &'a Cache,
         rules: &'a Repository,
+        owned: &'a Owned,
+        conversions: Conversions<'a>,
         sink: Option<&'a mut Sink<'r>>,
     ) -> Scanner<'a, 'r> {
-        Scanner { root, base, cache, rules, sink, seen: vec![false; base.len()], out: Scan::default() }
+        let seen = vec![false; base.len()];
+        Scanner { root, base, cache, rules, owned, conversions, sink, seen, out: Scan::default() }
     }
 
     /// Walks the directory.
@@ -127,7 +147,10 @@ impl<'a, 'r> Scanner<'a, 'r> {
                 None => self.subfolder(path, name, ignored),
             };
         }
-        if tracked.is_none() && (ignored || self.is_ignored(path)?) {
+        if tracked.is_none() && !self.owned.names(path) && (ignored || self.is_ignored(path)?) {
+            if !ignored && self.owned.cover(path) {
+                self.out.ignored.push(path.clone());
+            }
             return Ok(());
         }
         if tracked.is_none() && is_gits_own(name) {
@@ -144,9 +167,14 @@ impl<'a, 'r> Scanner<'a, 'r> {
         path.push(b'/');
         let first = self.base.partition_point(|entry| entry.path.as_slice() < path.as_slice());
         let holds_tracked = self.base.get(first).is_some_and(|entry| entry.path.starts_with(path));
-        let ignored = ignored || self.is_ignored(path)?;
+        let begins = !ignored && self.is_ignored(path)?;
+        let ignored = ignored || begins;
+        let holds_owned = ignored && self.owned.names_below(path);
+        if begins && self.owned.cover(path) {
+            self.out.ignored.push(path.clone());
+        }
         let result = match () {
-            () if ignored && !holds_tracked => Ok(()),
+            () if ignored && !holds_tracked && !holds_owned => Ok(()),
             () if is_gits_own(name) && !holds_tracked => {
                 self.refuse(&path[..path.len() - 1], NAMED_LIKE_GIT);
                 Ok(())
@@ -178,7 +206,9 @@ impl<'a, 'r> Scanner<'a, 'r> {
         {
             return Ok(());
         }
-        if mode != SYMLINK && meta.len() > LARGEST {
+        // A filter may make a small blob of a large file.
+        let most = if self.conversions.by_git { COMPARED } else { LARGEST };
+        if mode != SYMLINK && meta.len() > most {
             if base.is_none_or(|base| base.mode != mode || !is_large(full, meta.len(), base.id)) {
                 let why = format!(
                     "its {} MiB are more than the {} MiB a file may have, leave it out, make it smaller or ignore it",
@@ -188,6 +218,9 @@ impl<'a, 'r> Scanner<'a, 'r> {
                 self.refuse(path, why);
             }
             return Ok(());
+        }
+        if self.conversions.by_git && mode != SYMLINK {
+            return self.converted_leaf(path, base, full, mode);
         }
         let content = if mode == SYMLINK {
             fs::read_link(full).map(|target| target.into_os_string().into_vec())
@@ -203,7 +236,8 @@ impl<'a, 'r> Scanner<'a, 'r> {
         };
         let id = Oid::hash_object(ObjectType::Blob, &content).git("hashing a file", full)?;
         let leaf = Leaf { mode, id };
-        if base == Some(leaf) {
+        let made = |base: Leaf| base.mode == mode && self.conversions.made.is_checkout(path, base.id, id);
+        if base == Some(leaf) || base.is_some_and(made) {
             return Ok(());
         }
         if let Some(sink) = &mut self.sink {
@@ -211,8 +245,30 @@ impl<'a, 'r> Scanner<'a, 'r> {
         }
         if mode == SYMLINK {
             self.out.links.insert(path.to_vec(), content);
+        } else if convert::is_attributes_path(path) && convert::asks_for_conversion(&content) {
+            self.out.asks_for_conversion = true;
         }
         self.out.edits.insert(path.to_vec(), Some(leaf));
+        Ok(())
+    }
+
+    /// A file where conversions apply: unchanged when it is what a checkout made of the tree's blob, or that blob itself.
+    /// Of another one git makes the blob afterwards.
+    fn converted_leaf(&mut self, path: &[u8], base: Option<Leaf>, full: &Path, mode: u32) -> Result<(), Error> {
+        let content = match File::open(full) {
+            Ok(_) => convert::content_id(full)?,
+            Err(error) => {
+                self.refuse(path, untaken(&error).ok_or(error).io("reading", full)?);
+                return Ok(());
+            }
+        };
+        let same = |base: Leaf| base.id == content || self.conversions.made.is_checkout(path, base.id, content);
+        match base.filter(|base| matches!(base.mode, FILE | EXECUTABLE) && same(*base)) {
+            Some(base) if base.mode == mode => {}
+            // Another mode with the same content: the blob is the same.
+            Some(base) => drop(self.out.edits.insert(path.to_vec(), Some(Leaf { mode, id: base.id }))),
+            None => drop(self.out.edits.insert(path.to_vec(), Some(Leaf { mode, id: content }))),
+        }
         Ok(())
     }
 
@@ -279,11 +335,18 @@ fn untaken(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-/// What is wrong with the ignore rules of a folder: whoever asks what is ignored would wait at a pipe for ever.
+/// What is wrong with the rules of a folder: whoever asks what is ignored or converted would wait at a pipe for ever.
 fn bad_rules(folder: &Path) -> Option<&'static str> {
-    let meta = fs::metadata(folder.join(".gitignore")).ok()?;
-    let is_good = meta.is_dir() || (meta.is_file() && meta.len() <= LARGEST_RULES);
-    (!is_good).then_some("the .gitignore in it is no plain file, or longer than 1 MiB, make it one or remove it")
+    let bad = |name: &str| {
+        let meta = fs::metadata(folder.join(name)).ok()?;
+        let is_good = meta.is_dir() || (meta.is_file() && meta.len() <= LARGEST_RULES);
+        (!is_good).then_some(())
+    };
+    let why = |name| match name {
+        ".gitignore" => "the .gitignore in it is no plain file, or longer than 1 MiB, make it one or remove it",
+        _ => "the .gitattributes in it is no plain file, or longer than 1 MiB, make it one or remove it",
+    };
+    [".gitignore", ".gitattributes"].into_iter().find(|name| bad(name).is_some()).map(why)
 }
 
 /// A file's content; one that grows meanwhile is read up to the limit.

@@ -1,6 +1,7 @@
 //! What is on disk for one worktree of the pool: the agent's folder, git's administration of it, and, out of the
 //! agent's reach, who holds it and the stat cache.
 use super::cache::{Cache, Stat};
+use super::convert::Converted;
 use super::disk;
 use super::error::{Error, IoContext};
 use super::tree::Entry;
@@ -95,14 +96,29 @@ impl Slot {
     }
 
     /// The stat cache. After a power cut a file may look written and not be, so a cache of an earlier boot is not
-    /// used.
-    pub(super) fn cache(&self) -> Cache {
-        Cache::load(&self.cache_path())
+    /// used; nor is one of other conversions, under which a blob is another file.
+    pub(super) fn cache(&self, print: Option<&str>) -> Cache {
+        Cache::load(&self.cache_path(print))
     }
 
-    /// Writes the stat cache; those of earlier boots go.
-    pub(super) fn save_cache(&self, entries: &[(Entry, Option<Stat>)]) -> Result<(), Error> {
-        let path = self.cache_path();
+    /// Whether the worktree was last moved under these conversions, in this boot.
+    pub(super) fn has_cache(&self, print: Option<&str>) -> bool {
+        self.cache_path(print).exists()
+    }
+
+    /// What conversions made in this worktree, under whatever settings they were.
+    pub(super) fn converted(&self) -> Converted {
+        Converted::load(&self.own.join("converted"))
+    }
+
+    /// Writes the stat cache and what conversions made; caches of earlier boots and other conversions go.
+    pub(super) fn save_cache(
+        &self,
+        print: Option<&str>,
+        entries: &[(Entry, Option<Stat>)],
+        converted: Option<&Converted>,
+    ) -> Result<(), Error> {
+        let path = self.cache_path(print);
         for entry in std::fs::read_dir(&self.own).io("reading", &self.own)? {
             let entry = entry.io("reading", &self.own)?;
             let name = entry.file_name();
@@ -110,18 +126,25 @@ impl Slot {
                 disk::remove_any(&entry.path())?;
             }
         }
+        match converted {
+            Some(converted) => converted.save(&self.own.join("converted"))?,
+            None => disk::remove_any(&self.own.join("converted"))?,
+        }
         Cache::save(&path, entries)
     }
 
-    fn cache_path(&self) -> PathBuf {
+    fn cache_path(&self, print: Option<&str>) -> PathBuf {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let boot: String = boot.chars().filter(char::is_ascii_hexdigit).take(12).collect();
-        self.own.join(format!("cache-{boot}"))
+        match print {
+            Some(print) => self.own.join(format!("cache-{boot}-{print}")),
+            None => self.own.join(format!("cache-{boot}")),
+        }
     }
 
     /// Gives git a fresh administration of the worktree: HEAD detached at `commit`, its index, nothing of an earlier
     /// holder.
-    pub(super) fn attach(&self, commit: &str, common: &[(&str, Vec<u8>)]) -> Result<(), Error> {
+    pub(super) fn attach(&self, commit: &str, print: Option<&str>, common: &[(&str, Vec<u8>)]) -> Result<(), Error> {
         disk::remove_any(&self.admin)?;
         disk::make_dir(&self.admin)?;
         for part in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
@@ -133,7 +156,7 @@ impl Slot {
             std::fs::write(&path, content).io("writing", &path)?;
         }
         let index = self.admin.join("index");
-        std::fs::copy(self.cache_path(), &index).io("copying the index to", &index)?;
+        std::fs::copy(self.cache_path(print), &index).io("copying the index to", &index)?;
         let link = self.tree.join(".git");
         disk::remove_any(&link)?;
         std::fs::write(&link, format!("gitdir: {}\n", self.admin.display())).io("writing", &link)

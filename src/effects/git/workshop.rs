@@ -1,10 +1,13 @@
 //! The engine's own repository for one project: its layout, and the runs in it.
+use super::convert::Conversion;
 use super::disk;
 use super::error::{Error, GitContext, IoContext};
+use super::facts;
 use super::handle;
 use super::land;
 use super::person::PersonRepo;
 use super::slot::Slot;
+use crate::model::{files::Files, paths::PathFact};
 use git2::{ErrorCode, Repository, RepositoryInitOptions};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -82,6 +85,7 @@ impl Workshop {
     pub fn open_run(&self, run: &str, base: &str) -> Result<String, Error> {
         handle::check_name("run", run)?;
         self.borrow_from_person()?;
+        self.person.complete(base)?;
         let repo = self.person_repo()?;
         let base = handle::commit_id(base, self.person.git_dir())?;
         handle::tree_of(&repo, base)?;
@@ -103,6 +107,7 @@ impl Workshop {
     pub fn close_run(&self, run: &str) -> Result<(), Error> {
         handle::check_name("run", run)?;
         let repo = self.person_repo()?;
+        self.catch_up(&format!("p0/{run}/main"))?;
         let name = format!("refs/p0/base/{run}");
         match repo.find_reference(&name) {
             Ok(mut pin) => land::patiently(|| pin.delete()).git(format!("deleting {name}"), repo.path()),
@@ -157,8 +162,14 @@ impl Workshop {
     }
 
     /// The files of an agent's repository that say how it works: those of `repo.git`, with its objects beside theirs.
-    pub(super) fn for_agents(&self) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
-        let config = self.agent_config()?.replace("\tbare = true\n", "\tbare = false\n");
+    /// Where conversions apply, line endings, encodings and keywords are converted by the agent's git too; filters are
+    /// the person's programs and are not.
+    pub(super) fn for_agents(&self, conversion: Option<&Conversion>) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
+        let mut config = self.agent_config()?.replace("\tbare = true\n", "\tbare = false\n");
+        for (key, value) in conversion.iter().flat_map(|conversion| &conversion.endings) {
+            let name = key.trim_start_matches("core.");
+            config.push_str(&format!("[core]\n\t{name} = {}\n", quoted(value)));
+        }
         let repo = self.repo_dir();
         let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = |name: &str| settings.get(&repo.join(name)).cloned().flatten();
@@ -167,6 +178,12 @@ impl Workshop {
         let mut files = vec![("config", config.into_bytes()), ("objects/info/alternates", alternates)];
         for name in ["info/attributes", "info/exclude", "shallow"] {
             files.extend(kept(name).map(|content| (name, content)));
+        }
+        if conversion.is_some() {
+            let mut attributes = std::fs::read(self.person.git_dir().join("info/attributes")).unwrap_or_default();
+            attributes.extend_from_slice(b"\n* -filter\n");
+            files.retain(|(name, _)| *name != "info/attributes");
+            files.push(("info/attributes", attributes));
         }
         Ok(files)
     }
@@ -177,6 +194,16 @@ impl Workshop {
         let mut objects = vec![self.repo_dir().join("objects"), self.project.join("hooks")];
         objects.extend(handle::object_dirs(&self.person.git_dir().join("objects"))?);
         Ok((slot.admin, objects))
+    }
+
+    /// What the tree of a commit has at the paths of `files`, where that is anything but what their list says. What is
+    /// ignored is asked in the worktree of `holder`, which has that commit.
+    pub fn path_facts(&self, holder: &str, commit: &str, files: &[&Files]) -> Result<Vec<PathFact>, Error> {
+        let repo = self.repo()?;
+        let tree = handle::tree_of(&repo, handle::commit_id(commit, repo.path())?)?;
+        let worktree = self.worktree(holder)?.filter(|tree| tree.is_dir());
+        let rules = worktree.map(|tree| self.rules(&tree)).transpose()?;
+        facts::look_up(&repo, rules.as_ref(), tree, files)
     }
 
     fn settle(&self) -> Result<(), Error> {
@@ -219,6 +246,7 @@ impl Workshop {
     fn agent_config(&self) -> Result<String, Error> {
         let identity = self.person.identity()?;
         let hooks = self.project.join("hooks");
+        let promisor = self.person.promisor_config()?;
         Ok(format!(
             "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tfilemode = true\n\tsymlinks = true\n\
              \tignorecase = false\n\tautocrlf = false\n\teol = lf\n\tsafecrlf = false\n\tlogAllRefUpdates = false\n\
@@ -226,7 +254,7 @@ impl Workshop {
              \tattributesFile = /dev/null\n\thooksPath = {}\n\
              [user]\n\tname = {}\n\temail = {}\n[commit]\n\tgpgSign = false\n[tag]\n\tgpgSign = false\n\
              [gc]\n\tauto = 0\n\tworktreePruneExpire = never\n[maintenance]\n\tauto = false\n\
-             [advice]\n\tdetachedHead = false\n[submodule]\n\trecurse = false\n",
+             [advice]\n\tdetachedHead = false\n[submodule]\n\trecurse = false\n{promisor}",
             quoted(&hooks.display().to_string()),
             quoted(&identity.name),
             quoted(&identity.email),
@@ -271,7 +299,7 @@ fn folder_name(person: &PersonRepo) -> String {
 }
 
 /// A value for a git configuration file.
-fn quoted(value: &str) -> String {
+pub(super) fn quoted(value: &str) -> String {
     let clean: String = value.chars().filter(|c| !c.is_control()).collect();
     format!("\"{}\"", clean.replace('\\', "\\\\").replace('"', "\\\""))
 }

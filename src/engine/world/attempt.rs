@@ -2,6 +2,7 @@
 use super::{World, blocking, gate::tail, retry::Retry, said};
 use crate::{
     effects::{
+        git::PersonRepo,
         process::{self, AttemptDir, Cursor, ExitRecord, Found, SpoolLine},
         sandbox::{Redactor, read_tries},
     },
@@ -10,7 +11,9 @@ use crate::{
         attempt::ExitReport,
         command::Action,
         effect::Effect,
+        files::Files,
         id::{AttemptId, BlobId, MilestoneId, RunId},
+        paths::PathFact,
         protocol::Message,
         sandbox::Redacted,
     },
@@ -120,9 +123,25 @@ impl World {
     /// Reports messages. Those known before a crash are not sent again.
     async fn say(self: &Arc<Self>, from: &Source, known: said::Place, messages: Vec<(said::Place, Message)>) {
         for ((line, part), message) in messages.into_iter().filter(|(place, _)| *place > known) {
-            let action = Action::AttemptSaid { attempt: from.attempt, line, part, message };
+            let paths = self.asked_paths(from, &message).await;
+            let action = Action::AttemptSaid { attempt: from.attempt, line, part, message, paths };
             self.report(from.stream, action).await;
         }
+    }
+
+    /// What the tree an attempt works on has at the paths that it asks for. What cannot be looked up says nothing; the
+    /// harvest looks again at what was made of it.
+    async fn asked_paths(&self, from: &Source, message: &Message) -> Vec<PathFact> {
+        let Message::RequestFiles { create, modify, .. } = message else { return Vec::new() };
+        let files = Files { create: create.clone(), modify: modify.clone() };
+        let Some(state) = self.state(from.stream) else { return Vec::new() };
+        let Some(base) = state.attempts.get(&from.attempt).map(|a| a.base.clone()) else { return Vec::new() };
+        let root = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
+        let looked = blocking(move || PersonRepo::find(Path::new(&root))?.path_facts(&base.0, &[&files])).await;
+        looked.unwrap_or_else(|why| {
+            tracing::warn!("looking at the files that attempt {} asks for: {why}", from.attempt);
+            Vec::new()
+        })
     }
 
     async fn finish(self: &Arc<Self>, dir: &Path, record: &ExitRecord, heard: said::Heard) -> ExitReport {

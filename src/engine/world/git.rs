@@ -8,9 +8,12 @@ use crate::{
     },
     model::{
         aggregate::Aggregate,
-        attempt::{self, Attempt, ChangeKind, Outcome, PathChange},
+        attempt::{self, Attempt, ChangeKind, Outcome, PathChange, Phase, Said},
         command::{Action, LandingReport, MergeReport},
+        files::Files,
         id::{AttemptId, CommitId, MilestoneId, RunId},
+        paths::PathFact,
+        protocol::Message,
         workflow::Rights,
     },
 };
@@ -70,10 +73,18 @@ impl World {
             return Ok(empty_harvest());
         }
         let identity = workshop.person().identity().map_err(|e| e.to_string())?;
-        let generated: &[String] = state.runs.get(&attempt.run).map_or(&[], |r| &r.settings.generated);
+        let settings = state.runs.get(&attempt.run).map(|r| &r.settings);
         let message = message(state, attempt);
-        let options =
-            HarvestOptions { generated, message: &message, author: &identity, when_s: attempt.started_at.timestamp() };
+        let owned = attempt.ticket.as_ref().and_then(|id| state.tickets.get(id)).map(|t| &t.seed.files);
+        let nothing = Files::default();
+        let options = HarvestOptions {
+            generated: settings.map_or(&[], |settings| &settings.generated),
+            conflict_markers: settings.map_or(&[], |settings| &settings.conflict_markers),
+            owned: owned.unwrap_or(&nothing),
+            message: &message,
+            author: &identity,
+            when_s: attempt.started_at.timestamp(),
+        };
         let found = workshop.harvest(&holder, &attempt.base.0, &options).map_err(|e| e.to_string())?;
         let patch = if found.patch.is_empty() {
             None
@@ -95,6 +106,8 @@ impl World {
             conflict_markers: found.conflict_markers,
             untracked_repos: found.untracked_repos,
             patch,
+            paths: listed_paths(&workshop, &holder, attempt).map_err(|e| e.to_string())?,
+            left_out: found.left_out,
         })
     }
 
@@ -139,15 +152,22 @@ impl World {
         let work = move |world: &World| {
             let branch = state.runs.get(&attempt.run).map(|r| r.branch.clone()).unwrap_or_default();
             let workshop = world.workshop_of(&state)?;
-            workshop.land(&branch, &new, &parent).map_err(|e| e.to_string())
+            let landed = workshop.land(&branch, &new, &parent).map_err(|e| e.to_string())?;
+            Ok((landed, branch))
         };
-        let Some(landed) = self.persevere(stream, run, "landing", Then::HoldUp, work).await else { return };
+        let landed = self.persevere(stream, run, "landing", Then::HoldUp, work).await;
+        let Some((landed, branch)) = landed else { return };
+        let mut note = None;
         let landing = match landed {
             Landing::Landed | Landing::Already => LandingReport::Landed,
+            Landing::CheckedOut { place, aside } => {
+                note = Some(checked_out(&branch, &place, aside.as_ref()));
+                LandingReport::Landed
+            }
             Landing::Moved { found } => LandingReport::Moved { found: CommitId(found.unwrap_or_default()) },
         };
         let wall_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or_default();
-        let action = Action::Landed { attempt: id, candidate: candidate.clone(), landing, wall_ms };
+        let action = Action::Landed { attempt: id, candidate: candidate.clone(), landing, wall_ms, note };
         self.report(stream, action).await;
     }
 
@@ -223,6 +243,37 @@ impl World {
     }
 }
 
+/// What the tree that a plan is for has at the paths it lists, and so for sub-tasks.
+fn listed_paths(workshop: &Workshop, holder: &str, attempt: &Attempt) -> Result<Vec<PathFact>, git::Error> {
+    let lines: &[Said] = match &attempt.phase {
+        Phase::Exited { report } => &report.staged,
+        Phase::Starting | Phase::Running { .. } | Phase::Integrating { .. } | Phase::Finished { .. } => &[],
+    };
+    let said = attempt.staged.iter().chain(lines.iter().map(|line| &line.message));
+    let lists: Vec<&Files> = said
+        .filter_map(|message| match message {
+            Message::Ticket(proposal) | Message::Subtask(proposal) => proposal.files.as_ref(),
+            _ => None,
+        })
+        .collect();
+    if lists.is_empty() {
+        return Ok(Vec::new());
+    }
+    workshop.path_facts(holder, &attempt.base.0, &lists)
+}
+
+/// What a person has to know of a landing on a branch that is checked out.
+fn checked_out(branch: &str, place: &std::path::Path, aside: Option<&(String, String)>) -> String {
+    match aside {
+        None => format!("{branch} is checked out in {}, which was fast-forwarded with it", place.display()),
+        Some((why, kept)) => format!(
+            "{branch} is checked out in {} and was not moved under it ({why}); what has landed is kept as {kept}: \
+             `git merge {kept}` there takes it in",
+            place.display()
+        ),
+    }
+}
+
 fn empty_harvest() -> attempt::Harvest {
     attempt::Harvest {
         commit: None,
@@ -232,6 +283,8 @@ fn empty_harvest() -> attempt::Harvest {
         conflict_markers: Vec::new(),
         untracked_repos: Vec::new(),
         patch: None,
+        paths: Vec::new(),
+        left_out: Vec::new(),
     }
 }
 

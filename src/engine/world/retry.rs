@@ -99,7 +99,7 @@ impl World {
             let (world, work) = (self.clone(), work.clone());
             let why = match blocking(move || work(&world)).await {
                 Ok(done) => return Some(done),
-                Err(why) => why,
+                Err(why) => format!("{why}{}", room::mend(&why)),
             };
             if room::is_full(&why) && retry.lasted() >= ROOM_PATIENCE && !self.make_room().await {
                 self.handle.shared.fail(format!("{what}: {why}"));

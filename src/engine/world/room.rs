@@ -28,6 +28,16 @@ pub(super) fn lacking(action: &Action) -> Option<String> {
     is_full(why).then(|| why.clone())
 }
 
+/// What is to be done about it, where the system's words do not say: too many open files.
+pub(super) fn mend(why: &str) -> &'static str {
+    if ["os error 24", "os error 23", "Too many open files"].iter().any(|words| why.contains(words)) {
+        " (the limit of open files, RLIMIT_NOFILE, is reached: raise it with `ulimit -n 4096` or LimitNOFILE=, or lower \
+         [limits] max_parallel)"
+    } else {
+        ""
+    }
+}
+
 /// Whether an error is about nothing but room.
 pub(super) fn is_full(why: &str) -> bool {
     // The libraries below give errors as text; these are the system's words for ENOSPC, EDQUOT and EFBIG.

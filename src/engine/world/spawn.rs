@@ -10,6 +10,7 @@ use crate::{
     effects::{
         clock,
         git::{Merge, Workshop},
+        plain_file,
         process::{self, AgentSpec, Found},
         sandbox::{Redactor, secrets_in_file},
     },
@@ -72,6 +73,7 @@ impl World {
                     }
                 }
                 Err(Trouble::Repository(why) | Trouble::Other(why)) => {
+                    let why = format!("{why}{}", room::mend(&why));
                     break Action::AttemptExited { attempt: id, report: Box::new(said::not_started(why)) };
                 }
             }
@@ -164,7 +166,7 @@ impl World {
         let project = Path::new(&project);
         let spec =
             state.milestone.as_ref().map(|m| self.handle.blob(m.id, &m.spec)).transpose().map_err(|e| e.to_string())?;
-        let template = std::fs::read_to_string(project.join(".p0/roles").join(format!("{}.md", attempt.role))).ok();
+        let template = role_prompt(&project.join(".p0/roles").join(format!("{}.md", attempt.role)))?;
         let source = input::Source {
             state,
             run,
@@ -317,6 +319,17 @@ fn carry(workshop: &Workshop, state: &Aggregate, attempt: &Attempt) -> Result<Ve
     }
 }
 
+/// The repository's own prompt of a role; none where it has none.
+fn role_prompt(path: &Path) -> Result<Option<String>, String> {
+    match plain_file::read_text(path, MAX_PROMPT_BYTES) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(format!("reading the prompt {}: {e}", path.display())),
+    }
+}
+
+/// The largest prompt of a role that is read, in bytes.
+const MAX_PROMPT_BYTES: u64 = 1024 * 1024;
 /// The largest context file that is read, in bytes; the prompt's own limit comes after.
 const MAX_CONTEXT_BYTES: usize = 64 * 1024;
 

@@ -9,7 +9,9 @@ use crate::{
     model::{
         attempt::{DiskUse, Ending, ExitReport, Outcome, Phase, Usage, Worktree},
         event::Event,
+        files::Files,
         id::{AttemptId, LearningId},
+        paths::PathFact,
         protocol::Message,
         rejection::Rejection,
         reply::Reply,
@@ -36,7 +38,13 @@ type Place = (u64, u32);
 
 /// Something an attempt says. Lines are numbered, and so are the messages of one line: what was taken before a crash is
 /// not taken twice.
-pub(super) fn said(cx: &mut Cx<'_>, id: AttemptId, place: Place, message: &Message) -> Result<Reply, Rejection> {
+pub(super) fn said(
+    cx: &mut Cx<'_>,
+    id: AttemptId,
+    place: Place,
+    message: &Message,
+    paths: &[PathFact],
+) -> Result<Reply, Rejection> {
     let attempt = cx.attempt(id)?;
     let (line, part) = place;
     if line > 0 && place <= (attempt.line, attempt.part) {
@@ -56,12 +64,18 @@ pub(super) fn said(cx: &mut Cx<'_>, id: AttemptId, place: Place, message: &Messa
         }
         return approval::ask(cx, id, tool, target, why);
     }
-    let refused = take(cx, id, place, message)?;
+    let refused = take(cx, id, place, message, paths)?;
     Ok(refused.map_or(Reply::Ok, |why| Reply::Refused { why }))
 }
 
 /// Takes it, or puts on record why not; the answer is that reason.
-fn take(cx: &mut Cx<'_>, id: AttemptId, (line, part): Place, message: &Message) -> Result<Option<String>, Rejection> {
+fn take(
+    cx: &mut Cx<'_>,
+    id: AttemptId,
+    (line, part): Place,
+    message: &Message,
+    paths: &[PathFact],
+) -> Result<Option<String>, Rejection> {
     let (scope, agent) = (cx.scope_of(id)?, cx.agent(id)?);
     let attempt = cx.attempt(id)?;
     if let Err(why) = may_say(attempt.rights, cx.run(attempt.run)?.rules, message) {
@@ -87,7 +101,8 @@ fn take(cx: &mut Cx<'_>, id: AttemptId, (line, part): Place, message: &Message) 
             cx.emit_as(agent, scope, Event::LearningRecorded { id: learning, text: text.clone() });
         }
         Message::RequestFiles { create, modify, reason } => {
-            return finding::request_files(cx, id, create, modify, reason);
+            let files = Files { create: create.clone(), modify: modify.clone() };
+            return finding::request_files(cx, id, files, reason, paths);
         }
         Message::RateLimited { .. } | Message::Failed { .. } => provider::heard(cx, id, message)?,
         Message::Question { text } if scope.ticket.is_some() => {

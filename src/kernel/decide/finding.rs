@@ -8,6 +8,7 @@ use crate::model::{
     event::{Event, OpenStatus},
     files::Files,
     id::{AttemptId, TicketId},
+    paths::PathFact,
     protocol::Message,
     rejection::Rejection,
     ticket::{Kind, Priority, Seed, Status, Ticket},
@@ -70,17 +71,26 @@ fn about(files: &[String]) -> Vec<String> {
 pub(super) fn request_files(
     cx: &mut Cx<'_>,
     id: AttemptId,
-    create: &[String],
-    modify: &[String],
+    files: Files,
     reason: &str,
+    paths: &[PathFact],
 ) -> Result<Option<String>, Rejection> {
     let (scope, agent) = (cx.scope_of(id)?, cx.agent(id)?);
     let Some(ticket) = scope.ticket.clone() else { return Ok(None) };
-    let files = Files { create: create.to_vec(), modify: modify.to_vec() };
+    let compares = cx.run(cx.attempt(id)?.run)?.compares_plans_with_trees();
+    // What it owns already may be what makes room for a path: a file that a folder takes the place of.
+    let owned = cx.state.tickets.get(&ticket).map(|t| t.seed.files.clone()).unwrap_or_default();
+    let together = Files {
+        create: [owned.create, files.create.clone()].concat(),
+        modify: [owned.modify, files.modify.clone()].concat(),
+    };
     let refused = match files.first_bad() {
         Some((path, why)) => Some(format!("'{path}': {why}")),
-        None => proposal::owner_of(&cx.state, &files, &ticket, None)
-            .map(|(path, owner)| format!("'{path}' is owned by {owner}")),
+        None => paths
+            .iter()
+            .filter(|_| compares)
+            .find_map(|fact| fact.refusal(&together))
+            .or_else(|| owner_in_words(cx, &files, &ticket)),
     };
     let event = Event::OwnershipExtensionRequested {
         files: files.clone(),
@@ -97,6 +107,11 @@ pub(super) fn request_files(
     }
     cx.emit_engine(scope, Event::TicketCommented { text: answer });
     Ok(refused)
+}
+
+fn owner_in_words(cx: &Cx<'_>, files: &Files, ticket: &TicketId) -> Option<String> {
+    let (path, owner) = proposal::owner_of(&cx.state, files, ticket, None)?;
+    Some(format!("'{path}' is owned by {owner}"))
 }
 
 /// Closes what a landed ticket answers: its feedback, and its parent when this was the last sub-task.

@@ -142,6 +142,7 @@ pub(super) fn landed(
     candidate: &CommitId,
     landing: &LandingReport,
     wall_ms: u64,
+    note: Option<&str>,
 ) -> Result<Reply, Rejection> {
     let scope = cx.scope_of(id)?;
     let parent = match step_of(cx, id)? {
@@ -155,6 +156,11 @@ pub(super) fn landed(
         LandingReport::Landed => {
             let event = Event::IntegrationLanded { commit: candidate.clone(), parent: parent.clone(), wall_ms };
             cx.emit_engine(scope.clone(), event);
+            if let Some(note) = note
+                && scope.ticket.is_some()
+            {
+                cx.emit_engine(scope.clone(), Event::TicketCommented { text: note.to_owned() });
+            }
             cx.emit_engine(scope.clone(), Event::AttemptFinished { outcome: Outcome::Accepted });
             let Some(ticket) = scope.ticket.clone() else { return Ok(Reply::Ok) };
             if !reaches_live_run(cx, scope.run, &parent, candidate) {

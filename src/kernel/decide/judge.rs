@@ -71,7 +71,7 @@ pub(super) fn harvested(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest) -> Re
     let said = allowed(cx, id, &report)?;
     let outcome = match rights {
         Rights::Executor => return executor(cx, id, harvest, &said).map(|()| Reply::Ok),
-        Rights::Planner => match plan::apply(cx, id, &said) {
+        Rights::Planner => match plan::apply(cx, id, &said, &harvest.paths) {
             Ok(()) => Outcome::Accepted,
             Err(reasons) => refuse_plan(cx, id, reasons)?,
         },
@@ -246,13 +246,23 @@ fn executor(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest, said: &[Message])
     if !attempt.open_checklist.is_empty() {
         reasons.push(format!("its checklist has open entries: {}", attempt.open_checklist.join("; ")));
     }
+    let tells = cx.run(attempt.run)?.compares_plans_with_trees();
     for path in &harvest.conflict_markers {
-        reasons.push(format!("'{path}' has conflict markers in it"));
+        let meant = if tells {
+            "; if they are meant there, a person allows them with [files] conflict_markers in .p0/config.toml"
+        } else {
+            ""
+        };
+        reasons.push(format!("'{path}' has conflict markers in it{meant}"));
+    }
+    if tells && !harvest.left_out.is_empty() {
+        let text = format!("changed, and not landing: {}", harvest.left_out.join("; "));
+        cx.emit_engine(scope.clone(), Event::TicketCommented { text });
     }
     if !reasons.is_empty() {
         return fail_round(cx, id, Outcome::Refused { reasons });
     }
-    let subtasks = match plan::subtasks(cx, id, said) {
+    let subtasks = match plan::subtasks(cx, id, said, &harvest.paths) {
         Ok(added) => added,
         Err(reasons) => {
             refuse_plan(cx, id, reasons.clone())?;
@@ -274,6 +284,9 @@ fn executor(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest, said: &[Message])
                 "it changed nothing: an attempt is done when there is a commit, whatever the agent says".to_owned();
             if cx.run(cx.attempt(id)?.run)?.learns_from_bad_ends() {
                 why.push_str("; files that git ignores are not in one");
+            }
+            if tells && !harvest.left_out.is_empty() {
+                why.push_str(&format!("; changed, and not landing: {}", harvest.left_out.join("; ")));
             }
             fail_round(cx, id, Outcome::Refused { reasons: vec![why] })
         }

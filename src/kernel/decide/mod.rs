@@ -13,6 +13,7 @@ mod gates;
 mod integration;
 mod judge;
 mod plan;
+mod plan_paths;
 mod proposal;
 mod provider;
 mod start_run;
@@ -112,7 +113,9 @@ fn apply(cx: &mut Cx<'_>, action: &Action) -> Result<Reply, Rejection> {
             };
             attempt::spawned(cx, *attempt, event)
         }
-        Action::AttemptSaid { attempt, line, part, message } => attempt::said(cx, *attempt, (*line, *part), message),
+        Action::AttemptSaid { attempt, line, part, message, paths } => {
+            attempt::said(cx, *attempt, (*line, *part), message, paths)
+        }
         Action::AttemptExited { attempt, report } => attempt::exited(cx, *attempt, report),
         Action::AttemptNeverRan { attempt } => attempt::lost(cx, *attempt, "its program was never started", false),
         Action::AttemptLost { attempt, why } => attempt::lost(cx, *attempt, why, true),
@@ -120,8 +123,8 @@ fn apply(cx: &mut Cx<'_>, action: &Action) -> Result<Reply, Rejection> {
         Action::AttemptReleased { attempt, parked } => attempt::released(cx, *attempt, parked.as_ref()),
         Action::Merged { attempt, onto, merge } => integration::merged(cx, *attempt, onto, merge),
         Action::Gated { attempt, candidate, gates } => integration::gated(cx, *attempt, candidate, gates),
-        Action::Landed { attempt, candidate, landing, wall_ms } => {
-            integration::landed(cx, *attempt, candidate, landing, *wall_ms)
+        Action::Landed { attempt, candidate, landing, wall_ms, note } => {
+            integration::landed(cx, *attempt, candidate, landing, *wall_ms, note.as_deref())
         }
         Action::NoteRepair { what } => note(cx, Event::JournalRepaired { what: what.clone() }),
         Action::NoteRebuild { why } => note(cx, Event::StoreRebuilt { why: why.clone() }),

@@ -3,6 +3,7 @@ use super::{
     change::{self, By},
     cx::{Cx, Scope},
     finding::{self, forbids_done},
+    plan_paths::PlanPaths,
     proposal::{self, Names},
 };
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
     model::{
         event::Event,
         id::{AttemptId, LearningId, TicketId},
+        paths::PathFact,
         protocol::{Message, Proposal, ProposalKind},
         ticket::{Changes, Kind, Priority, Seed, Status, Ticket},
         workflow::Choice,
@@ -21,9 +23,10 @@ use std::collections::{BTreeMap, BTreeSet};
 ///
 /// # Errors
 /// Every reason why the plan cannot be taken, a sentence each; nothing of it is applied then.
-pub(super) fn apply(cx: &mut Cx<'_>, id: AttemptId, said: &[Message]) -> Result<(), Vec<String>> {
+pub(super) fn apply(cx: &mut Cx<'_>, id: AttemptId, said: &[Message], paths: &[PathFact]) -> Result<(), Vec<String>> {
     let mut trial = cx.clone();
-    let mut plan = Plan { id, reasons: Vec::new() };
+    let facts = PlanPaths::new(cx, id, paths);
+    let mut plan = Plan { id, reasons: Vec::new(), facts };
     plan.items(&mut trial, said);
     plan.defers(&mut trial, said);
     plan.curates(&mut trial, said);
@@ -35,9 +38,10 @@ pub(super) fn apply(cx: &mut Cx<'_>, id: AttemptId, said: &[Message]) -> Result<
     Ok(())
 }
 
-struct Plan {
+struct Plan<'f> {
     id: AttemptId,
     reasons: Vec<String>,
+    facts: PlanPaths<'f>,
 }
 
 /// One proposal with the item it makes or changes.
@@ -46,7 +50,7 @@ enum Item {
     Change(TicketId, Changes),
 }
 
-impl Plan {
+impl Plan<'_> {
     fn items(&mut self, trial: &mut Cx<'_>, said: &[Message]) {
         let proposals: Vec<&Proposal> = said
             .iter()
@@ -57,6 +61,7 @@ impl Plan {
             .collect();
         let Ok(scope) = trial.scope_of(self.id) else { return };
         let items = self.resolve(trial, &proposals);
+        self.facts.check(&proposals, &mut self.reasons);
         self.check_ownership(trial, &items);
         self.check_cycles(trial, &items);
         if !self.reasons.is_empty() {
@@ -66,13 +71,17 @@ impl Plan {
             match item {
                 Item::New(seed) => {
                     let (id, kind) = (seed.id.clone(), seed.kind);
+                    let files = seed.files.clone();
                     trial.emit(scope.clone().ticket(&id), Event::TicketCreated { ticket: seed.into() });
+                    self.facts.tell(trial, &scope.clone().ticket(&id), &files);
                     if kind == Kind::Fix {
                         change::dependents_wait_for(trial, &scope, &id);
                     }
                 }
                 Item::Change(id, changes) => {
+                    let files = changes.files.clone().unwrap_or_default();
                     trial.emit(scope.clone().ticket(&id), Event::TicketUpdated { changes: changes.into() });
+                    self.facts.tell(trial, &scope.clone().ticket(&id), &files);
                     change::reopen(trial, &scope, &id, By::Planner);
                 }
             }
@@ -190,7 +199,8 @@ impl Plan {
                 if is_fix && waits.contains(other) {
                     continue;
                 }
-                if let Some(path) = files.overlap(owned) {
+                let overlap = files.overlap(owned).or_else(|| self.facts.nested(files, owned));
+                if let Some(path) = overlap {
                     self.reasons.push(format!(
                         "'{path}' would belong to both {other} '{other_title}' and {id} '{title}'; \
                          a file belongs to at most one live ticket: merge them, or give the file to one"
@@ -352,9 +362,15 @@ fn known(trial: &Cx<'_>, proposal: &Proposal) -> Option<TicketId> {
 ///
 /// # Errors
 /// Every reason why they cannot be taken; none is added then.
-pub(super) fn subtasks(cx: &mut Cx<'_>, id: AttemptId, said: &[Message]) -> Result<u32, Vec<String>> {
+pub(super) fn subtasks(
+    cx: &mut Cx<'_>,
+    id: AttemptId,
+    said: &[Message],
+    paths: &[PathFact],
+) -> Result<u32, Vec<String>> {
     let mut trial = cx.clone();
     let mut reasons = Vec::new();
+    let facts = PlanPaths::new(cx, id, paths);
     let Ok(scope) = trial.scope_of(id) else { return Ok(0) };
     let Some(parent) = scope.ticket.clone() else { return Ok(0) };
     let mut number = trial.state.tickets.get(&parent).map_or(0, |t| t.children);
@@ -376,6 +392,7 @@ pub(super) fn subtasks(cx: &mut Cx<'_>, id: AttemptId, said: &[Message]) -> Resu
             (p, known.unwrap_or_else(|| parent.child(number)))
         })
         .collect();
+    facts.check(&proposals.iter().map(|(p, _)| *p).collect::<Vec<_>>(), &mut reasons);
     names.keys.extend(proposals.iter().filter_map(|(p, id)| Some((p.key.clone()?, id.clone()))));
     for (proposal, child) in proposals {
         if cx.state.tickets.contains_key(&child) {
@@ -390,11 +407,13 @@ pub(super) fn subtasks(cx: &mut Cx<'_>, id: AttemptId, said: &[Message]) -> Resu
                     continue;
                 }
                 added += 1;
+                let (of_child, files) = (scope.clone().ticket(&seed.id), seed.files.clone());
                 trial.emit_as(
                     trial.agent(id).unwrap_or(crate::model::actor::Actor::Engine),
-                    scope.clone().ticket(&seed.id),
+                    of_child.clone(),
                     Event::TicketCreated { ticket: seed.into() },
                 );
+                facts.tell(&mut trial, &of_child, &files);
             }
         }
     }

@@ -145,6 +145,8 @@ pub struct GatesConfig {
 pub struct FilesConfig {
     /// Patterns of files that belong to nobody; [`GENERATED`] when left out.
     pub generated: Option<Vec<String>>,
+    /// Patterns of files in which conflict markers are meant: manual pages, fixtures.
+    pub conflict_markers: Vec<String>,
 }
 
 /// `[limits]`.
@@ -245,7 +247,7 @@ impl Config {
             agents.iter().filter(|(name, _)| used.contains(name)).map(|(n, a)| (n.clone(), a.clone())).collect();
         let usual = || GENERATED.iter().map(|g| (*g).to_owned()).collect();
         let generated: Vec<String> = self.files.generated.clone().unwrap_or_else(usual);
-        for pattern in &generated {
+        for pattern in generated.iter().chain(&self.files.conflict_markers) {
             let bad = |e: globset::Error| BadConfig::Glob { pattern: pattern.clone(), why: e.kind().to_string() };
             globset::Glob::new(pattern).map_err(bad)?;
         }
@@ -262,6 +264,7 @@ impl Config {
             roles,
             gates: self.gates.commands.clone(),
             generated,
+            conflict_markers: self.files.conflict_markers.clone(),
             limits: self.limits(over)?,
             budget,
             context: self.context.clone().unwrap_or_else(|| CONTEXT.iter().map(|c| (*c).to_owned()).collect()),

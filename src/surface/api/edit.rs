@@ -73,6 +73,9 @@ pub(crate) async fn create(State(app): State<App>, Input(new): Input<NewTicket>)
             return Err(Failure(problem.hint("name one with --milestone, or run this in a repository")));
         }
     };
+    if let Some(files) = proposal.files.clone() {
+        check_paths(&app, milestone, files.clone(), &files).await?;
+    }
     let action = Action::CreateTicket { proposal, parent: parent.map(|p| p.id) };
     let accepted = app.handle.submit(milestone, app.person(), action).await?;
     match accepted.reply {
@@ -223,6 +226,7 @@ pub(crate) async fn files(
 ) -> Answer<TicketFull> {
     let found = names::ticket(&app.handle, &name)?;
     let mut files = found.ticket().seed.files.clone();
+    let asked = more.clone();
     for (owned, added) in [(&mut files.create, more.create), (&mut files.modify, more.modify)] {
         for path in added {
             if !owned.contains(&path) {
@@ -230,7 +234,21 @@ pub(crate) async fn files(
             }
         }
     }
+    check_paths(&app, found.milestone, asked, &files).await?;
     update(&app, found, Proposal { files: Some(files), ..Proposal::default() }).await
+}
+
+/// Refuses paths that no ticket can land in the tree that the milestone works on. `all` are those that the ticket owns
+/// then.
+async fn check_paths(app: &App, milestone: MilestoneId, asked: Files, all: &Files) -> Result<(), Failure> {
+    let state = names::state(&app.handle, milestone)?;
+    let root = state.milestone.as_ref().map(|m| PathBuf::from(&m.project)).unwrap_or_default();
+    let head = state.live_run().and_then(|run| run.head.clone()).map(|head| head.0);
+    let facts = blocking(move || project::path_facts(&root, head.as_deref(), &asked)).await?;
+    match facts.iter().find_map(|fact| fact.refusal(all)) {
+        Some(why) => Err(Failure(Problem::new(Kind::Refused, why))),
+        None => Ok(()),
+    }
 }
 
 /// What an item waits for.

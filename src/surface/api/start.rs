@@ -165,6 +165,7 @@ pub(crate) async fn start(State(app): State<App>, Input(wanted): Input<Wanted>) 
 fn resolve(app: &App, wanted: &Wanted) -> Result<Resolved, Problem> {
     let spec = Spec::parse(wanted.spec.as_bytes())?;
     let project = project::look(&wanted.project, wanted.base.as_deref())?;
+    project.complete()?;
     let config = app.configs.load(&project.root)?;
     let workflow = files::workflow(wanted.workflow.as_deref(), spec.workflow.as_deref(), &config)?;
     let (settings, left_out) = files::settings(&config, &workflow, &project, &wanted.overrides)?;

@@ -6,6 +6,7 @@ use super::{
 use crate::surface::{
     config::env,
     error::{Kind, Problem},
+    place,
 };
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
@@ -78,6 +79,10 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let context = Context { data_dir: cli.data_dir, repo: cli.repo };
+    if let Err(problem) = place::check_open_files() {
+        ui::error(&problem);
+        return ExitCode::from(problem.kind.exit_code());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => {

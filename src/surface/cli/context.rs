@@ -3,6 +3,7 @@ use crate::surface::{
     client::Client,
     config::env,
     error::Problem,
+    place,
     session::{Purpose, Session},
 };
 use std::path::{Path, PathBuf};
@@ -24,7 +25,12 @@ impl Context {
     /// A path in the repository, absolute.
     pub(super) fn project(&self) -> Result<PathBuf, Problem> {
         let path = self.repo.as_deref().unwrap_or(Path::new("."));
-        std::path::absolute(path).map_err(|e| Problem::io("looking at", path, &e))
+        let path = std::path::absolute(path).map_err(|e| Problem::io("looking at", path, &e))?;
+        if path.to_str().is_none() {
+            // No request can hold it.
+            place::check("the repository", &path)?;
+        }
+        Ok(path)
     }
 
     /// Makes requests with an engine, whoever holds it, and lets go of it afterwards.

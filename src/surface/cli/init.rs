@@ -155,6 +155,7 @@ const AFTER_GATES: &str = "
 
 # [files]
 # generated = [\"Cargo.lock\", \"target/\"]   # nobody's: dropped from attempts (good defaults when left out)
+# conflict_markers = [\"docs/\"]           # files in which conflict markers are meant
 
 # [limits]
 # max_parallel = 4

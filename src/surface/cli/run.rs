@@ -9,6 +9,7 @@ use super::{
     ui::{self, To},
 };
 use crate::{
+    effects::plain_file,
     engine::start::Stop,
     model::{
         config::Overrides,
@@ -201,14 +202,11 @@ pub(crate) fn read_spec(path: Option<&Path>, project: &Path) -> Result<String, P
                 return Err(Problem::new(Kind::Usage, "no spec was named, and the repository has no SPEC.md")
                     .hint("name a Markdown file, or - for standard input"));
             }
-            let file = std::fs::File::open(path).map_err(|e| unreadable(path, &e))?;
+            // `p0 run <(command)` hands over a pipe that somebody writes to.
+            let handed = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
+            let opened = if handed { std::fs::File::open(path) } else { plain_file::open(path) };
+            let file = opened.map_err(|e| unreadable(path, &e))?;
             let meta = file.metadata().map_err(|e| unreadable(path, &e))?;
-            if meta.is_dir() {
-                return Err(Problem::new(
-                    Kind::Config,
-                    format!("{} is a folder; name a Markdown file", path.display()),
-                ));
-            }
             file.take(limit).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
             meta.len().max(bytes.len() as u64)
         }

@@ -3,6 +3,7 @@
 use crate::surface::{
     config::env,
     error::{Kind, Problem},
+    place,
 };
 use rustix::event::{PollFd, PollFlags};
 use serde::Serialize;
@@ -114,7 +115,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Problem> {
 /// A problem and what to do about it.
 pub(crate) fn error(problem: &Problem) {
     note(&format!("{} {problem}", paint(To::Err, Colour::Red, "error:")));
-    if let Some(hint) = &problem.hint {
+    if let Some(hint) = problem.hint.as_deref().or_else(|| place::hint_for(&problem.detail)) {
         note(&format!("{} {hint}", paint(To::Err, Colour::Yellow, "hint:")));
     }
 }

@@ -3,7 +3,10 @@ use crate::{
     effects::clock,
     effects::process::{is_executable, on_path},
     engine::start::Environment,
-    surface::error::{Kind, Problem},
+    surface::{
+        error::{Kind, Problem},
+        place,
+    },
 };
 use std::path::{Path, PathBuf};
 
@@ -107,7 +110,9 @@ pub(crate) fn data_dir(flag: Option<&Path>) -> Result<PathBuf, Problem> {
     if chosen.as_os_str().is_empty() {
         return Err(Problem::new(Kind::Usage, "--data-dir is empty; name a directory"));
     }
-    std::path::absolute(&chosen).map_err(|e| Problem::io("looking at the data directory", &chosen, &e))
+    let chosen = std::path::absolute(&chosen).map_err(|e| Problem::io("looking at the data directory", &chosen, &e))?;
+    place::check_data_dir(&chosen)?;
+    Ok(chosen)
 }
 
 /// The name of the person, for the log.

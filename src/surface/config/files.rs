@@ -1,7 +1,7 @@
 //! Reading `.p0/config.toml`, choosing the workflow, and resolving both into the settings of a run.
 use super::{env, limits};
 use crate::{
-    effects::sandbox::Kernel,
+    effects::{plain_file, sandbox::Kernel},
     model::{
         config::{Config, Overrides},
         id::AgentName,
@@ -39,18 +39,14 @@ impl Configs {
     /// The file cannot be read, or is not of the form.
     pub fn load(&self, root: &Path) -> Result<Config, Problem> {
         let own = root.join(CONFIG_FILE);
-        let path = if own.exists() { own } else { self.fallback.clone().unwrap_or(own) };
-        let size = match path.metadata() {
-            Ok(meta) => meta.len(),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Config::default()),
-            Err(e) => return Err(unreadable(&path, &e)),
-        };
-        if size > MAX_CONFIG_BYTES {
-            let text = format!("{} has {size} bytes, {MAX_CONFIG_BYTES} at the most", path.display());
-            return Err(Problem::new(Kind::Config, text));
+        // A link that leads nowhere is there: its owner believes that p0 reads it.
+        let there = std::fs::symlink_metadata(&own).is_ok();
+        let path = if there { own } else { self.fallback.clone().unwrap_or(own) };
+        match read_config(&path) {
+            Ok(text) => Ok(Config::parse(&text, &path)?),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !there => Ok(Config::default()),
+            Err(e) => Err(unreadable(&path, &e)),
         }
-        let text = std::fs::read_to_string(&path).map_err(|e| unreadable(&path, &e))?;
-        Ok(Config::parse(&text, &path)?)
     }
 
     /// The variables that the configuration gives an agent, with their values: never recorded, so asked for at every
@@ -63,6 +59,23 @@ impl Configs {
         let Some(agent) = config.agents.get(&agent.0) else { return Ok(BTreeMap::new()) };
         Ok(agent.env.clone())
     }
+}
+
+/// Reads a configuration, and nothing but a file.
+pub(crate) fn read_config(path: &Path) -> std::io::Result<String> {
+    plain_file::read_text(path, MAX_CONFIG_BYTES)
+}
+
+/// Whether the prompts of these roles, where the repository has some, are files that can be read.
+fn check_prompts(settings: &Settings, root: &Path) -> Result<(), Problem> {
+    for role in settings.roles.keys() {
+        let path = root.join(".p0/roles").join(format!("{role}.md"));
+        match plain_file::open(&path) {
+            Err(e) if std::fs::symlink_metadata(&path).is_ok() => return Err(unreadable(&path, &e)),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
@@ -112,6 +125,7 @@ pub(crate) fn settings(
         }
     }
     let left_out = leave_out(&mut settings, &missing)?;
+    check_prompts(&settings, &project.root)?;
     can_confine(&settings)?;
     limits::let_programs_start(&settings)?;
     Ok((settings, left_out))

@@ -1,9 +1,15 @@
 //! Tests of the room on real repositories, made with the git command line.
 mod agents;
+mod checkouts;
+mod conversions;
 mod killed;
 mod landing;
+mod paths;
 mod persons;
+mod places;
 mod worktrees;
+
+use crate::model::files::Files;
 
 use super::{Harvest, HarvestOptions, Identity, PersonRepo, Workshop};
 use std::collections::BTreeMap;
@@ -88,8 +94,28 @@ impl Fixture {
     pub(super) fn harvest_without(&self, holder: &str, generated: &[&str]) -> Harvest {
         let generated: Vec<String> = generated.iter().map(|pattern| (*pattern).to_owned()).collect();
         let author = Identity { name: "Ada".into(), email: "ada@example.org".into() };
-        let options =
-            HarvestOptions { generated: &generated, message: "work\n", author: &author, when_s: 1_700_000_000 };
+        let options = HarvestOptions {
+            generated: &generated,
+            conflict_markers: &[],
+            owned: &Files::default(),
+            message: "work\n",
+            author: &author,
+            when_s: 1_700_000_000,
+        };
+        self.shop.harvest(holder, &self.head, &options).unwrap()
+    }
+
+    /// The harvest of a ticket with these files; a folder ends in `/`.
+    pub(super) fn harvest_owned(&self, holder: &str, owned: &[&str], generated: &[&str], meant: &[&str]) -> Harvest {
+        let list = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<Vec<String>>();
+        let options = HarvestOptions {
+            generated: &list(generated),
+            conflict_markers: &list(meant),
+            owned: &Files { create: list(owned), modify: vec![] },
+            message: "work\n",
+            author: &Identity { name: "Ada".into(), email: "ada@example.org".into() },
+            when_s: 1_700_000_000,
+        };
         self.shop.harvest(holder, &self.head, &options).unwrap()
     }
 

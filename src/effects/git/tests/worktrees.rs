@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 fn an_agents_git_works_in_a_worktree_and_sees_it_clean() {
     let f = fixture(&[("a", "a\n"), ("crlf.txt", "x\r\n"), (".gitattributes", "* text=auto eol=crlf\n")]);
     let tree = f.shop.checkout("a1", &f.head).unwrap();
-    assert_eq!(fs::read(tree.join("a")).unwrap(), b"a\n", "files are the blobs");
+    assert_eq!(fs::read(tree.join("a")).unwrap(), b"a\r\n", "files are what a checkout gives");
     assert_eq!(git(&tree, &["status", "--porcelain", "--branch"]), "## HEAD (no branch)");
     git(&tree, &["checkout", "-q", "HEAD", "--", "."]);
     put(&tree, &[("a", "changed\n")]);
@@ -222,7 +222,14 @@ fn names_that_would_leave_the_folder_are_refused() {
 impl super::Workshop {
     fn harvest_missing(&self, f: &super::Fixture) -> Result<super::Harvest, Error> {
         let author = super::Identity::fallback();
-        let options = super::HarvestOptions { generated: &[], message: "", author: &author, when_s: 0 };
+        let options = super::HarvestOptions {
+            generated: &[],
+            conflict_markers: &[],
+            owned: &crate::model::files::Files::default(),
+            message: "",
+            author: &author,
+            when_s: 0,
+        };
         self.harvest("nobody", &f.head, &options)
     }
 }

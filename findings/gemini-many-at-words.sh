@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # gemini 0.61.0 (npm @google/gemini-cli), headless, the prompt on stdin.
-# A text with some thousand words with `@` (a list of mail addresses, a lock file) keeps it busy before the first request:
+# A text with thousands of words with `@` (a list of mail addresses, a lock file) keeps it busy before the first request:
 # each word is looked for as a file, by a search through the folder where it is none. The same text without the `@` is sent
 # at once. Nothing is said meanwhile.
-# Seen: 6,000 words with `@`: no request within 60 s. 6,000 words without: exit 0, one request, about 5 s.
+# Seen: 20,000 such words (400 KB): 70 s to the answer; the same words without `@`: 10 s (two busy cores). Both: one request.
 # Exit 0: it still does so. 1: it does something else. 2: it could not be tried. Needs npm, python3, git and the registry of npm.
 set -eu
 FOLDER=$(mktemp -d "${TMPDIR:-/tmp}/finding.XXXXXX")
@@ -65,12 +65,14 @@ install @google/gemini-cli@0.61.0
 mkdir -p "$HOME/.gemini"
 echo '{"security": {"auth": {"selectedType": "gemini-api-key"}}}' >"$HOME/.gemini/settings.json"
 export GOOGLE_GEMINI_BASE_URL=http://127.0.0.1:$PORT GEMINI_API_KEY=none GEMINI_CLI_TRUST_WORKSPACE=true
-run() { timeout -s KILL 60 gemini -m gemini-2.5-pro -o stream-json >"$FOLDER/out" 2>&1 || true; }
-python3 -c 'print("\n".join(f"user{n} at example" for n in range(6000)))' | run
-without=$(asked)
-[ "$without" -ge 1 ] || changed "no request for the text without @: $(tail -3 "$FOLDER/out")"
-rm -f "$FOLDER"/asked/*
-python3 -c 'print("\n".join(f"user{n}@example" for n in range(6000)))' | run
-with=$(asked)
-[ "$with" -eq 0 ] || changed "the text with @ was sent within 60 s ($with requests)"
-seen "no request within 60 s for 6,000 words with @; $without for the same text without"
+# Seconds that gemini takes for what stands on stdin.
+run() {
+    begun=$(date +%s)
+    timeout -s KILL 300 gemini -m gemini-2.5-pro -o stream-json >"$FOLDER/out" 2>&1 || true
+    echo $(($(date +%s) - begun))
+}
+without=$(python3 -c 'print("\n".join(f"user{n} at example" for n in range(20000)))' | run)
+[ "$(asked)" -ge 1 ] || changed "no request for the text without @: $(tail -c 300 "$FOLDER/out")"
+with=$(python3 -c 'print("\n".join(f"user{n}@example" for n in range(20000)))' | run)
+[ "$with" -ge $((3 * without)) ] || changed "$with s with @, $without s without"
+seen "20,000 words: $with s with @, $without s without"

@@ -1,6 +1,9 @@
 //! What the fuzzer feeds (`scripts/fuzz`): decoders of what may come from outside. They must end, without a panic and
 //! without taking more memory than the input is worth.
-use crate::{engine, journal};
+use crate::{
+    engine, journal,
+    reader::{LineReader, Piece, Source, read_message},
+};
 use std::{fs, path::Path};
 
 /// A frame, alone and among others.
@@ -11,6 +14,23 @@ pub fn frame(bytes: &[u8]) {
 /// The payload of a frame: its events and its command.
 pub fn event(bytes: &[u8]) {
     engine::fuzz_payload(bytes);
+}
+
+/// Output of an agent, and of a program that a driver translates.
+pub fn output(bytes: &[u8]) {
+    for source in [Source::Agent, Source::Program] {
+        let mut reader = LineReader::new(source);
+        let mut pieces = Vec::new();
+        for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
+            pieces.extend(reader.line(number, line));
+        }
+        pieces.extend(reader.end());
+        for piece in pieces {
+            if let Piece::Object(value) = piece {
+                read_message(&value);
+            }
+        }
+    }
 }
 
 /// A file that is to be imported: as it is, and as the lines in one.

@@ -31,7 +31,7 @@ pub(crate) fn enforce(cx: &mut Cx<'_>) {
     pause(cx, &run, &exhausted);
     for id in spending {
         let Ok(scope) = cx.scope_of(id) else { continue };
-        cx.emit_engine(scope, Event::AttemptStopping { why: format!("the budget is used up: {}", exhausted.what) });
+        cx.emit_engine(scope, Event::AttemptStopping { why: exhausted.reason() });
     }
 }
 
@@ -42,11 +42,17 @@ fn may_spend(attempt: &Attempt) -> bool {
 }
 
 fn pause(cx: &mut Cx<'_>, run: &Run, exhausted: &Exhausted) {
-    let Exhausted { what, option } = exhausted;
-    cx.emit_engine(Scope::run(run.id), Event::BudgetExhausted { what: what.clone() });
-    let mut why = format!("the budget is used up: {what}");
-    if run.budget_ends_attempts() {
-        why = format!("{why}; `p0 resume {} {option} N` goes on with a larger one", run.id);
-    }
+    cx.emit_engine(Scope::run(run.id), Event::BudgetExhausted { what: exhausted.what() });
+    let why = match exhausted {
+        Exhausted::UsedUp { what, option } if run.budget_ends_attempts() => {
+            format!("the budget is used up: {what}; `p0 resume {} {option} N` goes on with a larger one", run.id)
+        }
+        Exhausted::UsedUp { what, .. } => format!("the budget is used up: {what}"),
+        Exhausted::Unknown { what } => format!(
+            "the budget is unknown: {what}; `p0 resume {}` goes on and counts what it can read; [budget] unknown = \
+             \"go_on\" never stops for this",
+            run.id
+        ),
+    };
     cx.emit_engine(Scope::run(run.id), Event::RunPaused { why, until: None });
 }

@@ -34,4 +34,4 @@ pub use fork::{NewName, fork_of};
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
-mod simulation;
+pub(crate) mod simulation;

@@ -106,7 +106,7 @@ impl Scenario {
 
     fn say(&mut self, message: Value) -> Reply {
         let (attempt, message) = (self.attempt().id, serde_json::from_value(message).unwrap());
-        self.submit(Action::AttemptSaid { attempt, line: 0, message })
+        self.submit(Action::AttemptSaid { attempt, line: 0, part: 0, message })
     }
 
     fn exit(&mut self, code: i32, staged: &[Value]) {

@@ -5,7 +5,7 @@ use crate::model::{
     attempt::{Phase, Step},
     id::{AgentName, CommitId, RoleName, StageName, TicketId},
     run::{Run, RunState},
-    settings::Settings,
+    settings::{Settings, UnknownUsage},
     ticket::{BlockedOn, Holder, Kind, Status, Ticket},
     workflow::{Rights, Work},
 };
@@ -333,12 +333,38 @@ pub(crate) fn to_answer(state: &Aggregate) -> Option<String> {
     Some(asked.collect::<Vec<_>>().join("; ")).filter(|all| !all.is_empty())
 }
 
-/// A budget that is used up.
-pub(crate) struct Exhausted {
+/// Why nothing more may be spent.
+pub(crate) enum Exhausted {
+    /// A limit is reached.
+    UsedUp {
+        /// In words.
+        what: String,
+        /// The option of the command line that raises it.
+        option: &'static str,
+    },
+    /// What was used is not known.
+    Unknown {
+        /// In words.
+        what: String,
+    },
+}
+
+impl Exhausted {
     /// In words.
-    pub(crate) what: String,
-    /// The option of the command line that raises it.
-    pub(crate) option: &'static str,
+    pub(crate) fn what(&self) -> String {
+        match self {
+            Exhausted::UsedUp { what, .. } => what.clone(),
+            Exhausted::Unknown { what } => format!("what is left of it is unknown, since {what}"),
+        }
+    }
+
+    /// Why an attempt is ended.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Exhausted::UsedUp { what, .. } => format!("the budget is used up: {what}"),
+            Exhausted::Unknown { what } => format!("what is left of the budget is unknown: {what}"),
+        }
+    }
 }
 
 /// The budget that is used up, if one is.
@@ -349,15 +375,17 @@ pub(crate) fn exhausted(run: &Run) -> Option<Exhausted> {
         && tokens >= limit
     {
         let what = format!("{tokens} of {limit} tokens are used");
-        return Some(Exhausted { what, option: "--budget-tokens" });
+        return Some(Exhausted::UsedUp { what, option: "--budget-tokens" });
     }
     if let Some(limit) = budget.usd
         && run.usage.cost_usd >= limit
     {
         let what = format!("{:.2} of {limit:.2} USD are spent", run.usage.cost_usd);
-        return Some(Exhausted { what, option: "--budget-usd" });
+        return Some(Exhausted::UsedUp { what, option: "--budget-usd" });
     }
-    None
+    let has_limit = budget.tokens.is_some() || budget.usd.is_some();
+    let unknown = run.unknown_usage.as_ref().filter(|_| has_limit && budget.unknown == UnknownUsage::Stop)?;
+    Some(Exhausted::Unknown { what: unknown.clone() })
 }
 
 /// The roles that a panel must hear.

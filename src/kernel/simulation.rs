@@ -4,10 +4,11 @@ use super::{decide, digest, evolve, invariants, outstanding};
 use crate::model::{
     actor::Actor,
     aggregate::Aggregate,
-    attempt::{ChangeKind, Ending, ExitReport, Harvest, PathChange, Said},
+    attempt::{ChangeKind, Ending, ExitReport, Harvest, Outcome, PathChange, Said},
     command::{Action, Command, GateReport, LandingReport, MergeReport, StartRun},
     config::{Config, Overrides},
     effect::{Effect, Timer},
+    event::RULES,
     id::{AttemptId, BlobId, CommitId, MilestoneId, TicketId},
     protocol::Message,
     record::Draft,
@@ -20,10 +21,10 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A small generator of choices (SplitMix64): the same seed gives the same choices on every machine.
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -31,7 +32,7 @@ impl Dice {
         (z ^ (z >> 31)) % sides
     }
 
-    fn of(seed: u64, text: &str) -> Dice {
+    pub(crate) fn of(seed: u64, text: &str) -> Dice {
         let hash = blake3::hash(format!("{seed}/{text}").as_bytes());
         Dice(u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap()))
     }
@@ -43,9 +44,34 @@ enum Process {
     Ended,
 }
 
+/// What is heard of what an agent says.
+pub(crate) struct Spoken {
+    pub(crate) staged: Vec<Said>,
+    pub(crate) misread: Vec<String>,
+    /// What is taken at once, with its line and its part of that line.
+    pub(crate) at_once: Vec<((u64, u32), Message)>,
+    /// Whether something that its work is judged by was not heard as it was meant.
+    pub(crate) lost: bool,
+}
+
+/// How an agent's messages are heard: from a seed and what it means to say.
+type Speech = fn(Dice, &[Value]) -> Spoken;
+
+/// Every message is heard as it was meant.
+fn clearly(_: Dice, meant: &[Value]) -> Spoken {
+    let read = |value: &Value| serde_json::from_value::<Message>(value.clone()).unwrap();
+    let said = (1..).zip(meant).map(|(line, value)| Said { line, message: read(value) });
+    let (staged, at_once): (Vec<Said>, Vec<Said>) = said.partition(|said| said.message.is_staged());
+    let at_once = at_once.into_iter().map(|said| ((said.line, 0), said.message)).collect();
+    Spoken { staged, misread: Vec::new(), at_once, lost: false }
+}
+
 /// What survives a crash of the engine.
 struct World {
     seed: u64,
+    speech: Speech,
+    /// Attempts of which something was not heard as it was meant.
+    lost: BTreeSet<AttemptId>,
     processes: BTreeMap<AttemptId, Process>,
     ran: BTreeMap<AttemptId, u32>,
     branch: Option<CommitId>,
@@ -58,7 +84,8 @@ struct Engine {
     in_flight: Vec<Effect>,
 }
 
-struct Simulation {
+pub(crate) struct Simulation {
+    rules: u32,
     world: World,
     engine: Engine,
     log: Vec<(Command, Vec<Draft>)>,
@@ -70,9 +97,28 @@ struct Simulation {
 
 impl Simulation {
     fn new(seed: u64, schedule: u64, crashes: u64) -> Self {
-        let world = World { seed, processes: BTreeMap::new(), ran: BTreeMap::new(), branch: None, landed: Vec::new() };
+        let world = World {
+            seed,
+            speech: clearly,
+            lost: BTreeSet::new(),
+            processes: BTreeMap::new(),
+            ran: BTreeMap::new(),
+            branch: None,
+            landed: Vec::new(),
+        };
         let engine = Engine { state: Aggregate::default(), in_flight: Vec::new() };
-        Simulation { world, engine, log: Vec::new(), dice: Dice(schedule), clock: 0, crashes }
+        Simulation { rules: 1, world, engine, log: Vec::new(), dice: Dice(schedule), clock: 0, crashes }
+    }
+
+    /// Runs one to its end with agents that are heard so, under the rules of now, with a crash in so many steps (0 = none);
+    /// answers how the run ended.
+    pub(crate) fn heard(seed: u64, crashes: u64, speech: Speech) -> RunState {
+        let mut simulation = Simulation::new(seed, seed, crashes);
+        simulation.rules = RULES;
+        simulation.world.speech = speech;
+        simulation.run();
+        simulation.check();
+        simulation.engine.state.last_run().unwrap().state.clone()
     }
 
     fn submit(&mut self, action: Action) {
@@ -117,7 +163,7 @@ impl Simulation {
     }
 
     fn run(&mut self) {
-        self.submit(Action::StartRun(Box::new(start())));
+        self.submit(Action::StartRun(Box::new(start(self.rules))));
         for _ in 0..20_000 {
             if self.engine.in_flight.is_empty() {
                 return;
@@ -209,7 +255,7 @@ impl Simulation {
         })
     }
 
-    fn ended(&self, state: &Aggregate, id: AttemptId) -> Action {
+    fn ended(&mut self, state: &Aggregate, id: AttemptId) -> Action {
         let attempt = &state.attempts[&id];
         let mut code = 0;
         let said: Vec<Value> = match attempt.rights {
@@ -217,7 +263,7 @@ impl Simulation {
             Rights::Executor => {
                 let fate = Dice::of(self.world.seed, &format!("exit {} {}", title(state, id), attempt.round)).roll(8);
                 code = i32::from(fate == 0);
-                Vec::new()
+                if fate == 1 { vec![json!({"type":"status","status":"blocked","reason":"cannot"})] } else { Vec::new() }
             }
             Rights::Verifier => {
                 let open = state.tickets.values().any(|t| t.seed.kind != Kind::Feedback && t.status != Status::Done);
@@ -231,18 +277,21 @@ impl Simulation {
                 }
             }
         };
-        let staged = said
-            .into_iter()
-            .zip(1..)
-            .map(|(value, line)| Said { line, message: serde_json::from_value::<Message>(value).unwrap() })
-            .collect();
+        let spoken = (self.world.speech)(Dice::of(self.world.seed, &format!("speech {id}")), &said);
+        if spoken.lost {
+            self.world.lost.insert(id);
+        }
+        for ((line, part), message) in spoken.at_once {
+            self.submit(Action::AttemptSaid { attempt: id, line, part, message });
+        }
         let report = ExitReport {
             ending: Ending::Exited { code },
             wall_ms: 1,
             transcript: None,
-            staged,
+            staged: spoken.staged,
             malformed_lines: 0,
-            misread: Vec::new(),
+            misread: spoken.misread,
+            notes: Vec::new(),
             stdout_bytes: 0,
             truncated: false,
             orphans: 0,
@@ -336,6 +385,10 @@ impl Simulation {
         assert!(state.last_run().unwrap().state.is_over());
         assert_eq!(state.live_attempts().count(), 0, "nothing is left alive");
         assert!(self.world.ran.values().all(|n| *n == 1), "no attempt runs twice");
+        for id in &self.world.lost {
+            let outcome = state.attempts[id].outcome();
+            assert_ne!(outcome, Some(&Outcome::Accepted), "{id} was taken although not all it said was read");
+        }
         let mut again = Aggregate::default();
         for (command, events) in &self.log {
             let decision = decide(&again, command).unwrap();
@@ -350,7 +403,7 @@ fn title(state: &Aggregate, id: AttemptId) -> String {
     state.attempts[&id].ticket.as_ref().map(|t| state.tickets[t].seed.title.clone()).unwrap_or_default()
 }
 
-fn start() -> StartRun {
+fn start(rules: u32) -> StartRun {
     let config = Config::parse(
         "[agents.a]\nkind='command'\ncommand=['x']\n[specialists.s]\n[gates]\ncommands=[['test']]\n",
         std::path::Path::new("config.toml"),
@@ -368,7 +421,7 @@ fn start() -> StartRun {
         base_is_explicit: false,
         workflow,
         settings,
-        rules: 1,
+        rules,
         p0: "test".into(),
         backlog: Vec::new(),
     }
@@ -378,11 +431,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn crashes_change_nothing(seed in any::<u64>(), schedule in any::<u64>(), crashes in 2u64..40) {
+    fn crashes_change_nothing(seed in any::<u64>(), schedule in any::<u64>(), crashes in 2u64..40, rules in prop::sample::select(vec![1, RULES])) {
         let mut calm = Simulation::new(seed, schedule, 0);
+        calm.rules = rules;
         calm.run();
         calm.check();
         let mut rough = Simulation::new(seed, schedule.wrapping_add(1), crashes);
+        rough.rules = rules;
         rough.run();
         rough.check();
         prop_assert_eq!(calm.outcome(), rough.outcome());

@@ -138,10 +138,13 @@ pub struct ExitReport {
     pub staged: Vec<Said>,
     /// Lines that began like a message and were none.
     pub malformed_lines: u64,
-    /// Messages among them that would have been applied at its end, had their fields been right: why not, a sentence
-    /// each.
+    /// Messages that could not be read and without which its work must not be taken: why not, a sentence each, with line
+    /// and column.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub misread: Vec<String>,
+    /// What of its messages was left out or taken for something else, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Bytes it wrote to stdout, kept or not.
     pub stdout_bytes: u64,
     /// Whether output was left out for its size.
@@ -171,6 +174,7 @@ impl ExitReport {
             staged: Vec::new(),
             malformed_lines: 0,
             misread: Vec::new(),
+            notes: Vec::new(),
             stdout_bytes: 0,
             truncated: false,
             orphans: 0,
@@ -369,6 +373,9 @@ pub struct Attempt {
     pub stopping: Option<String>,
     /// The number of the last line taken from its output.
     pub line: u64,
+    /// The place of the last message taken from that line, from 0.
+    #[serde(default, skip_serializing_if = "super::event::is_first_part")]
+    pub part: u32,
     /// What it used.
     pub usage: Usage,
     /// Wall time of its program in milliseconds.

@@ -184,8 +184,11 @@ pub enum Action {
     AttemptSaid {
         /// The attempt.
         attempt: AttemptId,
-        /// The line's number, from 1.
+        /// The line's number, from 1; 0 = through its socket.
         line: u64,
+        /// Its place among the messages of that line, from 0.
+        #[serde(default, skip_serializing_if = "super::event::is_first_part")]
+        part: u32,
         /// What.
         message: Message,
     },

@@ -6,7 +6,8 @@
 mod list;
 mod parts;
 
-pub use parts::{Intent, OpenStatus};
+pub(super) use parts::is_first_part;
+pub use parts::{Intent, OpenStatus, RULES};
 
 use super::{
     Time,
@@ -22,10 +23,6 @@ use super::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// The version of the rules in `kernel`. Recorded by each run; raised when the same command may decide otherwise. What
-/// each version changed is told at the methods of [`super::run::Run`] that ask for it.
-pub const RULES: u32 = 5;
 
 events! {
     /// A new spec.
@@ -259,6 +256,9 @@ events! {
     AttemptReported = "attempt.reported" {
         /// The line's number.
         line: u64,
+        /// Its place among the messages of that line, from 0.
+        #[serde(default, skip_serializing_if = "is_first_part")]
+        part: u32,
         /// What it said.
         message: Message,
     }
@@ -489,12 +489,5 @@ events! {
     StoreRebuilt = "store.rebuilt" {
         /// Why.
         why: String,
-    }
-}
-
-impl Event {
-    /// The version of this kind's form. All are in their first.
-    pub fn version(&self) -> u32 {
-        1
     }
 }

@@ -311,8 +311,40 @@ pub enum Message {
 }
 
 impl Message {
+    /// Every `type` word.
+    pub const WORDS: &[&str] = &[
+        "ticket",
+        "subtask",
+        "defer",
+        "decision",
+        "verdict",
+        "feedback",
+        "curate",
+        "status",
+        "comment",
+        "learning",
+        "request_files",
+        "artifact",
+        "checklist",
+        "confidence",
+        "usage",
+        "session",
+        "failed",
+        "activity",
+        "permission",
+        "ask",
+        "rate_limited",
+        "question",
+        "unreadable",
+    ];
+
     /// The `type` words of what waits for the clean end ([`Message::is_staged`]).
     pub const STAGED: &[&str] = &["ticket", "subtask", "defer", "decision", "verdict", "feedback", "curate"];
+
+    /// Whether `word` is the `type` word of a message.
+    pub fn is_word(word: &str) -> bool {
+        Message::WORDS.contains(&word)
+    }
 
     /// Whether it waits for the agent's clean end, to be applied together with the others.
     pub fn is_staged(&self) -> bool {
@@ -384,6 +416,13 @@ impl Message {
             Message::Unreadable { .. } => "unreadable",
         }
     }
+}
+
+/// Whether an attempt's work must not be taken when a message with this `type` word could not be read: it may have been
+/// its plan, its judgement, or that it is not done. So it is where the word is not known.
+pub fn refuses_its_attempt(unread: &str) -> bool {
+    const OF_ITS_TICKET: &[&str] = &["status", "checklist", "question", "request_files"];
+    unread.is_empty() || Message::STAGED.contains(&unread) || OF_ITS_TICKET.contains(&unread)
 }
 
 fn is_zero(count: &u64) -> bool {

@@ -216,6 +216,10 @@ pub struct Run {
     pub start_failures: u32,
     /// What all attempts used.
     pub usage: Usage,
+    /// Why more may have been used than is known: a report of usage could not be read since the run last went on. `None`
+    /// = all of them could.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_usage: Option<String>,
     /// Counters.
     pub counters: Counters,
     /// Time spent.
@@ -250,8 +254,9 @@ impl Run {
         self.rules >= 4
     }
 
-    /// Whether an attempt is refused for output that was meant as a message and cannot be read: since rules 5.
-    pub fn refuses_unreadable_output(&self) -> bool {
+    /// Whether usage that cannot be read is unknown to its budget, an executor is refused when its output was not kept
+    /// whole, and every refused round is told which of its messages could not be read: since rules 5.
+    pub fn tells_of_unread_messages(&self) -> bool {
         self.rules >= 5
     }
 

@@ -141,6 +141,26 @@ pub struct Budget {
     pub usd: Option<f64>,
     /// Input and output tokens together.
     pub tokens: Option<u64>,
+    /// What follows when an agent's report of its usage cannot be read: what was used is unknown then, not zero.
+    #[serde(default, skip_serializing_if = "UnknownUsage::is_stop")]
+    pub unknown: UnknownUsage,
+}
+
+/// What a run with a budget does when it cannot know what was used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownUsage {
+    /// It pauses before it spends more.
+    #[default]
+    Stop,
+    /// It goes on, and counts what it can read.
+    GoOn,
+}
+
+impl UnknownUsage {
+    fn is_stop(&self) -> bool {
+        *self == UnknownUsage::Stop
+    }
 }
 
 impl Budget {

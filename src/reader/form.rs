@@ -23,20 +23,30 @@ pub fn of<T: JsonSchema>() -> Form {
 
 /// The form of the message with this `type` word, without the word.
 pub fn of_message(word: &str) -> Form {
-    static MESSAGES: OnceLock<Value> = OnceLock::new();
-    let all = MESSAGES.get_or_init(plain::<Message>);
-    let variants = all.get("oneOf").and_then(Value::as_array).into_iter().flatten();
-    let mut forms = variants.filter(|v| v.pointer("/properties/type/const").and_then(Value::as_str) == Some(word));
-    let mut form = forms.next().and_then(Value::as_object).cloned().unwrap_or_default();
+    messages().iter().find(|(known, _)| known == word).map(|(_, form)| form.clone()).unwrap_or_default()
+}
+
+/// Every `type` word with the form of its message, without the word.
+pub(super) fn messages() -> &'static [(String, Form)] {
+    static MESSAGES: OnceLock<Vec<(String, Form)>> = OnceLock::new();
+    MESSAGES.get_or_init(|| {
+        let all = plain::<Message>();
+        let variants = all.get("oneOf").and_then(Value::as_array).into_iter().flatten();
+        variants.filter_map(Value::as_object).filter_map(one_message).collect()
+    })
+}
+
+fn one_message(variant: &Form) -> Option<(String, Form)> {
+    let mut form = variant.clone();
     form.remove("description");
-    if let Some(Value::Object(properties)) = form.get_mut("properties") {
-        // `remove` may put the last one in its place: the fields stay in the order in which the type declares them.
-        properties.retain(|name, _| name != "type");
-    }
+    let Some(Value::Object(properties)) = form.get_mut("properties") else { return None };
+    let word = properties.get("type")?.get("const")?.as_str()?.to_owned();
+    // `remove` may put the last one in its place: the fields stay in the order in which the type declares them.
+    properties.retain(|name, _| name != "type");
     if let Some(Value::Array(required)) = form.get_mut("required") {
         required.retain(|name| name != "type");
     }
-    closed(form)
+    Some((word, closed(form)))
 }
 
 /// An object that takes nothing but its properties: a mistyped name must not be left out in silence.

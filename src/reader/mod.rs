@@ -4,13 +4,36 @@
 //!
 //! | file | what it holds |
 //! | --- | --- |
+//! | `lines` | the objects in lines of output: behind other text, several in a line, one over several lines |
+//! | `clean` | a line as text: no terminal sequences, no bytes that are no UTF-8 |
+//! | `object` | where an object ends; half surrogate pairs and control characters in its strings |
+//! | `seem` | whether text that is no JSON was meant as a message, and as which |
+//! | `message` | from an object to a message of the protocol |
+//! | `check` | fields against their schema: what they mean, what is wrong with which |
+//! | `words` | synonyms, and the nearest known word to a mistyped one |
 //! | `form` | the JSON schema of a message or of a tool's arguments, plain enough for every client |
-//! | `check` | a value against its schema: what can be mended, what is wrong in which field |
 //!
 //! Pure: bytes and values in, values and sentences out. What is never in it: input and output, and any decision about
 //! what follows from an unreadable message.
 mod check;
+mod clean;
 mod form;
+mod lines;
+mod message;
+mod object;
+mod seem;
+mod words;
+
+#[cfg(test)]
+mod corpus;
 
 pub use check::check;
 pub use form::{Form, of, of_message};
+pub use lines::{Fragment, LineReader, Piece, Source};
+pub use message::{Reading, Unreadable, read_message};
+
+/// Whether `word` is the `type` of a message, in any case or by a synonym.
+fn is_word(word: &str) -> bool {
+    let known: Vec<&str> = form::messages().iter().map(|(known, _)| known.as_str()).collect();
+    words::meant_type(word, &known).is_some()
+}

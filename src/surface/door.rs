@@ -29,6 +29,7 @@ use crate::{
         settings::AgentKind,
         workflow::Rights,
     },
+    reader::{Reading, Unreadable, read_message},
     views::{
         approvals::ApprovalDoc,
         tickets::{TicketDoc, TicketFull},
@@ -43,6 +44,7 @@ use axum::{
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     io,
@@ -243,7 +245,8 @@ struct Meant {
     ticket: Option<String>,
 }
 
-async fn say(State(door): State<Door>, Asked(meant): Asked<Meant>, Input(message): Input<Message>) -> Answer<Reply> {
+async fn say(State(door): State<Door>, Asked(meant): Asked<Meant>, Input(said): Input<Value>) -> Answer<Reply> {
+    let message = read(&said)?;
     let (handle, milestone, attempt) = door.own().await?;
     if let Some(name) = meant.ticket {
         let own = attempt.ticket.as_ref().map(ToString::to_string);
@@ -268,8 +271,22 @@ async fn say(State(door): State<Door>, Asked(meant): Asked<Meant>, Input(message
     };
     let message = without_secrets(&handle.attempt_dir(door.attempt), message)?;
     let actor = Actor::Agent { role: attempt.role.clone(), attempt: door.attempt };
-    let action = Action::AttemptSaid { attempt: door.attempt, line: 0, message };
+    let action = Action::AttemptSaid { attempt: door.attempt, line: 0, part: 0, message };
     Ok(Json(handle.submit(milestone, actor, action).await?.reply))
+}
+
+/// A message of the protocol, read as tolerantly as a line of output.
+fn read(said: &Value) -> Result<Message, Failure> {
+    let why = match read_message(said) {
+        Reading::Message { message, .. } => return Ok(message),
+        Reading::Unreadable(Unreadable { what, why }) if Message::is_word(&what) => {
+            format!("the {what} cannot be read: {why}")
+        }
+        Reading::Unreadable(Unreadable { why, .. }) => why,
+        Reading::Log => "a message is an object with a `type`".to_owned(),
+    };
+    let hint = "send one message as docs/agents.md describes it, such as {\"type\":\"comment\",\"text\":\"…\"}";
+    Err(Failure(Problem::new(Kind::Usage, why).hint(hint)))
 }
 
 /// The attempt, as its own programs see it.

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// The longest line that is understood, in bytes; of a longer one the beginning is logged.
-const LONGEST_LINE: usize = 16 * 1024 * 1024;
+pub(super) const LONGEST_LINE: usize = 16 * 1024 * 1024;
 /// Lines that wait to be understood: the program waits when there are more.
 const WAITING_LINES: usize = 16;
 

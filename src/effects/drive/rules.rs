@@ -4,10 +4,13 @@ use super::{
     complaint::Complaint,
     moment::{until, until_moment},
 };
-use crate::model::{
-    Time,
-    adapter::{Adapter, DeniedAt, ErrorAt, Rule, UsageAt, at},
-    protocol::Message,
+use crate::{
+    model::{
+        Time,
+        adapter::{Adapter, DeniedAt, ErrorAt, Rule, UsageAt, at},
+        protocol::Message,
+    },
+    reader::{Fragment, LineReader, Piece, Reading, Source, read_message},
 };
 use regex_lite::Regex;
 use serde_json::{Map, Value, json};
@@ -25,9 +28,6 @@ pub(super) struct Heard {
     pub(super) notice: Option<Complaint>,
     /// The agent's words since its last tool call.
     words: String,
-    /// Where in them a piece begins that may be an object, in the middle of a line: programs send a new message without
-    /// ending the line of the last.
-    starts: Vec<usize>,
 }
 
 /// What a line led to.
@@ -45,7 +45,7 @@ pub(super) struct Effect {
 
 impl Heard {
     pub(super) fn new(account: Account) -> Self {
-        Self { account, failure: None, notice: None, words: String::new(), starts: Vec::new() }
+        Self { account, failure: None, notice: None, words: String::new() }
     }
 
     /// Words of the agent; a `piece` goes on where the last ended.
@@ -54,9 +54,6 @@ impl Heard {
             self.words.push('\n');
         }
         if self.words.len() + text.len() <= KEPT_WORDS {
-            if text.starts_with('{') && !self.words.is_empty() && !self.words.ends_with('\n') {
-                self.starts.push(self.words.len());
-            }
             self.words.push_str(text);
         }
     }
@@ -66,42 +63,51 @@ impl Heard {
     pub(super) fn tool_called(&mut self) -> Option<Value> {
         self.account.tool_called();
         self.words.clear();
-        self.starts.clear();
         (self.account.tool_calls() == 1).then(|| self.account.activity_line())
     }
 
-    /// The lines of the agent's last message that are whole protocol objects. What the driver alone may say (usage,
-    /// session, failures) is not among them, nor what is no message.
+    /// What the agent's last message says in protocol objects, and which of them cannot be read. What the driver alone may
+    /// say (usage, session, failures) is not among them, nor what is no message.
     pub(super) fn said_in_text(&self) -> Vec<Value> {
-        let message = |line: &str| {
-            let value: Value = serde_json::from_str(line.trim()).ok()?;
-            let word = value.get("type")?.as_str()?;
-            if OWN_WORDS.contains(&word) {
-                return None;
-            }
-            serde_json::from_value::<Message>(value.clone()).ok().map(|_| value)
-        };
-        let mut said = Vec::new();
-        let mut begin = 0;
-        for line in self.words.split('\n') {
-            let end = begin + line.len();
-            let pieces = self.starts.iter().filter(|start| (begin..end).contains(start));
-            let places = std::iter::once(begin).chain(pieces.copied());
-            let objects = places.filter_map(|at| self.words.get(at..end)).filter(|it| it.trim_start().starts_with('{'));
-            said.extend(objects.into_iter().find_map(message));
-            begin = end + 1;
+        let mut reader = LineReader::new(Source::Agent);
+        let mut pieces = Vec::new();
+        for (line, number) in self.words.split('\n').zip(1..) {
+            pieces.extend(reader.line(number, line.as_bytes()));
         }
-        said
+        pieces.extend(reader.end());
+        pieces.into_iter().filter_map(said).collect()
+    }
+}
+
+fn said(piece: Piece) -> Option<Value> {
+    match piece {
+        Piece::Object(value) => match read_message(&value) {
+            Reading::Message { message, .. } => (!OWN_WORDS.contains(&message.word())).then_some(value),
+            // The engine says why.
+            Reading::Unreadable(unreadable) => {
+                let what = unreadable.what.as_str();
+                (Message::is_word(what) && !OWN_WORDS.contains(&what)).then_some(value)
+            }
+            Reading::Log => None,
+        },
+        // An agent's words are full of code: only what names a message was meant as one.
+        Piece::Unreadable(it) if Message::is_word(&it.what) && !OWN_WORDS.contains(&it.what.as_str()) => {
+            Some(it.message(&it.what))
+        }
+        Piece::Unreadable(_) => None,
     }
 }
 
 /// What only the driver says.
-const OWN_WORDS: &[&str] = &["usage", "session", "failed", "rate_limited", "activity", "permission", "ask"];
+const OWN_WORDS: &[&str] =
+    &["usage", "session", "failed", "rate_limited", "activity", "permission", "ask", "unreadable"];
 
 /// A table's rules, ready for use.
 #[derive(Debug)]
 pub(super) struct Rules {
     rules: Vec<(Rule, Option<Regex>)>,
+    /// The last keys of the paths that lead to numbers of usage.
+    usage_keys: Vec<String>,
     /// Whether the program ends with its turn.
     one_turn: bool,
 }
@@ -110,7 +116,21 @@ impl Rules {
     /// Of this table. What is no regular expression was refused when the table was read.
     pub(super) fn new(adapter: &Adapter) -> Self {
         let compiled = |rule: &Rule| (rule.clone(), rule.regex.as_deref().and_then(|text| Regex::new(text).ok()));
-        Self { rules: adapter.rules.iter().map(compiled).collect(), one_turn: adapter.needs_end }
+        let reports = adapter.rules.iter().filter_map(|rule| rule.usage.as_ref()).chain(&adapter.acp.usage);
+        let paths = reports.flat_map(|at| at.input.iter().chain(&at.output).chain(&at.cached).chain(&at.cost));
+        let last = |path: &String| format!("\"{}\"", path.rsplit('.').next().unwrap_or(path));
+        Self {
+            usage_keys: paths.map(last).collect(),
+            rules: adapter.rules.iter().map(compiled).collect(),
+            one_turn: adapter.needs_end,
+        }
+    }
+
+    /// The protocol line about an event of the program that cannot be read: a report of usage where it has the numbers'
+    /// keys.
+    pub(super) fn unreadable(&self, fragment: &Fragment) -> Value {
+        let tells_usage = self.usage_keys.iter().any(|key| fragment.text.contains(key.as_str()));
+        fragment.message(if tells_usage { "usage" } else { "event" })
     }
 
     /// Takes one event in.

@@ -19,6 +19,7 @@ use crate::{
         adapter::{Dialect, ErrorClass},
         protocol::AgentInput,
     },
+    reader::{LineReader, Source},
 };
 use std::{
     collections::BTreeMap,
@@ -216,6 +217,8 @@ impl<'a> Attempt<'a> {
             heard: &mut self.heard,
             stop: self.stop.clone(),
             usage_log: UsageLogReader::of(self.drive),
+            reader: LineReader::new(Source::Program),
+            number: 0,
         };
         stream.run(plan, &self.drive.worktree).await
     }

@@ -1,6 +1,6 @@
 //! Dialects `lines` and `text`: the program beside what it writes, from its start to its end.
 use super::{
-    child::{Line, Program},
+    child::{LONGEST_LINE, Line, Program},
     complaint::{Classes, Complaint},
     log::Log,
     out::{Out, note},
@@ -11,6 +11,7 @@ use super::{
 use crate::{
     effects::clock,
     model::adapter::{Adapter, Dialect},
+    reader::{Fragment, LineReader, Piece},
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -50,6 +51,17 @@ pub(super) struct Stream<'a> {
     pub(super) stop: watch::Receiver<bool>,
     /// What the program itself writes down.
     pub(super) usage_log: UsageLogReader,
+    /// What its lines hold.
+    pub(super) reader: LineReader,
+    /// Lines read so far.
+    pub(super) number: u64,
+}
+
+/// A line that is longer than any is read.
+pub(super) fn too_long(number: u64, bytes: &[u8]) -> Piece {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).into_owned();
+    let why = format!("it is longer than {LONGEST_LINE} bytes");
+    Piece::Unreadable(Fragment { line: number, column: 0, what: String::new(), why, text })
 }
 
 impl Stream<'_> {
@@ -109,6 +121,8 @@ impl Stream<'_> {
                 alarm = Some(Box::pin(tokio::time::sleep(grace)));
             }
         }
+        let rest = self.reader.end();
+        self.pieces(rest, &mut log);
         // Whoever is left of its group has nobody to work for.
         program.signal(if ending { Signal::KILL } else { Signal::TERM });
         // What it used for a turn that failed stands nowhere else.
@@ -125,27 +139,32 @@ impl Stream<'_> {
                 let _ = writeln!(io::stderr(), "{text}");
                 log.line(&text, self.classes);
             }
-            Line::Out { bytes, cut } if self.adapter.dialect == Dialect::Text || *cut => {
+            Line::Out { bytes, .. } if self.adapter.dialect == Dialect::Text => {
                 let text = String::from_utf8_lossy(bytes);
                 let text = text.trim_end_matches('\r');
                 self.out.native_text(text);
-                if self.adapter.dialect == Dialect::Text {
-                    log.line(text, self.classes);
-                    self.event(&json!({ "line": text }), log);
-                }
+                log.line(text, self.classes);
+                self.event(&json!({ "line": text }), log);
             }
-            Line::Out { bytes, .. } => match serde_json::from_slice::<Value>(bytes.trim_ascii()) {
-                Ok(event) if event.is_object() => {
-                    self.out.native(bytes, &event);
-                    self.event(&event, log);
+            Line::Out { bytes, cut } => {
+                self.number += 1;
+                let pieces =
+                    if *cut { vec![too_long(self.number, bytes)] } else { self.reader.line(self.number, bytes) };
+                self.out.program_line(bytes, &pieces);
+                if !pieces.iter().any(|piece| matches!(piece, Piece::Object(_))) {
+                    log.line(&String::from_utf8_lossy(bytes), self.classes);
                 }
-                _ if bytes.trim_ascii().is_empty() => {}
-                _ => {
-                    let text = String::from_utf8_lossy(bytes);
-                    self.out.native_text(text.trim_end_matches('\r'));
-                    log.line(&text, self.classes);
-                }
-            },
+                self.pieces(pieces, log);
+            }
+        }
+    }
+
+    fn pieces(&mut self, pieces: Vec<Piece>, log: &mut Log) {
+        for piece in pieces {
+            match piece {
+                Piece::Object(event) => self.event(&event, log),
+                Piece::Unreadable(fragment) => self.out.say(&self.rules.unreadable(&fragment)),
+            }
         }
     }
 

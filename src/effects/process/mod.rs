@@ -32,13 +32,11 @@
 //! | `launch`, `look`, `stop` | the engine's side: start, find again and wait, end |
 //! | `spool`, `follow` | reading the output of a running or ended program |
 //! | `secrets` | values that an attempt must not show |
-//! | `dialect` | lines of an agent of kind `command` |
 //! | `playbook`, `scene`, `fill` | the built-in agent that plays recorded work |
 
 mod ask;
 mod cgroup;
 mod confine;
-mod dialect;
 mod error;
 mod files;
 mod fill;
@@ -61,7 +59,6 @@ mod watch;
 pub use ask::{Answer, Question, Scratch, ask};
 pub use cgroup::cgroup_dir;
 pub use confine::confine_main;
-pub use dialect::{Line, parse_line};
 pub use error::Error;
 pub use files::{AttemptDir, remove_tree};
 pub use follow::{Follow, follow};

@@ -2,16 +2,18 @@
 use super::{RETRY_FIRST, RETRY_MOST, World, blocking, gate::tail, said};
 use crate::{
     effects::{
-        process::{self, AttemptDir, Cursor, ExitRecord, Found, Line, SpoolLine, parse_line},
+        process::{self, AttemptDir, Cursor, ExitRecord, Found, SpoolLine},
         sandbox::{Redactor, read_tries},
     },
     model::{
         attempt::ExitReport,
         command::Action,
         id::{AttemptId, BlobId, MilestoneId},
+        protocol::Message,
         sandbox::Redacted,
     },
 };
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -26,6 +28,13 @@ struct Source {
     stream: MilestoneId,
     attempt: AttemptId,
     redactor: Redactor,
+}
+
+impl Source {
+    /// Takes secrets out: one can be written in many ways in JSON, and a number that looks like one is none.
+    fn redact(&self, value: &mut Value) {
+        self.redactor.redact_json(value, &|_| true, &mut BTreeMap::new());
+    }
 }
 
 impl World {
@@ -45,19 +54,23 @@ impl World {
             None => tracing::info!("adopting attempt {id}"),
         }
         let files = AttemptDir::new(&dir);
-        let mut heard = said::Heard::default();
+        let mut heard = said::Heard::new();
         let from = Source { stream, attempt: id, redactor: process::redactor(&dir) };
+        let known = (attempt.line, attempt.part);
         let mut lines = process::follow(&files.stdout(), Cursor::default());
         loop {
             match lines.next().await {
-                Ok(Some(batch)) => self.take(&from, attempt.line, &mut heard, batch).await,
+                Ok(Some(batch)) => self.take(&from, known, &mut heard, batch).await,
                 Ok(None) => break,
                 Err(e) => {
                     tracing::warn!("reading the output of attempt {id}: {e}");
+                    heard.broke_off(&e.to_string());
                     break;
                 }
             }
         }
+        let rest = heard.end(&|value| from.redact(value));
+        self.say(&from, known, rest).await;
         let action = match process::wait(&dir).await {
             Ok(Found::Ended(record)) => {
                 let report = self.finish(&dir, &record, heard).await;
@@ -93,26 +106,19 @@ impl World {
         }
     }
 
-    /// Reports the messages of these lines that are taken at once. Lines known before a crash are not sent again.
-    async fn take(&self, from: &Source, known: u64, heard: &mut said::Heard, lines: Vec<SpoolLine>) {
+    /// Reports the messages of these lines that are taken at once.
+    async fn take(&self, from: &Source, known: said::Place, heard: &mut said::Heard, lines: Vec<SpoolLine>) {
         for line in lines {
-            // A secret can be written in many ways in JSON, and a number that looks like one is none.
-            let bytes = match parse_line(&line.bytes) {
-                Line::Message(mut value) if !line.cut => {
-                    from.redactor.redact_json(&mut value, &|_| true, &mut BTreeMap::new());
-                    value.to_string().into_bytes()
-                }
-                Line::Message(_) | Line::Log(_) | Line::Malformed(_) => {
-                    from.redactor.redact(&line.bytes, &mut BTreeMap::new())
-                }
-            };
-            let line = SpoolLine { bytes, ..line };
-            if let Some(message) = heard.take(&line)
-                && line.number > known
-            {
-                self.report(from.stream, Action::AttemptSaid { attempt: from.attempt, line: line.number, message })
-                    .await;
-            }
+            let messages = heard.take(&line, &|value| from.redact(value));
+            self.say(from, known, messages).await;
+        }
+    }
+
+    /// Reports messages. Those known before a crash are not sent again.
+    async fn say(&self, from: &Source, known: said::Place, messages: Vec<(said::Place, Message)>) {
+        for ((line, part), message) in messages.into_iter().filter(|(place, _)| *place > known) {
+            let action = Action::AttemptSaid { attempt: from.attempt, line, part, message };
+            self.report(from.stream, action).await;
         }
     }
 

@@ -1,80 +1,181 @@
 //! What an attempt's program said: its lines as messages, and its end as a report.
 use crate::{
-    effects::process::{self, ExitRecord, Line, SpoolLine, parse_line},
+    effects::process::{self, ExitRecord, SpoolLine},
     model::{
-        attempt::{Ending, ExitReport, Said},
+        attempt::{Ending, ExitReport, Said, Unread},
         id::BlobId,
-        protocol::Message,
+        protocol::{Message, refuses_its_attempt},
         sandbox::{Denied, Redacted},
     },
+    reader::{Fragment, LineReader, Piece, Reading, Source, Unreadable, read_message},
 };
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// The most messages that one attempt may stage; more is a flood, not a plan.
 const MOST_STAGED: usize = 10_000;
 /// Messages of one attempt that are taken at once (comments, usage, …).
 const MOST_AT_ONCE: u64 = 2_000;
-/// Misread messages that are told one by one.
-const MOST_MISREAD: usize = 20;
+/// Unreadable messages and notes of one attempt that are told one by one.
+const MOST_TOLD: usize = 20;
+
+/// Where a message stands in the output: the line at whose reading it was complete, from 1, and its place among the
+/// messages of that line, from 0. Later ones are greater.
+pub(super) type Place = (u64, u32);
 
 /// What was heard so far.
-#[derive(Default)]
 pub(super) struct Heard {
     pub(super) staged: Vec<Said>,
     pub(super) malformed: u64,
     pub(super) misread: Vec<String>,
+    pub(super) notes: Vec<String>,
+    reader: LineReader,
+    place: Place,
     at_once: u64,
+    /// Unreadable messages that were reported.
+    unread: usize,
+    /// What was already told of: `type` words that nobody knows, and the first unreadable usage.
+    told: BTreeSet<String>,
 }
 
 impl Heard {
-    /// Takes a line in; gives back a message that is to be reported at once.
-    pub(super) fn take(&mut self, line: &SpoolLine) -> Option<Message> {
-        // A line without its end may be half a message: it is never acted upon unless it is whole.
-        if line.cut {
-            self.malformed += 1;
-            // A long line of a log is noise; one that may have been a message must not be missing in silence.
-            if line.bytes.starts_with(b"{") {
-                self.cannot_read(format!("line {} is longer than a line may be", line.number));
-            }
-            return None;
+    /// At the beginning of an output.
+    pub(super) fn new() -> Heard {
+        Heard {
+            staged: Vec::new(),
+            malformed: 0,
+            misread: Vec::new(),
+            notes: Vec::new(),
+            reader: LineReader::new(Source::Agent),
+            place: (0, 0),
+            at_once: 0,
+            unread: 0,
+            told: BTreeSet::new(),
         }
-        let value = match parse_line(&line.bytes) {
-            Line::Message(value) => value,
-            Line::Log(_) => return None,
-            Line::Malformed(_) => {
-                self.malformed += 1;
-                return None;
-            }
-        };
-        let word = value.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
-        match serde_json::from_value::<Message>(value) {
-            Ok(message) if message.is_staged() => {
-                if self.staged.len() < MOST_STAGED {
-                    self.staged.push(Said { line: line.number, message });
-                } else {
-                    self.cannot_read(format!("line {}: more than {MOST_STAGED} items in one attempt", line.number));
+    }
+
+    /// Takes a line in; gives back the messages that are to be reported at once. `redact` takes secrets out of an object.
+    pub(super) fn take(&mut self, line: &SpoolLine, redact: &dyn Fn(&mut Value)) -> Vec<(Place, Message)> {
+        self.place = (line.number, 0);
+        if line.cut {
+            return self.take_cut(line);
+        }
+        let pieces = self.reader.line(line.number, &line.bytes);
+        self.take_pieces(line.number, pieces, redact)
+    }
+
+    /// Takes in what was begun and not ended when the output ended.
+    pub(super) fn end(&mut self, redact: &dyn Fn(&mut Value)) -> Vec<(Place, Message)> {
+        let pieces = self.reader.end();
+        self.take_pieces(self.place.0, pieces, redact)
+    }
+
+    /// A long line of a log is noise; one that may have been a message must not be missing in silence.
+    fn take_cut(&mut self, line: &SpoolLine) -> Vec<(Place, Message)> {
+        self.malformed += 1;
+        if !line.bytes.trim_ascii_start().starts_with(b"{") {
+            return Vec::new();
+        }
+        let why = format!("it is longer than a line may be, {} bytes", process::LINE_LIMIT);
+        let (what, text) = (String::new(), String::new());
+        let mut messages = Vec::new();
+        self.unreadable(Fragment { line: line.number, column: 0, what, why, text }, &mut messages);
+        messages
+    }
+
+    fn take_pieces(&mut self, number: u64, pieces: Vec<Piece>, redact: &dyn Fn(&mut Value)) -> Vec<(Place, Message)> {
+        let mut messages = Vec::new();
+        for piece in pieces {
+            match piece {
+                Piece::Object(mut value) => {
+                    redact(&mut value);
+                    self.object(number, &value, &mut messages);
                 }
-                None
-            }
-            Ok(message) => {
-                self.at_once += 1;
-                // A flood of words would hold the attempt's end up; what is over the limit stays in its transcript.
-                (self.at_once <= MOST_AT_ONCE).then_some(message)
-            }
-            Err(why) => {
-                self.malformed += 1;
-                // Left out silently, it would make half a plan of a whole one.
-                if Message::STAGED.contains(&word.as_str()) {
-                    self.cannot_read(format!("line {}: the {word} cannot be read: {why}", line.number));
+                Piece::Unreadable(fragment) => {
+                    self.malformed += 1;
+                    self.unreadable(fragment, &mut messages);
                 }
-                None
+            }
+        }
+        messages
+    }
+
+    fn object(&mut self, line: u64, value: &Value, messages: &mut Vec<(Place, Message)>) {
+        match read_message(value) {
+            Reading::Log => self.malformed += u64::from(value.get("native").is_none()),
+            // Whoever translated the output could not read it.
+            Reading::Message { message: Message::Unreadable { line, column, what, why }, .. } => {
+                self.unreadable(Fragment { line, column, what, why, text: String::new() }, messages);
+            }
+            Reading::Message { message, notes } => {
+                for note in notes {
+                    self.note(format!("line {line}, the {}: {note}", message.word()));
+                }
+                self.message(line, message, messages);
+            }
+            Reading::Unreadable(Unreadable { what, why }) => {
+                self.malformed += 1;
+                self.unreadable(Fragment { line, column: 0, what, why, text: String::new() }, messages);
             }
         }
     }
 
-    fn cannot_read(&mut self, why: String) {
-        if self.misread.len() < MOST_MISREAD {
+    fn message(&mut self, line: u64, message: Message, messages: &mut Vec<(Place, Message)>) {
+        if message.is_staged() {
+            if self.staged.len() < MOST_STAGED {
+                self.staged.push(Said { line, message });
+            } else {
+                self.refuse(format!("line {line}: more than {MOST_STAGED} items in one attempt"));
+            }
+            return;
+        }
+        self.at_once += 1;
+        // A flood of words would hold the attempt's end up; what is over the limit stays in its transcript.
+        if self.at_once <= MOST_AT_ONCE {
+            messages.push((self.next_place(), message));
+        }
+    }
+
+    /// Left out in silence, it would make half a plan of a whole one, and a finished ticket of one that is not.
+    fn unreadable(&mut self, fragment: Fragment, messages: &mut Vec<(Place, Message)>) {
+        let Fragment { line, column, what, why, .. } = fragment;
+        if refuses_its_attempt(&what) {
+            let (what, why) = (what.clone(), why.clone());
+            self.refuse(Unread { line, column, what, why }.to_string());
+        }
+        let is_known = Message::is_word(&what) || what.is_empty();
+        let is_new = (what == "usage" || !is_known) && self.told.insert(what.clone());
+        if is_new || (is_known && self.unread < MOST_TOLD) {
+            self.unread += 1;
+            let unread = Message::Unreadable { line, column, what: what.clone(), why };
+            messages.push((self.next_place(), unread));
+        }
+        if what == "rate_limited" {
+            // It says enough by its first word.
+            self.message(line, Message::RateLimited { retry_after_s: None }, messages);
+        }
+    }
+
+    /// The output could not be read to its end.
+    pub(super) fn broke_off(&mut self, why: &str) {
+        self.refuse(format!("its output could not be read to its end: {why}"));
+    }
+
+    fn next_place(&mut self) -> Place {
+        let place = self.place;
+        self.place.1 += 1;
+        place
+    }
+
+    fn refuse(&mut self, why: String) {
+        if self.misread.len() < MOST_TOLD {
             self.misread.push(why);
+        }
+    }
+
+    fn note(&mut self, note: String) {
+        if self.notes.len() < MOST_TOLD {
+            self.notes.push(note);
         }
     }
 }
@@ -110,6 +211,7 @@ pub(super) fn report(record: &ExitRecord, heard: Heard, kept: Kept) -> ExitRepor
         staged: heard.staged,
         malformed_lines: heard.malformed,
         misread: heard.misread,
+        notes: heard.notes,
         stdout_bytes: record.stdout_bytes,
         truncated: record.truncated,
         orphans: record.orphans,
@@ -124,3 +226,6 @@ pub(super) fn report(record: &ExitRecord, heard: Heard, kept: Kept) -> ExitRepor
 pub(super) fn not_started(why: String) -> ExitReport {
     ExitReport::silent(Ending::NotStarted { why })
 }
+
+#[cfg(test)]
+mod tests;

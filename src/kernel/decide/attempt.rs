@@ -26,11 +26,15 @@ pub(super) fn spawned(cx: &mut Cx<'_>, id: AttemptId, event: Event) -> Result<Re
     Ok(Reply::Ok)
 }
 
-/// Something an attempt says. Lines are numbered, so what was taken before a crash is not taken twice; `line` 0 came
-/// through its socket.
-pub(super) fn said(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<Reply, Rejection> {
+/// A message's line and its part of that line, from 0. Line 0 came through the attempt's socket.
+type Place = (u64, u32);
+
+/// Something an attempt says. Lines are numbered, and so are the messages of one line: what was taken before a crash is
+/// not taken twice.
+pub(super) fn said(cx: &mut Cx<'_>, id: AttemptId, place: Place, message: &Message) -> Result<Reply, Rejection> {
     let attempt = cx.attempt(id)?;
-    if line > 0 && line <= attempt.line {
+    let (line, part) = place;
+    if line > 0 && place <= (attempt.line, attempt.part) {
         return Ok(Reply::Ignored);
     }
     match attempt.phase {
@@ -43,16 +47,16 @@ pub(super) fn said(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message)
     if let Message::Ask { tool, target, why } = message {
         if line > 0 {
             let (scope, agent) = (cx.scope_of(id)?, cx.agent(id)?);
-            cx.emit_as(agent, scope, Event::AttemptReported { line, message: message.clone() });
+            cx.emit_as(agent, scope, Event::AttemptReported { line, part, message: message.clone() });
         }
         return approval::ask(cx, id, tool, target, why);
     }
-    let refused = take(cx, id, line, message)?;
+    let refused = take(cx, id, place, message)?;
     Ok(refused.map_or(Reply::Ok, |why| Reply::Refused { why }))
 }
 
 /// Takes it, or puts on record why not; the answer is that reason.
-fn take(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<Option<String>, Rejection> {
+fn take(cx: &mut Cx<'_>, id: AttemptId, (line, part): Place, message: &Message) -> Result<Option<String>, Rejection> {
     let (scope, agent) = (cx.scope_of(id)?, cx.agent(id)?);
     let attempt = cx.attempt(id)?;
     if let Err(why) = may_say(attempt.rights, cx.run(attempt.run)?.rules, message) {
@@ -60,10 +64,15 @@ fn take(cx: &mut Cx<'_>, id: AttemptId, line: u64, message: &Message) -> Result<
         return Ok(Some(why));
     }
     if let Err(why) = sound(message) {
+        if matches!(message, Message::Usage { .. }) && cx.run(attempt.run)?.tells_of_unread_messages() {
+            let unread = Message::Unreadable { line, column: 0, what: "usage".to_owned(), why: why.clone() };
+            cx.emit_as(agent, scope, Event::AttemptReported { line, part, message: unread });
+            return Ok(Some(why));
+        }
         cx.emit_engine(scope, Event::ResultIgnored { what: message.word().to_owned(), why: why.clone() });
         return Ok(Some(why));
     }
-    cx.emit_as(agent.clone(), scope.clone(), Event::AttemptReported { line, message: message.clone() });
+    cx.emit_as(agent.clone(), scope.clone(), Event::AttemptReported { line, part, message: message.clone() });
     match message {
         Message::Comment { text } if scope.ticket.is_some() => {
             cx.emit_as(agent, scope, Event::TicketCommented { text: text.clone() });

@@ -33,7 +33,7 @@ pub(super) fn go_on(cx: &mut Cx<'_>, run: RunId, budget: Option<&Budget>) -> Res
     not_over(cx, run)?;
     if let Some(wanted) = budget {
         let now = &cx.run(run)?.settings.budget;
-        let budget = Budget { usd: wanted.usd.or(now.usd), tokens: wanted.tokens.or(now.tokens) };
+        let budget = Budget { usd: wanted.usd.or(now.usd), tokens: wanted.tokens.or(now.tokens), unknown: now.unknown };
         if budget != *now {
             cx.emit(Scope::run(run), Event::RunBudgetChanged { budget });
         }

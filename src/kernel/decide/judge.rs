@@ -6,7 +6,7 @@ use crate::{
         attempt::{Attempt, ChangeKind, Ending, ExitReport, Harvest, Outcome, Phase},
         event::{Event, OpenStatus},
         id::{AttemptId, CommitId},
-        protocol::{FailureClass, Message, OwnStatus},
+        protocol::{FailureClass, Message, OwnStatus, refuses_its_attempt},
         rejection::Rejection,
         reply::Reply,
         run::LOST_IN_A_ROW,
@@ -39,8 +39,10 @@ pub(super) fn harvested(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest) -> Re
         return Ok(Reply::Ok);
     }
     let speaks_at_its_end = rights != Rights::Executor || !report.staged.is_empty();
-    if report.truncated && speaks_at_its_end {
-        let limit = cx.run(cx.attempt(id)?.run)?.settings.limits.output_bytes;
+    let run = cx.run(cx.attempt(id)?.run)?;
+    // Since rules 5 an executor speaks as well: that it is blocked may have been in the rest.
+    if report.truncated && (speaks_at_its_end || run.tells_of_unread_messages()) {
+        let limit = run.settings.limits.output_bytes;
         let reason =
             format!("its output passed {limit} bytes, so what it said is not complete; print less, and say it again");
         let outcome = refuse_plan(cx, id, vec![reason])?;
@@ -49,7 +51,7 @@ pub(super) fn harvested(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest) -> Re
     }
     if !report.misread.is_empty() {
         // Applied together or refused together: what cannot be read counts as well.
-        let outcome = refuse_plan(cx, id, report.misread)?;
+        let outcome = refuse_plan(cx, id, [report.misread, report.notes].concat())?;
         finish(cx, id, outcome)?;
         return Ok(Reply::Ok);
     }
@@ -311,8 +313,27 @@ fn finish(cx: &mut Cx<'_>, id: AttemptId, outcome: Outcome) -> Result<(), Reject
         return fail_round(cx, id, outcome);
     }
     let scope = cx.scope_of(id)?;
+    let outcome = with_unread(outcome, unread(cx, id)?);
     cx.emit_engine(scope, Event::AttemptFinished { outcome });
     Ok(())
+}
+
+/// What of an attempt's messages could not be read without its work being refused for it, a sentence each.
+fn unread(cx: &Cx<'_>, id: AttemptId) -> Result<Vec<String>, Rejection> {
+    let attempt = cx.attempt(id)?;
+    if !cx.run(attempt.run)?.tells_of_unread_messages() {
+        return Ok(Vec::new());
+    }
+    let beside = attempt.talk.unread.iter().filter(|unread| !refuses_its_attempt(&unread.what));
+    Ok(beside.map(ToString::to_string).collect())
+}
+
+/// A refused round is told of them, too.
+fn with_unread(outcome: Outcome, unread: Vec<String>) -> Outcome {
+    match outcome {
+        Outcome::Refused { reasons } => Outcome::Refused { reasons: [reasons, unread].concat() },
+        outcome => outcome,
+    }
 }
 
 /// A round that did not land: the ticket is free for the next one, or blocked when it has no more.
@@ -320,7 +341,8 @@ pub(super) fn fail_round(cx: &mut Cx<'_>, id: AttemptId, outcome: Outcome) -> Re
     let scope = cx.scope_of(id)?;
     let attempt = cx.attempt(id)?;
     let (run, commit) = (attempt.run, attempt.commit.clone());
-    let outcome = with_parking_place(outcome, id, commit.as_ref());
+    let unread = unread(cx, id)?;
+    let outcome = with_unread(with_parking_place(outcome, id, commit.as_ref()), unread);
     cx.emit_engine(scope.clone(), Event::AttemptFinished { outcome: outcome.clone() });
     let Some(ticket) = scope.ticket.as_ref().and_then(|t| cx.state.tickets.get(t)) else { return Ok(()) };
     let limit = cx.run(run)?.settings.limits.rounds;

@@ -109,7 +109,7 @@ fn apply(cx: &mut Cx<'_>, action: &Action) -> Result<Reply, Rejection> {
             };
             attempt::spawned(cx, *attempt, event)
         }
-        Action::AttemptSaid { attempt, line, message } => attempt::said(cx, *attempt, *line, message),
+        Action::AttemptSaid { attempt, line, part, message } => attempt::said(cx, *attempt, (*line, *part), message),
         Action::AttemptExited { attempt, report } => attempt::exited(cx, *attempt, report),
         Action::AttemptNeverRan { attempt } => attempt::lost(cx, *attempt, "its program was never started", false),
         Action::AttemptLost { attempt, why } => attempt::lost(cx, *attempt, why, true),

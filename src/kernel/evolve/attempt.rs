@@ -27,7 +27,7 @@ pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
             change(state, draft);
             draft.attempt.into_iter().for_each(|id| state.note_attempt(id));
         }
-        Event::AttemptReported { line, message } => report(state, draft, *line, message),
+        Event::AttemptReported { line, part, message } => report(state, draft, (*line, *part), message),
         Event::IntegrationLanded { commit, wall_ms, .. } => {
             if let Some(run) = draft.run.and_then(|id| state.runs.get_mut(&id).map(Arc::make_mut)) {
                 run.head = Some(commit.clone());
@@ -96,6 +96,7 @@ fn start(state: &mut Aggregate, draft: &Draft) {
         phase: Phase::Starting,
         stopping: None,
         line: 0,
+        part: 0,
         usage: Usage::default(),
         wall_ms: 0,
         commit: None,
@@ -212,9 +213,9 @@ fn leave_queue(run: &mut Run, attempt: Option<AttemptId>) {
     run.queue.retain(|a| Some(*a) != attempt);
 }
 
-fn report(state: &mut Aggregate, draft: &Draft, line: u64, message: &Message) {
+fn report(state: &mut Aggregate, draft: &Draft, place: (u64, u32), message: &Message) {
     let Some(attempt) = draft.attempt.and_then(|id| state.attempts.get_mut(&id).map(Arc::make_mut)) else { return };
-    attempt.line = attempt.line.max(line);
+    (attempt.line, attempt.part) = place.max((attempt.line, attempt.part));
     let run = state.runs.get_mut(&attempt.run).map(Arc::make_mut);
     match message {
         Message::Usage { input_tokens, output_tokens, cached_tokens, cost_usd, total, last, .. } => {
@@ -237,6 +238,10 @@ fn report(state: &mut Aggregate, draft: &Draft, line: u64, message: &Message) {
             if attempt.talk.unread.len() < MOST_UNREAD {
                 let unread = Unread { line: *line, column: *column, what: what.clone(), why: why.clone() };
                 attempt.talk.unread.push(unread);
+            }
+            if let Some(run) = run.filter(|run| what == "usage" && run.tells_of_unread_messages()) {
+                let whose = attempt.ticket.as_ref().map_or_else(|| attempt.role.to_string(), ToString::to_string);
+                run.unknown_usage = Some(format!("a report of what {whose} used cannot be read: {why}"));
             }
         }
         Message::RateLimited { .. } => {

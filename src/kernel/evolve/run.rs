@@ -43,6 +43,7 @@ fn start(state: &mut Aggregate, draft: &Draft) {
         on_trial: OrdSet::new(),
         start_failures: 0,
         usage: Usage::default(),
+        unknown_usage: None,
         counters: Counters::default(),
         spent: Spent::default(),
         artifacts: OrdMap::new(),
@@ -63,11 +64,14 @@ fn start(state: &mut Aggregate, draft: &Draft) {
 }
 
 fn resume(run: &mut Run) {
-    run.state = RunState::Running;
+    let paused = std::mem::replace(&mut run.state, RunState::Running);
     // Whoever lets it go on has done something about it.
     run.unavailable.clear();
     run.trouble.clear();
     run.bad_ends.clear();
+    if let RunState::Paused { .. } = paused {
+        run.unknown_usage = None;
+    }
 }
 
 fn change(run: &mut Run, draft: &Draft) {

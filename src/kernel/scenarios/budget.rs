@@ -49,7 +49,7 @@ fn a_budget_that_is_used_up_ends_the_attempt_and_its_conversation_goes_on_with_a
     assert!(why.contains("the budget is used up"), "{why}");
     it.submit(Action::ResumeRun { run: run.id, budget: None });
     assert!(matches!(it.state.live_run().unwrap().state, RunState::Paused { .. }), "there is no more than before");
-    let budget = Some(Budget { tokens: Some(5000), usd: None });
+    let budget = Some(Budget { tokens: Some(5000), usd: None, ..Budget::default() });
     it.submit(Action::ResumeRun { run: run.id, budget });
     let next = it.attempt();
     assert_eq!(
@@ -84,7 +84,7 @@ fn a_paused_run_has_a_budget_too_and_a_running_one_can_be_given_less() {
     it.say(json!({"type":"usage","input_tokens":10,"cost_usd":2.5}));
     assert_eq!(stopping(&it), []);
     let run = it.state.live_run().unwrap().id;
-    it.submit(Action::ResumeRun { run, budget: Some(Budget { tokens: None, usd: Some(2.0) }) });
+    it.submit(Action::ResumeRun { run, budget: Some(Budget { tokens: None, usd: Some(2.0), ..Budget::default() }) });
     assert!(it.state.live_run().unwrap().state.why().unwrap().contains("--budget-usd"));
     assert_eq!(stopping(&it), [it.attempt().id]);
 }
@@ -95,6 +95,7 @@ fn one_that_is_still_to_be_started_is_ended_as_well_and_a_queued_commit_lands() 
     it.submit(Action::AttemptSaid {
         attempt: it.attempt().id,
         line: 0,
+        part: 0,
         message: serde_json::from_value(used(1000)).unwrap(),
     });
     let id = it.attempt().id;
@@ -108,7 +109,7 @@ fn one_that_is_still_to_be_started_is_ended_as_well_and_a_queued_commit_lands() 
     it.exit(0, &[]);
     let id = it.harvest(Some("whole"));
     let run = it.state.live_run().unwrap().id;
-    it.submit(Action::ResumeRun { run, budget: Some(Budget { tokens: Some(0), usd: None }) });
+    it.submit(Action::ResumeRun { run, budget: Some(Budget { tokens: Some(0), usd: None, ..Budget::default() }) });
     let merge = Effect::Merge { attempt: id, onto: "base".into() };
     assert!(outstanding(&it.state).contains(&merge), "what is paid for is taken");
 }
@@ -123,4 +124,42 @@ fn a_run_of_the_first_rules_ends_no_attempt_for_its_budget() {
     it.harvest(None);
     let why = it.state.live_run().unwrap().state.why().unwrap().to_owned();
     assert_eq!(why, "the budget is used up: 5000 of 1000 tokens are used", "in the words of then");
+}
+
+#[test]
+fn usage_that_cannot_be_read_is_unknown_and_not_zero() {
+    let unread = || json!({"type":"unreadable","line":3,"column":9,"what":"usage","why":"expected value"});
+    let mut it = Scenario::at_work(BUDGET);
+    it.spawned();
+    it.say(unread());
+    let run = it.state.live_run().unwrap().clone();
+    let RunState::Paused { why, until: None } = &run.state else { panic!("{:?}", run.state) };
+    assert!(why.contains("is unknown") && why.contains("p0 resume") && why.contains("go_on"), "{why}");
+    assert_eq!(stopping(&it), [it.attempt().id], "it spends no more");
+    it.submit(Action::ResumeRun { run: run.id, budget: None });
+    assert_eq!(it.state.live_run().unwrap().state, RunState::Running, "a user has seen it");
+
+    let mut it = Scenario::at_work(&format!("{BUDGET}\nunknown='go_on'"));
+    it.spawned();
+    it.say(unread());
+    assert_eq!((stopping(&it), it.state.live_run().unwrap().state.clone()), (Vec::new(), RunState::Running));
+    it.say(used(1000));
+    assert_eq!(stopping(&it), [it.attempt().id], "what can be read counts on");
+
+    let mut it = Scenario::at_work("[agents.a]\nkind='codex'");
+    it.spawned();
+    it.say(unread());
+    assert_eq!(it.state.live_run().unwrap().state, RunState::Running, "no budget needs it");
+}
+
+#[test]
+fn numbers_that_cannot_be_are_unknown_usage() {
+    let mut it = Scenario::at_work(BUDGET);
+    it.spawned();
+    it.say(json!({"type":"usage","input_tokens":5,"cost_usd":-1.0}));
+    assert!(it.state.live_run().unwrap().state.why().unwrap().contains("is unknown"));
+    let mut it = Scenario::at_work_under(BUDGET, 4);
+    it.spawned();
+    it.say(json!({"type":"usage","input_tokens":5,"cost_usd":-1.0}));
+    assert_eq!(it.state.live_run().unwrap().state, RunState::Running, "as it was then");
 }

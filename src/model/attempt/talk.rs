@@ -50,6 +50,20 @@ pub struct Unread {
     pub why: String,
 }
 
+impl std::fmt::Display for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.line, self.column) {
+            (0, _) => {}
+            (line, 0) => write!(f, "line {line}: ")?,
+            (line, column) => write!(f, "line {line}, column {column}: ")?,
+        }
+        match self.what.as_str() {
+            "" => write!(f, "it begins like a message and cannot be read: {}; write log to stderr", self.why),
+            what => write!(f, "the {what} cannot be read: {}", self.why),
+        }
+    }
+}
+
 impl Conversation {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {

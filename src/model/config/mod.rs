@@ -9,7 +9,7 @@ pub use error::BadConfig;
 use super::{
     id::{AgentName, RoleName},
     sandbox::SandboxConfig,
-    settings::{AgentSettings, Budget, Limits, RoleSettings, Settings},
+    settings::{AgentSettings, Budget, Limits, RoleSettings, Settings, UnknownUsage},
     workflow::{Rights, Work, Workflow},
 };
 use regex_lite::Regex;
@@ -175,6 +175,8 @@ pub struct BudgetConfig {
     pub usd: Option<f64>,
     /// Tokens.
     pub tokens: Option<u64>,
+    /// What follows when a report of usage cannot be read.
+    pub unknown: UnknownUsage,
 }
 
 /// What the command line adds to the file.
@@ -245,8 +247,11 @@ impl Config {
             let bad = |e: globset::Error| BadConfig::Glob { pattern: pattern.clone(), why: e.kind().to_string() };
             globset::Glob::new(pattern).map_err(bad)?;
         }
-        let budget =
-            Budget { usd: over.budget_usd.or(self.budget.usd), tokens: over.budget_tokens.or(self.budget.tokens) };
+        let budget = Budget {
+            usd: over.budget_usd.or(self.budget.usd),
+            tokens: over.budget_tokens.or(self.budget.tokens),
+            unknown: self.budget.unknown,
+        };
         if let Some(why) = budget.nonsense() {
             return Err(BadConfig::Budget { why });
         }

@@ -15,6 +15,11 @@ macro_rules! events {
                 match self { $(Event::$name { .. } => $kind,)* }
             }
 
+            /// The version of this kind's form. All are in their first.
+            pub fn version(&self) -> u32 {
+                1
+            }
+
             /// Every kind this version knows, in the order of the source.
             pub const KINDS: &'static [&'static str] = &[$($kind),*];
         }

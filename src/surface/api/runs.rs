@@ -156,7 +156,7 @@ pub(crate) async fn resume(
     Path(name): Path<String>,
     Input(steer): Input<Steer>,
 ) -> Answer<RunStatus> {
-    let budget = Budget { usd: steer.budget_usd, tokens: steer.budget_tokens };
+    let budget = Budget { usd: steer.budget_usd, tokens: steer.budget_tokens, ..Budget::default() };
     let budget = Some(budget).filter(|wanted| *wanted != Budget::default());
     if let Some(why) = budget.as_ref().and_then(Budget::nonsense) {
         return Err(Failure(Problem::new(Kind::Usage, why)));

@@ -23,7 +23,7 @@ use super::{
     log::Log,
     out::Out,
     plan::Plan,
-    rules::Heard,
+    rules::{Heard, Rules},
     stream::{End, LAST_OUTPUT},
     usage_log::UsageLogReader,
 };
@@ -41,6 +41,7 @@ pub(super) struct Shared {
     inner: Mutex<Inner>,
     drive: Drive,
     classes: Classes,
+    rules: Rules,
     door: Option<Door>,
     /// Becomes true when the program tries the same again and again.
     over: watch::Sender<bool>,
@@ -89,6 +90,7 @@ impl Conversation<'_> {
             }),
             drive: self.drive.clone(),
             classes: Classes::new(&self.drive.adapter.errors),
+            rules: Rules::new(&self.drive.adapter),
             door: self.door,
             over,
         });

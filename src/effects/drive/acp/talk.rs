@@ -85,6 +85,9 @@ impl Talk<'_> {
             )
             .on_receive_request(
                 async move |asked: UntypedMessage, responder: Responder, agent: Agents| {
+                    if asked.method() == wire::UNREADABLE {
+                        return responder.respond_with_error(Error::parse_error().data(asked.params().clone()));
+                    }
                     if asked.method() != CLIENT_METHOD_NAMES.session_request_permission {
                         // Said at once: an agent that hears nothing waits for ever.
                         return responder.respond_with_error(Error::method_not_found());

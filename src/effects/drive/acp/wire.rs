@@ -1,77 +1,181 @@
 //! The agent's lines, both ways.
 use super::Shared;
-use crate::effects::drive::{
-    child::Line,
-    out::note,
-    stream::{LAST_OUTPUT, ring},
+use crate::{
+    effects::drive::{
+        child::Line,
+        out::note,
+        stream::{LAST_OUTPUT, ring, too_long},
+    },
+    reader::{Fragment, LineReader, Piece, Source},
 };
 use futures_util::{Sink, Stream, sink, stream};
 use serde_json::{Map, Value, json};
 use std::{
+    collections::VecDeque,
     io::{self, Write},
     pin::Pin,
     sync::Arc,
+    time::Duration,
 };
 use tokio::{io::AsyncWriteExt, process::ChildStdin, sync::mpsc, time::Sleep};
 
+/// The code of what cannot be read.
+const PARSE_ERROR: i32 = -32700;
 /// The code of an error that has none of its own.
 const INTERNAL_ERROR: i32 = -32603;
 
-/// What the agent writes: each line is logged, and those that are JSON objects are handed on. What else stands on
-/// stdout (a banner, a half line of a dying program) is log. It ends with stdout, and soon after it even when somebody
-/// still holds stderr.
+/// The method that stands for a request of the agent that cannot be read: it is answered with an error.
+pub(super) const UNREADABLE: &str = "_p0/unreadable";
+
+/// How long the rest of an object may take that is spread over several lines.
+const REST_OF_OBJECT: Duration = Duration::from_secs(2);
+
+/// What the agent writes: each line is logged, and the JSON objects in it are handed on. What else stands on stdout (a
+/// banner, a half line of a dying program) is log. It ends with stdout, and soon after it even when somebody still holds
+/// stderr.
 pub(super) fn incoming(
     lines: mpsc::Receiver<Line>,
     shared: Arc<Shared>,
 ) -> impl Stream<Item = io::Result<String>> + Send + 'static {
-    let alarm: Option<Pin<Box<Sleep>>> = None;
-    stream::unfold((lines, shared, alarm), |(mut lines, shared, mut alarm)| async move {
-        loop {
-            let line = tokio::select! {
-                biased;
-                () = ring(&mut alarm) => return None,
-                line = lines.recv() => line?,
-            };
-            if matches!(line, Line::OutEnd) {
-                alarm = Some(Box::pin(tokio::time::sleep(LAST_OUTPUT)));
-            } else if let Some(line) = understood(line, &shared) {
-                return Some((Ok(line), (lines, shared, alarm)));
-            }
-        }
+    let incoming = Incoming {
+        lines,
+        shared,
+        reader: LineReader::new(Source::Program),
+        number: 0,
+        ready: VecDeque::new(),
+        alarm: None,
+    };
+    stream::unfold(incoming, |mut incoming| async move {
+        let message = incoming.next().await?;
+        Some((message, incoming))
     })
 }
 
-fn understood(line: Line, shared: &Shared) -> Option<String> {
-    let mut inner = shared.inner();
-    match line {
-        Line::OutEnd => None,
-        Line::Err(bytes) => {
-            let text = String::from_utf8_lossy(&bytes);
-            let _ = writeln!(io::stderr(), "{text}");
-            inner.log.line(&text, &shared.classes);
-            if inner.log.over && !shared.over.send_replace(true) {
-                note("the program tries the same again and again: it is ended");
+struct Incoming {
+    lines: mpsc::Receiver<Line>,
+    shared: Arc<Shared>,
+    reader: LineReader,
+    number: u64,
+    /// Messages that were read and not handed on yet.
+    ready: VecDeque<io::Result<String>>,
+    /// Rings some time after the end of stdout.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Incoming {
+    /// The next message. An error ends the connection: somebody may wait for what could not be read.
+    async fn next(&mut self) -> Option<io::Result<String>> {
+        loop {
+            if let Some(message) = self.ready.pop_front() {
+                return Some(message);
             }
-            None
-        }
-        Line::Out { bytes, cut } => {
-            // One byte that is no text must not cost the whole message.
-            let text = String::from_utf8_lossy(&bytes);
-            match serde_json::from_str::<Value>(text.trim()) {
-                Ok(Value::Object(message)) if !cut => {
-                    let message = Value::Object(message);
-                    inner.out.native(&bytes, &message);
-                    Some(mended(message).unwrap_or_else(|| text.into_owned()))
+            let mut rest = self.reader.is_within().then(|| Box::pin(tokio::time::sleep(REST_OF_OBJECT)));
+            let line = tokio::select! {
+                biased;
+                () = ring(&mut self.alarm) => return None,
+                line = self.lines.recv() => line,
+                () = ring(&mut rest) => {
+                    self.take(|reader| reader.end());
+                    continue;
                 }
-                _ => {
-                    if !bytes.trim_ascii().is_empty() {
-                        inner.out.native_text(text.trim_end_matches('\r'));
-                    }
-                    None
+            };
+            match line {
+                Some(Line::OutEnd) => {
+                    self.take(|reader| reader.end());
+                    self.alarm = Some(Box::pin(tokio::time::sleep(LAST_OUTPUT)));
+                }
+                Some(Line::Err(bytes)) => self.complaint(&bytes),
+                Some(Line::Out { bytes, cut }) => self.line(&bytes, cut),
+                None => {
+                    self.take(|reader| reader.end());
+                    return self.ready.pop_front();
                 }
             }
         }
     }
+
+    fn complaint(&self, bytes: &[u8]) {
+        let mut inner = self.shared.inner();
+        let text = String::from_utf8_lossy(bytes);
+        let _ = writeln!(io::stderr(), "{text}");
+        inner.log.line(&text, &self.shared.classes);
+        if inner.log.over && !self.shared.over.send_replace(true) {
+            note("the program tries the same again and again: it is ended");
+        }
+    }
+
+    fn line(&mut self, bytes: &[u8], cut: bool) {
+        self.number += 1;
+        let pieces = if cut { vec![too_long(self.number, bytes)] } else { self.reader.line(self.number, bytes) };
+        self.shared.inner().out.program_line(bytes, &pieces);
+        self.take(|_| pieces);
+    }
+
+    fn take(&mut self, pieces: impl FnOnce(&mut LineReader) -> Vec<Piece>) {
+        for piece in pieces(&mut self.reader) {
+            match piece {
+                Piece::Object(message) => {
+                    let text = message.to_string();
+                    self.ready.push_back(Ok(mended(message).unwrap_or(text)));
+                }
+                Piece::Unreadable(fragment) => self.ready.extend(self.unreadable(&fragment)),
+            }
+        }
+    }
+
+    /// What stands for a message that cannot be read: who waits for it, or whom we wait for, gets an error.
+    fn unreadable(&self, fragment: &Fragment) -> Option<io::Result<String>> {
+        let Fragment { line, column, why, text, .. } = fragment;
+        self.shared.inner().out.say(&self.shared.rules.unreadable(fragment));
+        let why = format!("line {line} of its output, column {column}, cannot be read: {why}");
+        let is_call = after_key(text, "method").is_some();
+        match (id_in(text), is_call) {
+            (Some(id), false) => {
+                let error = json!({ "code": PARSE_ERROR, "message": why });
+                Some(Ok(json!({ "jsonrpc": "2.0", "id": id, "error": error }).to_string()))
+            }
+            (Some(id), true) => {
+                let params = json!({ "why": why });
+                Some(Ok(json!({ "jsonrpc": "2.0", "id": id, "method": UNREADABLE, "params": params }).to_string()))
+            }
+            // Nobody waits for the answer to a notification.
+            (None, true) => None,
+            (None, false) => Some(Err(io::Error::new(io::ErrorKind::InvalidData, why))),
+        }
+    }
+}
+
+/// The id of a message that cannot be read: a number, or a text without escapes.
+fn id_in(text: &str) -> Option<Value> {
+    let rest = after_key(text, "id")?;
+    let end = match rest.strip_prefix('"') {
+        Some(word) => word.find('"')? + 2,
+        None => rest.find(|c: char| !(c.is_ascii_digit() || c == '-')).unwrap_or(rest.len()),
+    };
+    serde_json::from_str(&rest[..end]).ok().filter(|id: &Value| id.is_number() || id.is_string())
+}
+
+/// What follows a key of the outermost object of a text that is no JSON.
+fn after_key<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let (mut depth, mut string, mut escaped) = (0, None, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match (byte, string) {
+            _ if escaped => escaped = false,
+            (b'\\', Some(_)) => escaped = true,
+            (b'"', None) => string = Some(at + 1),
+            (b'"', Some(start)) => {
+                string = None;
+                let value = text[at + 1..].trim_start().strip_prefix(':');
+                if depth == 1 && text.get(start..at) == Some(key) && value.is_some() {
+                    return value.map(str::trim_start);
+                }
+            }
+            (b'{' | b'[', None) => depth += 1,
+            (b'}' | b']', None) => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// A message as the protocol wants it, when it is not: the crate drops an answer that it cannot read, and whoever asked
@@ -131,6 +235,24 @@ pub(super) fn outgoing(stdin: ChildStdin) -> impl Sink<String, Error = io::Error
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_id_is_found_where_there_is_one() {
+        let cases = [
+            (r#"{"jsonrpc":"2.0","id":3,"result":{"#, json!(3)),
+            (r#"{"id" : "a-1","result":{"#, json!("a-1")),
+            (r#"{"result":x,"id":-7"#, json!(-7)),
+            (r#"{"id":null,"result":{"#, Value::Null),
+            (r#"{"idle":3"#, Value::Null),
+            (r#"{"result":{"id":4},"id":5,"x":y}"#, json!(5)),
+            (r#"{"result":{"id":4"#, Value::Null),
+            (r#"{"result":"\"id\":4","#, Value::Null),
+            (r#"{"id":"#, Value::Null),
+        ];
+        for (text, id) in cases {
+            assert_eq!(id_in(text).unwrap_or_default(), id, "{text}");
+        }
+    }
 
     #[test]
     fn an_answer_is_one_whatever_the_agent_makes_of_it() {

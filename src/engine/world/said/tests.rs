@@ -1,0 +1,123 @@
+//! Agents that garble what they say, in every role: whatever was not heard as it was meant keeps their work from being
+//! taken.
+use super::{Heard, SpoolLine};
+use crate::{
+    kernel::simulation::{Dice, Simulation, Spoken},
+    model::{
+        protocol::{Message, refuses_its_attempt},
+        run::RunState,
+    },
+};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+fn line(number: u64, bytes: &[u8]) -> SpoolLine {
+    SpoolLine { number, bytes: bytes.to_vec(), cut: false, half: false }
+}
+
+/// What is heard of an output.
+fn heard(output: &[u8]) -> (Heard, Vec<((u64, u32), Message)>) {
+    let (mut heard, mut at_once) = (Heard::new(), Vec::new());
+    for (bytes, number) in output.split(|b| *b == b'\n').zip(1..) {
+        at_once.extend(heard.take(&line(number, bytes), &|_| {}));
+    }
+    at_once.extend(heard.end(&|_| {}));
+    (heard, at_once)
+}
+
+/// One message as a program writes it that does not take care.
+fn garbled(dice: &mut Dice, value: &Value) -> Vec<u8> {
+    let text = value.to_string();
+    let mut bytes = text.clone().into_bytes();
+    let structure: Vec<usize> = (0..bytes.len()).filter(|at| b"\"{}[]:,".contains(&bytes[*at])).collect();
+    let at = structure[dice.roll(structure.len() as u64) as usize];
+    match dice.roll(50) {
+        0 => {
+            bytes.remove(at);
+        }
+        1 => bytes[at] = b"x'\\\xff\x00"[dice.roll(5) as usize],
+        2 => bytes.truncate(at.max(3)),
+        3 => bytes = serde_json::to_vec_pretty(value).unwrap(),
+        4 => bytes = format!("{text}{text}").into_bytes(),
+        5 => bytes = text.replace('"', "'").into_bytes(),
+        6 => bytes = text.replace("\"type\"", "\"tpye\"").into_bytes(),
+        7 => bytes = text.replacen("\":\"", "\":\"\\ud83d", 1).into_bytes(),
+        8 => bytes = text.to_uppercase().into_bytes(),
+        9 => bytes = format!("\u{1b}]0;t\u{7}\u{feff}log: {text}").into_bytes(),
+        10 => bytes = text.replace("true", "True").replace("false", "False").replace("null", "None").into_bytes(),
+        11 => bytes = [text.as_bytes(), b" and more {\"type\":\"comment\""].concat(),
+        12 => bytes = [b"{\n", text.as_bytes()].concat(),
+        13 => bytes = text.replace(",\"", ",\n\"").into_bytes(),
+        _ => {}
+    }
+    bytes
+}
+
+/// What is heard of messages that are garbled, several of them on one line at times.
+fn garbling(mut dice: Dice, meant: &[Value]) -> Spoken {
+    let mut output = b"starting\n".to_vec();
+    for value in meant {
+        output.extend(garbled(&mut dice, value));
+        if dice.roll(5) > 0 {
+            output.push(b'\n');
+        }
+    }
+    let (heard, at_once) = heard(&output);
+    let read = |value: &Value| serde_json::from_value::<Message>(value.clone()).unwrap();
+    let mut wanted: BTreeMap<String, i64> = BTreeMap::new();
+    for message in meant.iter().map(read).filter(|message| refuses_its_attempt(message.word())) {
+        *wanted.entry(format!("{message:?}")).or_default() += 1;
+    }
+    for message in heard.staged.iter().map(|said| &said.message).chain(at_once.iter().map(|(_, message)| message)) {
+        wanted.entry(format!("{message:?}")).and_modify(|left| *left -= 1);
+    }
+    let lost = wanted.values().any(|left| *left > 0);
+    assert!(!lost || !heard.misread.is_empty(), "lost in silence: {}", String::from_utf8_lossy(&output));
+    Spoken { staged: heard.staged, misread: heard.misread, at_once, lost }
+}
+
+#[test]
+fn no_run_is_done_with_a_message_that_nobody_read() {
+    let mut ends: BTreeMap<&'static str, u32> = BTreeMap::new();
+    for seed in 0..3000 {
+        let end = Simulation::heard(seed, if seed % 2 == 0 { 0 } else { 12 }, garbling);
+        assert!(matches!(end, RunState::Done | RunState::Stuck { .. }), "{seed}: {end:?}");
+        *ends.entry(end.word()).or_default() += 1;
+    }
+    assert!(ends["done"] > 20 && ends["stuck"] > 20, "{ends:?}");
+}
+
+#[test]
+fn the_messages_of_one_line_have_places_of_their_own() {
+    let two = br#"{"type":"comment","text":"a"}{"type":"comment","text":"b"}"#;
+    let (_, at_once) = heard(&[two.as_slice(), b"\n", two].concat());
+    let places: Vec<(u64, u32)> = at_once.iter().map(|(place, _)| *place).collect();
+    assert_eq!(places, [(1, 0), (1, 1), (2, 0), (2, 1)]);
+}
+
+#[test]
+fn an_unreadable_limit_is_a_limit_and_unreadable_usage_is_told_once_more() {
+    let (heard, at_once) =
+        heard(b"{\"type\":\"rate_limited\",\"retry_after_s\":soon}\n{\"type\":\"usage\",\"cost_usd\":NaN}");
+    let words: Vec<&str> = at_once.iter().map(|(_, message)| message.word()).collect();
+    assert_eq!((words, heard.misread), (vec!["unreadable", "rate_limited", "unreadable"], Vec::new()));
+}
+
+#[test]
+fn a_flood_of_unreadable_lines_is_told_in_part_and_refuses_all_the_same() {
+    let flood = b"{\"type\":\"verdict\",\"met\":x}\n{\"type\":\"comment\",\"text\":x}\n".repeat(1000);
+    let (heard, at_once) = heard(&[flood.as_slice(), b"{\"type\":\"usage\",\"cost_usd\":x}"].concat());
+    assert_eq!((heard.misread.len(), heard.malformed, at_once.len()), (20, 2001, 21));
+    assert_eq!(at_once.last().unwrap().1.word(), "unreadable");
+    assert_eq!(heard.misread[0], "line 1, column 25: the verdict cannot be read: expected value");
+}
+
+#[test]
+fn a_line_that_is_too_long_is_no_message_and_not_passed_over() {
+    let mut heard = Heard::new();
+    let cut = |number, bytes: &[u8]| SpoolLine { cut: true, ..line(number, bytes) };
+    heard.take(&cut(1, b"a log"), &|_| {});
+    assert!(heard.misread.is_empty());
+    heard.take(&cut(2, b" {\"type\":\"artifact\""), &|_| {});
+    assert!(heard.misread[0].contains("longer than a line may be"), "{:?}", heard.misread);
+}

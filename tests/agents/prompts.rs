@@ -93,8 +93,8 @@ impl Scene {
         fs::write(self.at("drive.json"), serde_json::to_vec(&drive).unwrap()).unwrap();
         let input = json!({
             "protocol": 1, "role": "executor", "run": "R", "iteration": 1, "attempt": "A", "round": 1, "prompt": prompt,
-            "milestone": { "id": "M", "title": "t", "body": "b" }, "ticket": null, "tickets": [], "verdict": null,
-            "learnings": [], "feedback": [], "files": { "create": [], "modify": [] },
+            "milestone": { "id": "M", "title": "t", "body": "b" }, "ticket": null, "tickets": [], "backlog": [],
+            "verdict": null, "learnings": [], "feedback": [], "files": { "create": [], "modify": [] },
         });
         let path = format!("{}:{}", programs().display(), std::env::var("PATH").unwrap());
         let mut child = Command::new(p0_path())

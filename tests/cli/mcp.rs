@@ -175,7 +175,7 @@ fn tools_above_a_role_are_refused_and_recorded() {
 #[test]
 fn what_is_wrong_with_arguments_is_told_and_nothing_is_done() {
     let t = world(
-        "def executor():\n  own_files(); m = Mcp()\n  m.call('comment', txt='x'); m.call('ticket_status', status='finished')\n  m.end()\n\
+        "def executor():\n  own_files(); m = Mcp()\n  m.call('comment', txt='x'); m.call('ticket_status', status='flying')\n  m.end()\n\
          def planner():\n  m = Mcp()\n  m.call('plan', tickets=[{'title': 'b', 'files': {'crate': ['b.txt']}}], decision='continue')\n  \
          if it == 1: plan(); decide('continue')\n  else: decide('done')\n  m.end()\n",
     );
@@ -191,7 +191,7 @@ fn what_is_wrong_with_arguments_is_told_and_nothing_is_done() {
     `text` is missing; give a text (What it says)
     there is no field `txt`; there are: `text`
     nothing was done; call ticket_status again:
-    `status` must be one of in_progress, done, blocked, not "finished"
+    `status` must be one of in_progress, done, blocked, not "flying"
     nothing was done; call plan again:
     `reason` is missing; give a text (Why)
     there is no field `tickets[0].files.crate`; there are: `create`, `modify`

@@ -311,3 +311,22 @@ fn status_text(status: &RunStatus) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_may_be_an_object_or_a_list() {
+        let tool = words::TOOLS.iter().find(|tool| tool.name == "run_start").unwrap();
+        let read_agents = |agents: Value| {
+            let arguments = Map::from_iter([("agents".to_owned(), agents)]);
+            let wish: RunWish = read(check(&(tool.form)(), pairs_listed(arguments)).unwrap()).unwrap();
+            wish.agents
+        };
+        for agents in [json!({"executor": "codex"}), json!(["executor=codex"]), json!("executor=codex")] {
+            assert_eq!(read_agents(agents), ["executor=codex"]);
+        }
+        assert!(read_agents(Value::Null).is_empty());
+    }
+}

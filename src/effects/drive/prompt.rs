@@ -16,10 +16,11 @@ pub(super) fn handed_over(prompt: &str) -> String {
 }
 
 /// Whether a program could take the beginning of `text` for a command or an option: a first sign that programs give a
-/// meaning, or a single word. Signs that begin sentences and headings are none of these.
+/// meaning, or a word alone in its line. Signs that begin sentences and headings are none of these.
 fn reads_as_command(text: &str) -> bool {
     let Some(first) = text.chars().next() else { return false };
-    (first.is_ascii_punctuation() && !"#*\"'([<`_|".contains(first)) || !text.contains(char::is_whitespace)
+    let first_line = text.lines().next().unwrap_or_default();
+    (first.is_ascii_punctuation() && !"#*\"'([<`_|".contains(first)) || !first_line.contains(char::is_whitespace)
 }
 
 #[cfg(test)]
@@ -28,9 +29,19 @@ mod tests {
 
     #[test]
     fn a_first_word_that_could_be_a_command_has_words_before_it() {
-        for text in
-            ["/help me", "/src/main.rs has a bug", "!ls", "@README.md", "-h", "--x y", "?", "$skill x", ":q", "exit"]
-        {
+        for text in [
+            "/help me",
+            "/src/main.rs has a bug",
+            "!ls",
+            "@README.md",
+            "-h",
+            "--x y",
+            "?",
+            "$skill x",
+            ":q",
+            "exit",
+            "exit\n\nmore words",
+        ] {
             assert_eq!(handed_over(text), format!("Your task:\n\n{text}"));
         }
         for text in ["\n/help me", "\u{feff} /help me\n"] {

@@ -13,10 +13,12 @@
 mod builtin;
 mod check;
 mod error_rule;
+pub mod handover;
 pub mod template;
 
 pub use check::BadAdapter;
 pub use error_rule::{ErrorClass, ErrorRule};
+pub use handover::PromptWay;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,9 @@ pub struct Adapter {
     /// How the prompt gets to the program.
     #[serde(default)]
     pub prompt: PromptBy,
+    /// Ways to hand the prompt over on stdin, for a program that changes some texts: the first that keeps the prompt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prompt_ways: Vec<PromptWay>,
     /// Variables to set; left out when a placeholder has no value.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -168,6 +173,9 @@ pub struct FileTemplate {
     /// Whether `json` is merged over a file that is there already (deeply, ours winning).
     #[serde(default)]
     pub merge: bool,
+    /// Whether it is removed when the program has ended: it holds what only this attempt may read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub once: bool,
 }
 
 /// How a program knows who pays.

@@ -136,6 +136,11 @@ impl Agent {
         spoil.collect()
     }
 
+    /// The variables of the table, for a program that is started without p0's engine.
+    pub fn variables(&self, port: u16) -> Vec<(&'static str, String)> {
+        self.env.iter().map(|(name, value)| (*name, value.replace("PORT", &port.to_string()))).collect()
+    }
+
     /// `[agents.real]`.
     pub fn table(&self, port: u16, more: &str) -> String {
         let env: Vec<String> =

@@ -19,6 +19,7 @@ mod env;
 #[path = "../cli/mask.rs"]
 mod mask;
 mod model;
+mod prompts;
 mod scenarios;
 mod table;
 mod world;

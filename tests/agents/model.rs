@@ -32,6 +32,11 @@ pub struct Counted {
 impl Model {
     /// Starts one that knows nothing to say yet.
     pub fn start(dir: &Path) -> Model {
+        Model::start_with(dir, &[])
+    }
+
+    /// The same, with more arguments.
+    pub fn start_with(dir: &Path, more: &[&str]) -> Model {
         let script = dir.join("script.json");
         fs::write(&script, "{}").unwrap();
         let port_file = dir.join("port");
@@ -41,6 +46,7 @@ impl Model {
             .arg(&script)
             .arg("--port-file")
             .arg(&port_file)
+            .args(more)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())

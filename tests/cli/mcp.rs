@@ -27,7 +27,11 @@ class Mcp:
   def begin(self):
     self.hello = self.ask("initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}})
     self.tell("notifications/initialized")
-  def tools(self): return [t["name"] for t in self.ask("tools/list")["result"]["tools"]]
+  def tools(self):
+    # Some clients read one page only.
+    listed = self.ask("tools/list")["result"]
+    assert "nextCursor" not in listed, listed
+    return [t["name"] for t in listed["tools"]]
   def call(self, tool, **arguments):
     answer = self.ask("tools/call", {"name": tool, "arguments": arguments})
     result = answer["result"]
@@ -171,7 +175,7 @@ fn tools_above_a_role_are_refused_and_recorded() {
 #[test]
 fn what_is_wrong_with_arguments_is_told_and_nothing_is_done() {
     let t = world(
-        "def executor():\n  own_files(); m = Mcp()\n  m.call('comment', txt='x'); m.call('ticket_status', status='finished')\n  m.end()\n\
+        "def executor():\n  own_files(); m = Mcp()\n  m.call('comment', txt='x'); m.call('ticket_status', status='flying')\n  m.end()\n\
          def planner():\n  m = Mcp()\n  m.call('plan', tickets=[{'title': 'b', 'files': {'crate': ['b.txt']}}], decision='continue')\n  \
          if it == 1: plan(); decide('continue')\n  else: decide('done')\n  m.end()\n",
     );
@@ -187,7 +191,7 @@ fn what_is_wrong_with_arguments_is_told_and_nothing_is_done() {
     `text` is missing; give a text (What it says)
     there is no field `txt`; there are: `text`
     nothing was done; call ticket_status again:
-    `status` must be one of in_progress, done, blocked, not "finished"
+    `status` must be one of in_progress, done, blocked, not "flying"
     nothing was done; call plan again:
     `reason` is missing; give a text (Why)
     there is no field `tickets[0].files.crate`; there are: `create`, `modify`
@@ -229,24 +233,47 @@ fn a_wrong_token_opens_nothing() {
 #[test]
 fn a_client_with_bad_manners_is_served_all_the_same() {
     let t = world(
-        "def executor():\n  own_files(); m = Mcp(begin=False)\n  m.raw('{\"jsonrpc\": broken'); m.raw(''); m.raw('[]'); m.raw('\"text\"')\n  \
+        "def executor():\n  own_files(); m = Mcp(begin=False)\n  m.raw('{\"jsonrpc\": broken'); m.raw('[]'); m.raw(''); m.raw('\"text\"')\n  \
          seen = []\n  m.tell('notifications/cancelled', {'requestId': 7})\n  m.raw(json.dumps({'jsonrpc': '2.0', 'id': 9, 'result': {}}))\n  \
          m.raw(json.dumps({'jsonrpc': '2.0', 'id': 'probe', 'method': 'server/discover'}))\n  \
          while not seen or seen[-1].get('id') != 'probe': seen.append(m.read())\n  m.begin()\n  m.call('comment', text='one')\n  \
-         m.tell('notifications/cancelled', {'requestId': m.n, 'reason': 'done'})\n  m.raw('garbage')\n  \
+         m.tell('notifications/cancelled', {'requestId': m.n, 'reason': 'done'})\n  m.raw('garbage'); seen.append(m.read())\n  \
+         m.raw('{\"jsonrpc\": \"2.0\", \"id\": 77, \"method\": \"tools/call\", \"params\": }'); seen.append(m.read())\n  \
          m.raw(json.dumps({'jsonrpc': '2.0', 'id': 'x', 'method': 'tools/call', 'params': {'name': 3}}))\n  seen.append(m.read())\n  \
-         seen.append(m.ask('no/such/method'))\n  m.call('comment', text='two')\n  note('seen', json.dumps(seen)); m.end()",
+         seen.append(m.ask('no/such/method'))\n  m.call('comment', text='two', wait_for_previous=True)\n  note('seen', json.dumps(seen)); m.end()",
     );
     t.run_json(0);
     let seen = t.note("seen");
     let codes: Vec<(Value, i64)> =
         seen.as_array().unwrap().iter().map(|a| (a["id"].clone(), a["error"]["code"].as_i64().unwrap())).collect();
+    assert!(codes.contains(&(Value::Null, -32700)), "{seen}");
     assert!(codes.contains(&("probe".into(), -32601)), "{seen}");
+    assert!(codes.contains(&(77.into(), -32700)), "{seen}");
     assert!(codes.contains(&("x".into(), -32602)), "{seen}");
     assert_eq!(codes.last().unwrap().1, -32601, "{seen}");
     let comments = t.tickets()[0]["comments"].clone();
     let texts: Vec<&str> = comments.as_array().unwrap().iter().map(|c| c["text"].as_str().unwrap()).collect();
     assert_eq!(texts, ["one", "two"]);
+}
+
+/// A program that is started while no engine is there begins with its tools all the same.
+#[test]
+fn the_tools_are_listed_while_the_engine_is_away() {
+    let t = world(
+        "def executor():\n  own_files(); note('at-work'); wait_for('killed')\n  m = Mcp(); note('listed', json.dumps(m.tools())); wait_for('on')\n  \
+         m.call('comment', text='still here'); m.end()",
+    );
+    let holder = t.start_run(&["--json"]);
+    t.wait_note("at-work");
+    holder.signal("KILL");
+    holder.wait();
+    t.go("killed");
+    t.wait_note("listed");
+    let listed = t.note("listed").to_string();
+    assert!(listed.contains("ticket_status") && !listed.contains("verdict"), "{listed}");
+    t.go("on");
+    t.run_json(0);
+    assert_eq!(said(&t, "comment", "executor"), (false, "the comment is on record".into()));
 }
 
 /// The agent outlives its engine; a call waits for the next one.
@@ -304,8 +331,8 @@ fn a_persons_assistant_starts_a_run_and_looks() {
         &t,
         "m = Mcp()\nprint(json.dumps(m.tools()))\n\
          def data(tool, **a):\n  r = m.ask('tools/call', {'name': tool, 'arguments': a})['result']\n  assert r['isError'] is False, r\n  \
-         assert json.loads(r['content'][1]['text']) == r['structuredContent']\n  return r['structuredContent'], r['content'][0]['text']\n\
-         assert data('runs')[0] == {'runs': []}\n\
+         assert json.loads(r['content'][1]['text']) == r['structuredContent']\n  assert r['structuredContent']['summary'] == r['content'][0]['text']\n  return r['structuredContent'], r['content'][0]['text']\n\
+         assert data('runs')[0] == {'summary': '0 runs', 'runs': []}\n\
          print(m.call('run_status')); print(m.call('run_start', path='no-such.md')); print(m.call('run_start', text='x'))\n\
          started, text = data('run_start', spec='# A blog\\n\\nMake it.\\n')\n\
          run = started['run']; assert run in text and 'p0d' in text, text\n\

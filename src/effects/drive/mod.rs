@@ -29,6 +29,7 @@
 //! | `file` | the drive file: [`Drive`] |
 //! | `places` | where conversations took place |
 //! | `plan` | the table filled in: arguments, variables, files |
+//! | `prompt` | the prompt as it is handed over |
 //! | `run` | from start to end, the exit code |
 //! | `child` | the program: its group, its lines, its end |
 //! | `stream` | dialects `lines` and `text`: the program beside its lines |
@@ -52,6 +53,7 @@ mod moment;
 mod out;
 mod places;
 mod plan;
+mod prompt;
 mod rules;
 mod run;
 mod stream;

@@ -1,7 +1,7 @@
 //! The table filled in for one attempt: what is started, with which arguments, variables and files.
 use super::file::{Drive, Resume, write_private};
 use crate::model::{
-    adapter::{Condition, FileTemplate, Group, PromptBy, template},
+    adapter::{Adapter, Condition, Dialect, FileTemplate, Group, PromptBy, handover, template},
     permission::Permissions,
     protocol::AgentInput,
 };
@@ -23,6 +23,8 @@ pub(super) struct Plan {
     /// The placeholders' values, for what is filled later.
     pub(super) values: template::Values,
     files: Vec<(PathBuf, Content)>,
+    /// Those of the files that are removed when the program has ended.
+    once: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +46,7 @@ impl Plan {
     /// For this attempt; `resume` is the conversation to go on with.
     ///
     /// # Errors
-    /// A sentence: the table and the person name no program.
+    /// A sentence: the table and the person name no program, or the program would change the prompt.
     pub(super) fn new(
         drive: &Drive,
         input: &AgentInput,
@@ -53,20 +55,23 @@ impl Plan {
     ) -> Result<Plan, String> {
         let adapter = &drive.adapter;
         let mut files = Vec::new();
-        let values = values(drive, input, own, resume, &mut files);
+        let mut values = values(drive, input, own, resume, &mut files);
+        let stdin = stdin(adapter, &input.prompt, &mut values)?;
         let start = if drive.program.is_empty() { &adapter.program } else { &drive.program };
         let (program, first) = start.split_first().ok_or_else(|| {
             format!("adapter '{}' names no program; give the agent command = [\"PROGRAM\", …]", adapter.name)
         })?;
         let mut args = first.to_vec();
         args.extend(arguments(drive, &values, resume.is_some()));
+        let mut once = Vec::new();
         for file in &adapter.files {
-            files.extend(content(file, &values));
+            let content = content(file, &values);
+            once.extend(content.iter().filter(|_| file.once).map(|(path, _)| path.clone()));
+            files.extend(content);
         }
         let filled = |(name, text): (&String, &String)| Some((name.clone(), template::fill(text, &values)?));
         let env = adapter.env.iter().filter_map(filled).collect();
-        let stdin = if adapter.prompt == PromptBy::Stdin { input.prompt.clone().into_bytes() } else { Vec::new() };
-        Ok(Plan { program: program.clone(), args, env, stdin, values, files })
+        Ok(Plan { program: program.clone(), args, env, stdin, values, files, once })
     }
 
     /// Writes the files.
@@ -88,6 +93,24 @@ impl Plan {
         }
         Ok(())
     }
+
+    /// Removes the files that are for the attempt alone. One that cannot be removed stays in the attempt's home.
+    pub(super) fn remove_files(&self) {
+        for path in &self.once {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// What stands on stdin. Sets `{way_prompt}` when the prompt is handed over in another place.
+fn stdin(adapter: &Adapter, prompt: &str, values: &mut template::Values) -> Result<Vec<u8>, String> {
+    if adapter.prompt != PromptBy::Stdin || adapter.dialect == Dialect::Acp {
+        return Ok(Vec::new());
+    }
+    let handover = handover::choose(&adapter.name, &adapter.prompt_ways, prompt).map_err(|e| e.to_string())?;
+    let Some(text) = handover.stdin else { return Ok(handover.prompt.into_bytes()) };
+    values.insert("way_prompt".to_owned(), json!(handover.prompt));
+    Ok(template::fill(text, values).unwrap_or_default().into_bytes())
 }
 
 fn values(

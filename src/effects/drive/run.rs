@@ -8,6 +8,7 @@ use super::{
     out::{Out, note},
     places,
     plan::{Plan, own_variables},
+    prompt,
     rules::{Heard, Rules},
     stream::{End, Stream},
     usage_log::UsageLogReader,
@@ -90,9 +91,9 @@ fn read(file: &Path) -> Result<(Drive, AgentInput), String> {
             format!("Your worktree is a new one: {here}. The one of before is not there.\n\n{}", input.prompt);
     }
     if let Some(note) = &drive.adapter.tools_note {
-        input.prompt.push_str("\n\n");
-        input.prompt.push_str(note);
+        input.prompt = format!("{}\n\n{note}", input.prompt.trim_end());
     }
+    input.prompt = prompt::handed_over(&input.prompt);
     Ok((drive, input))
 }
 
@@ -202,6 +203,7 @@ impl<'a> Attempt<'a> {
         } else {
             self.stream(&plan).await
         };
+        plan.remove_files();
         match ended {
             Ok(end) => self.judge(end),
             Err(why) => Verdict::NotTried(NOT_STARTED, why),

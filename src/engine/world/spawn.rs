@@ -252,6 +252,7 @@ impl World {
         let text = |path: &Path| path.display().to_string();
         let variables = [
             ("P0_ROLE", attempt.role.0.clone()),
+            ("P0_RIGHTS", rights_word(attempt)),
             ("P0_RUN", attempt.run.to_string()),
             ("P0_TICKET", attempt.ticket.as_ref().map(ToString::to_string).unwrap_or_default()),
             ("P0_ATTEMPT", attempt.id.to_string()),
@@ -289,6 +290,13 @@ impl World {
             logins,
         })
     }
+}
+
+/// The rights of an attempt's role in the words of `model::workflow::Rights`: its list of tools does not wait for an engine
+/// that is away.
+fn rights_word(attempt: &Attempt) -> String {
+    let word = serde_json::to_value(attempt.rights).unwrap_or_default();
+    word.as_str().unwrap_or_default().to_owned()
 }
 
 /// The logins and settings of the person that stand in an attempt's home, by their names.

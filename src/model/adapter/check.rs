@@ -57,6 +57,7 @@ impl Adapter {
             }
         }
         self.check_prompt().or_else(|(key, why)| fail(key, why))?;
+        self.check_ways().or_else(|(key, why)| fail(key, why))?;
         self.check_rules().or_else(|(key, why)| fail(key, why))
     }
 
@@ -80,6 +81,25 @@ impl Adapter {
         let why =
             format!("the program would never see its prompt; add {{{wanted}}} to args, or set prompt = \"stdin\"");
         Err(("prompt".to_owned(), why))
+    }
+
+    fn check_ways(&self) -> Result<(), (String, String)> {
+        for (i, way) in self.prompt_ways.iter().enumerate() {
+            let key = format!("prompt_ways[{i}]");
+            if let Some(Err(why)) = way.not_for.as_deref().map(Regex::new) {
+                return Err((format!("{key}.not_for"), format!("not a regular expression: {why}")));
+            }
+            if way.replace.keys().any(String::is_empty) {
+                return Err((format!("{key}.replace"), "an empty text cannot be replaced; name one".to_owned()));
+            }
+            // What stands on stdin instead of the prompt names a file that holds it.
+            let texts = self.files.iter().filter_map(|file| file.text.as_deref()).chain(way.stdin.as_deref());
+            if way.stdin.is_some() && !texts.into_iter().any(|text| template::mentions(text, "way_prompt")) {
+                let why = "the program would never see its prompt; add {way_prompt} to it, or to the text of a file";
+                return Err((format!("{key}.stdin"), why.to_owned()));
+            }
+        }
+        Ok(())
     }
 
     fn check_rules(&self) -> Result<(), (String, String)> {
@@ -139,6 +159,9 @@ impl Adapter {
             let mut texts = Vec::new();
             file.json.iter().for_each(|json| template::texts_of(json, &mut texts));
             found.extend(texts.into_iter().map(|text| (format!("files[{i}].json"), text)));
+        }
+        for (i, way) in self.prompt_ways.iter().enumerate() {
+            found.extend(way.stdin.iter().map(|text| (format!("prompt_ways[{i}].stdin"), text.as_str())));
         }
         let mut texts = Vec::new();
         self.acp.meta.iter().for_each(|json| template::texts_of(json, &mut texts));

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `model`, `system`, `session` | as configured; none when not |
 //! | `prompt`, `prompt_file` | the prompt, or a file that holds it |
+//! | `way_prompt` | the prompt as the chosen one of `prompt_ways` writes it; none when that way has no `stdin` |
 //! | `system_file` | a file that holds `system` |
 //! | `worktree`, `home`, `temp` | the attempt's folders |
 //! | `p0` | the path of the p0 binary |
@@ -28,6 +29,7 @@ pub const NAMES: &[&str] = &[
     "session",
     "prompt",
     "prompt_file",
+    "way_prompt",
     "system_file",
     "worktree",
     "home",

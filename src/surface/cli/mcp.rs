@@ -1,7 +1,10 @@
 //! `p0 mcp`.
 use super::{args::Outcome, context::Context};
 use crate::{
-    model::permission::{Grounds, Permissions},
+    model::{
+        permission::{Grounds, Permissions},
+        workflow::Rights,
+    },
     surface::{
         config::env,
         mcp::{AttemptDesk, Desk, PersonDesk, Policy, serve},
@@ -49,6 +52,11 @@ impl Args {
     }
 }
 
+/// The rights of the attempt's role, as the engine told them when it began.
+fn rights() -> Option<Rights> {
+    env::var("P0_RIGHTS").and_then(|word| serde_json::from_value(word.into()).ok())
+}
+
 /// Serves it.
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let filter = EnvFilter::try_new(env::var("P0_LOG").unwrap_or_else(|| "error".to_owned()));
@@ -58,7 +66,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
         .with_ansi(false)
         .init();
     let desk = match session::door_client()? {
-        Some(door) => Desk::Attempt(AttemptDesk::new(door).with_policy(args.policy())),
+        Some(door) => Desk::Attempt(AttemptDesk::new(door).with_policy(args.policy()).with_rights(rights())),
         None => Desk::Person(PersonDesk::new(context.data_dir()?, context.project()?)),
     };
     serve(desk).await?;

@@ -35,5 +35,5 @@ pub(crate) mod ui;
 pub(crate) use approvals::{Answered, give as give_answer};
 pub use args::main;
 pub(crate) use detach::hand_over;
-pub(crate) use run::{check as check_run, read_spec};
+pub(crate) use run::{check as check_run, read_spec, role_and_agent};
 pub(crate) use signals::{Signals, Wish, survive_file_limit};

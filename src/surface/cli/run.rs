@@ -83,7 +83,11 @@ pub(super) struct Args {
     json: bool,
 }
 
-fn role_and_agent(text: &str) -> Result<(String, String), String> {
+/// A role and its agent, written `ROLE=NAME`.
+///
+/// # Errors
+/// It is written otherwise.
+pub(crate) fn role_and_agent(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((role, agent)) if !role.is_empty() && !agent.is_empty() => Ok((role.to_owned(), agent.to_owned())),
         Some(_) | None => Err("write ROLE=NAME, for example executor=claude".to_owned()),

@@ -6,9 +6,9 @@ use serde_json::Value;
 /// The answer to a call. A failure is an answer too: the agent reads it and mends its call.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
-    /// For whoever reads words.
+    /// What p0 says.
     pub(crate) text: String,
-    /// The same as data; an object.
+    /// A JSON object beside it, such as the document that `--json` prints.
     pub(crate) data: Option<Value>,
     /// Whether nothing came of the call.
     pub(crate) failed: bool,

@@ -1,5 +1,6 @@
 //! The tools of one attempt: everything goes through its door, and the door's words come back.
 use super::{
+    added::without_added,
     answer::Answer,
     memory,
     permission::{self, Policy},
@@ -28,21 +29,30 @@ const DOOR_BACK_WITHIN: Duration = Duration::from_secs(20);
 /// How often it is tried meanwhile.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
 
+/// How long the list of tools waits for a door that does not answer: programs begin without tools that come late.
+const LIST_WITHIN: Duration = Duration::from_secs(1);
+
 /// Where an attempt's calls are answered.
 pub(crate) struct AttemptDesk {
     client: Client,
     policy: Option<Policy>,
+    rights: Option<Rights>,
 }
 
 impl AttemptDesk {
     /// Over this way to the attempt's door.
     pub(crate) fn new(client: Client) -> AttemptDesk {
-        AttemptDesk { client, policy: None }
+        AttemptDesk { client, policy: None, rights: None }
     }
 
     /// With answers to requests for permission.
     pub(crate) fn with_policy(self, policy: Policy) -> AttemptDesk {
         AttemptDesk { policy: Some(policy), ..self }
+    }
+
+    /// With the rights of the attempt's role, for the list of tools while the door does not answer.
+    pub(crate) fn with_rights(self, rights: Option<Rights>) -> AttemptDesk {
+        AttemptDesk { rights, ..self }
     }
 
     /// What requests for permission are answered by.
@@ -52,7 +62,19 @@ impl AttemptDesk {
 
     /// The tools that the attempt may use.
     pub(super) async fn tools(&self) -> Result<Vec<&'static Tool>, Problem> {
-        Ok(tools::of(self.now().await?.rights).collect())
+        let Some(known) = self.rights else { return Ok(tools::of(self.now().await?.rights).collect()) };
+        let asked = async {
+            match &self.client {
+                Client::Door { socket, .. } if tokio::net::UnixStream::connect(socket).await.is_err() => None,
+                Client::Door { .. } | Client::Local(_) | Client::Socket(_) => Some(self.now().await),
+            }
+        };
+        // What the list says is what the role may use; each call is judged by the engine all the same.
+        let rights = match tokio::time::timeout(LIST_WITHIN, asked).await {
+            Ok(Some(now)) => now?.rights,
+            Ok(None) | Err(_) => known,
+        };
+        Ok(tools::of(rights).collect())
     }
 
     /// Answers a call.
@@ -68,7 +90,8 @@ impl AttemptDesk {
             return permission::answer(self, arguments).await;
         }
         let allowed = tool.rights.is_none_or(|needed| needed == now.rights);
-        let arguments = check(&tool.form(), arguments);
+        let form = tool.form();
+        let arguments = check(&form, without_added(&form, arguments));
         if !allowed {
             return self.above(tool, arguments.ok(), now.rights).await;
         }

@@ -10,10 +10,13 @@
 //! | `memory` | the search in what the milestone has learned and written down |
 //! | `permission` | the answer to a client that asks before it uses a tool of its own |
 //! | `person`, `words`, `wishes` | what a person's assistant may use, in the words of the command line |
-//! | `server` | the protocol, over any transport; `stdio` and `http` are the two there are |
+//! | `added` | arguments that clients add to every call |
+//! | `server` | the protocol, over any transport; `stdio` (with `lines`) and `http` are the two there are |
+mod added;
 mod answer;
 mod attempt;
 mod http;
+mod lines;
 mod memory;
 mod permission;
 mod person;

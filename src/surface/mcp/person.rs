@@ -1,5 +1,6 @@
 //! What a person's assistant may use: the words of the command line, for the same socket.
 use super::{
+    added::without_added,
     answer::Answer,
     wishes::{Approvals, Audit, Deciding, OneRun, OneTicket, RunWish, Saying, Steering, Tickets},
     words::{self, Does},
@@ -64,7 +65,8 @@ impl PersonDesk {
             let names = words::TOOLS.iter().map(|t| t.name).collect::<Vec<_>>().join(", ");
             return Answer::failed(format!("there is no tool '{name}'; there are: {names}"));
         };
-        let arguments = match check(&(tool.form)(), arguments) {
+        let form = (tool.form)();
+        let arguments = match check(&form, without_added(&form, pairs_listed(arguments))) {
             Ok(arguments) => arguments,
             Err(why) => return Answer::failed(format!("nothing was done; call {name} again:\n{why}")),
         };
@@ -200,12 +202,14 @@ impl PersonDesk {
             (None, None) => cli::read_spec(None, &project)?,
             (Some(_), Some(_)) => return Err(usage("give the spec's text in `spec`, or its file in `path`, not both")),
         };
+        let agents = wish.agents.iter().map(|text| cli::role_and_agent(text));
+        let agents = agents.collect::<Result<_, _>>().map_err(|why| usage(&format!("`agents`: {why}")))?;
         Ok(Wanted {
             project,
             spec,
             workflow: wish.workflow,
             overrides: Overrides {
-                agents: wish.agents.into_iter().collect(),
+                agents,
                 max_parallel: wish.max_parallel,
                 max_iterations: wish.max_iterations,
                 budget_usd: wish.budget_usd,
@@ -253,6 +257,18 @@ async fn newest(client: &Client, path: &str, limit: usize) -> Result<(Vec<Record
     Ok((kept.into(), left_out))
 }
 
+/// The arguments with an object in `agents` (role to agent) as the list that the form asks for. Some clients tell their
+/// model that an object without named fields takes nothing, so the form has none.
+fn pairs_listed(mut arguments: Map<String, Value>) -> Map<String, Value> {
+    if let Some(agents) = arguments.get_mut("agents")
+        && let Some(pairs) = agents.as_object()
+    {
+        let pair = |(role, agent): (&String, &Value)| format!("{role}={}", agent.as_str().unwrap_or_default());
+        *agents = pairs.iter().map(pair).collect();
+    }
+    arguments
+}
+
 fn read<T: DeserializeOwned>(arguments: Map<String, Value>) -> Result<T, Problem> {
     serde_json::from_value(arguments.into())
         .map_err(|e| Problem::new(Kind::Usage, format!("the arguments cannot be read: {e}")))
@@ -294,4 +310,23 @@ fn status_text(status: &RunStatus) -> String {
         text.push_str(&format!("\nwaiting: {}: {}", waiting.ticket, one_line(&waiting.why)));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_may_be_an_object_or_a_list() {
+        let tool = words::TOOLS.iter().find(|tool| tool.name == "run_start").unwrap();
+        let read_agents = |agents: Value| {
+            let arguments = Map::from_iter([("agents".to_owned(), agents)]);
+            let wish: RunWish = read(check(&(tool.form)(), pairs_listed(arguments)).unwrap()).unwrap();
+            wish.agents
+        };
+        for agents in [json!({"executor": "codex"}), json!(["executor=codex"]), json!("executor=codex")] {
+            assert_eq!(read_agents(agents), ["executor=codex"]);
+        }
+        assert!(read_agents(Value::Null).is_empty());
+    }
 }

@@ -10,6 +10,7 @@ use rmcp::{
     },
     service::RequestContext,
 };
+use serde_json::{Map, Value};
 use std::{borrow::Cow, sync::Arc};
 
 /// Whose tools.
@@ -74,6 +75,26 @@ impl Server {
     }
 }
 
+/// An answer as every client hands it to its model: some hand over the structured data alone, some the content alone. So
+/// what p0 says stands in both.
+fn result_of(answer: Answer) -> CallToolResult {
+    let data = answer.data.map(|data| with_summary(data, &answer.text));
+    let mut content = vec![ContentBlock::text(answer.text)];
+    content.extend(data.as_ref().map(|data| ContentBlock::text(data.to_string())));
+    let mut result = if answer.failed { CallToolResult::error(content) } else { CallToolResult::success(content) };
+    result.structured_content = data;
+    result
+}
+
+/// `data` with what p0 says as its first field, `summary`.
+fn with_summary(data: Value, text: &str) -> Value {
+    let fields = match data {
+        Value::Object(fields) => fields,
+        other => Map::from_iter([("result".to_owned(), other)]),
+    };
+    Value::Object(std::iter::once(("summary".to_owned(), Value::from(text))).chain(fields).collect())
+}
+
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
@@ -105,13 +126,7 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let answer = self.desk.call(request).await;
-        let mut content = vec![ContentBlock::text(answer.text)];
-        // Clients that read text only get the data as text.
-        content.extend(answer.data.as_ref().map(|data| ContentBlock::text(data.to_string())));
-        let mut result = if answer.failed { CallToolResult::error(content) } else { CallToolResult::success(content) };
-        result.structured_content = answer.data;
-        Ok(result.into())
+        Ok(result_of(self.desk.call(request).await).into())
     }
 
     /// What has the name of a method and not its form ends up here.
@@ -132,6 +147,8 @@ impl ServerHandler for Server {
 mod tests {
     use super::{super::tools, *};
     use crate::model::workflow::Rights;
+    use serde_json::json;
+    use std::collections::BTreeSet;
 
     /// What a client reads, a line per tool.
     #[test]
@@ -141,5 +158,98 @@ mod tests {
                 tools::of(rights).map(|tool| serde_json::to_string(&listed(tool)).unwrap()).collect();
             insta::assert_snapshot!(format!("tools_of_{rights:?}").to_lowercase(), lines.join("\n"));
         }
+    }
+
+    fn desks() -> [Vec<Listed>; 2] {
+        [tools::TOOLS.iter().map(listed).collect(), words::TOOLS.iter().map(listed_for_persons).collect()]
+    }
+
+    /// Clients put their own words before a name, allow 64 characters in all, cut what is longer, and replace dots.
+    #[test]
+    fn names_stay_what_they_are_in_every_client() {
+        const LONGEST_PREFIX: &str = "mcp__p0__";
+        for desk in desks() {
+            let mut begin = BTreeSet::new();
+            for tool in &desk {
+                let name = tool.name.to_string();
+                assert!(name.len() + LONGEST_PREFIX.len() < 64, "{name}");
+                assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+                assert!(begin.insert(name.chars().take(50 - LONGEST_PREFIX.len()).collect::<String>()), "{name}");
+            }
+        }
+    }
+
+    /// Keys of a schema that every client hands to its model as they are, or whose loss is made good by a description.
+    const KEPT: &[&str] = &[
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "description",
+        "items",
+        "enum",
+        "anyOf",
+        "default",
+        "minimum",
+        "maximum",
+        "minLength",
+    ];
+
+    fn look(schema: &Value, at: &str) {
+        let Value::Object(form) = schema else { panic!("{at}: {schema}") };
+        for (key, value) in form {
+            assert!(KEPT.contains(&key.as_str()), "{at} has {key}");
+            match key.as_str() {
+                "properties" => value.as_object().unwrap().iter().for_each(|(n, of)| look(of, &format!("{at}.{n}"))),
+                "items" => look(value, &format!("{at}[]")),
+                "anyOf" => value.as_array().unwrap().iter().for_each(|of| look(of, at)),
+                // An object without named fields is told to the model as one that takes nothing.
+                "additionalProperties" => assert_eq!(value, &json!(false), "{at}"),
+                "type" => assert!(value.is_string(), "{at}: {value}"),
+                "minimum" | "maximum" if value != &json!(0) => {
+                    let said = form.get("description").and_then(Value::as_str).unwrap_or_default();
+                    assert!(said.contains(&value.to_string()), "{at}: {key} {value} is not said in words: {said:?}");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn schemas_have_only_what_every_client_keeps() {
+        for tool in desks().iter().flatten() {
+            // What the client itself calls is not offered to a model.
+            if tool.name != "permission_prompt" {
+                look(&Value::Object((*tool.input_schema).clone()), &tool.name);
+            }
+        }
+    }
+
+    /// Two clients do not hand the instructions to their model: the tools say it too.
+    #[test]
+    fn what_the_instructions_say_stands_in_the_tools_too() {
+        let form = |name: &str| Value::Object(tools::find(name).unwrap().form()).to_string();
+        assert!(form("read_ticket").contains("@mine"));
+        assert!(tools::find("memory_search").unwrap().about.contains("before you begin"));
+        for name in ["plan", "ticket", "defer", "decision", "curate", "subtask", "verdict", "feedback"] {
+            let about = tools::find(name).unwrap().about;
+            assert!(about.contains("clean end") || about.contains("end cleanly"), "{name}: {about}");
+        }
+    }
+
+    /// claude and codex hand over the structured data alone, gemini and opencode the content alone.
+    #[test]
+    fn what_p0_says_reaches_the_model_by_either_way() {
+        let result = |answer: Answer| serde_json::to_value(result_of(answer)).unwrap();
+        let told = result(Answer { text: "1 run".into(), data: Some(json!({"runs": [1]})), failed: false });
+        assert_eq!(told["structuredContent"], json!({"summary": "1 run", "runs": [1]}));
+        assert_eq!(told["content"][0]["text"], "1 run");
+        let document: Value = serde_json::from_str(told["content"][1]["text"].as_str().unwrap()).unwrap();
+        assert_eq!(document, told["structuredContent"]);
+        let failed = result(Answer::failed("no"));
+        assert_eq!((&failed["isError"], &failed["content"][0]["text"]), (&json!(true), &json!("no")));
+        assert_eq!((failed.get("structuredContent"), failed["content"].as_array().unwrap().len()), (None, 1));
+        let list = result(Answer { text: "t".into(), data: Some(json!([1])), failed: false });
+        assert_eq!(list["structuredContent"], json!({"summary": "t", "result": [1]}));
     }
 }

@@ -1,7 +1,6 @@
 //! What the tools of a person's assistant are asked for.
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 /// A run to start.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -15,8 +14,8 @@ pub(super) struct RunWish {
     pub(super) project: Option<String>,
     /// The workflow.
     pub(super) workflow: Option<String>,
-    /// Who plays a role, beside the configuration: role to agent.
-    pub(super) agents: BTreeMap<String, String>,
+    /// Who plays a role, beside the configuration: ROLE=AGENT each, such as executor=codex.
+    pub(super) agents: Vec<String>,
     /// The revision to begin at.
     pub(super) base: Option<String>,
     /// Attempts at work at the same time.

@@ -120,3 +120,45 @@ fn a_group_whose_conditions_do_not_hold_is_left_out() {
     }
     assert!(!args(&exec).contains("mcp_servers"), "without a door there is no server to hand over");
 }
+
+/// gemini and qwen: what each of their ways makes of a prompt, and what none of them keeps.
+#[test]
+fn a_prompt_goes_the_way_that_keeps_it() {
+    for (table, file) in [("gemini", "home/.gemini/commands/p0-A.toml"), ("qwen", "home/.qwen/commands/p0-A.md")] {
+        let dir = tempfile::tempdir().unwrap();
+        let way = |prompt: &str| {
+            let input = AgentInput { prompt: prompt.to_owned(), ..input() };
+            let plan = Plan::new(&drive(table, dir.path()), &input, &own(""), None)?;
+            plan.write_files().unwrap();
+            let written = fs::read_to_string(dir.path().join(file)).unwrap_or_default();
+            plan.remove_files();
+            assert!(!dir.path().join(file).exists(), "{table}: it is for one attempt alone");
+            Ok::<_, String>((String::from_utf8(plan.stdin).unwrap(), written))
+        };
+        let by_command = |prompt: &str, args: &str, holds: &str| {
+            let (stdin, written) = way(prompt).unwrap();
+            assert_eq!(stdin, format!("/p0-A{args}"), "{table}: {prompt}");
+            assert!(written.contains(holds), "{table}: {written}");
+        };
+        by_command("Bump left-pad@1.3.0.", "", "Bump left-pad@1.3.0.");
+        by_command("See @a and HEAD@{1}.", " @", "See @a and HEAD{{args}}{1}.");
+        by_command("See @a and vec!{1}.", " !", "See @a and vec{{args}}{1}.");
+        by_command("See @a and {{args}}.", " {", "See @a and {{args}}{args}}.");
+        let plain = "See vec!{1} and {{args}}.";
+        assert_eq!(way(plain).unwrap(), (plain.to_owned(), String::new()), "{table}");
+        for spoilt in ["a\n@a vec!{1} HEAD@{1}", "@a !@{u}", "@a @!{u}", "@a !{x} {{args}}"] {
+            let why = way(spoilt).unwrap_err();
+            assert!(why.contains(&format!("{table} would change or carry out `")), "{why}");
+        }
+    }
+}
+
+#[test]
+fn a_speaker_of_acp_is_given_the_prompt_by_the_protocol_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = AgentInput { prompt: "See @a.".to_owned(), ..input() };
+    for table in ["gemini-acp", "qwen-acp"] {
+        let plan = Plan::new(&drive(table, dir.path()), &input, &own(""), None).unwrap();
+        assert_eq!((plan.stdin.as_slice(), plan.once.as_slice()), (&b""[..], &[][..]), "{table}");
+    }
+}

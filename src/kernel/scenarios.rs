@@ -1,6 +1,7 @@
 //! What becomes of attempts whose provider refuses, of questions to people, of conversations that go on: given a run at
 //! work, when this is reported, then these events. Every step is folded again and held against the invariants.
 mod budget;
+mod provider;
 mod questions;
 
 use super::{decide, evolve, invariants, outstanding};

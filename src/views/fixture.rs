@@ -96,6 +96,7 @@ fn run() -> Run {
         limited: imbl::OrdMap::new(),
         unavailable: imbl::OrdMap::new(),
         trouble: imbl::OrdMap::new(),
+        backoff: imbl::OrdMap::new(),
         bad_ends: imbl::OrdMap::new(),
         on_trial: imbl::OrdSet::new(),
         start_failures: 0,

@@ -39,6 +39,7 @@ fn start(state: &mut Aggregate, draft: &Draft) {
         limited: OrdMap::new(),
         unavailable: OrdMap::new(),
         trouble: OrdMap::new(),
+        backoff: OrdMap::new(),
         bad_ends: OrdMap::new(),
         on_trial: OrdSet::new(),
         start_failures: 0,
@@ -67,6 +68,7 @@ fn resume(run: &mut Run) {
     // Whoever lets it go on has done something about it.
     run.unavailable.clear();
     run.trouble.clear();
+    run.backoff.clear();
     run.bad_ends.clear();
 }
 
@@ -117,6 +119,9 @@ fn change(run: &mut Run, draft: &Draft) {
         }
         Event::AgentRateLimited { agent, until } => {
             run.limited.insert(agent.clone(), *until);
+            if let Some(backoff) = run.backoff.get_mut(agent) {
+                backoff.since = *until;
+            }
             run.on_trial.remove(agent);
         }
         Event::AgentAvailable { agent } => {

@@ -7,12 +7,16 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `talk` | initialize, session, prompt, what the answers mean |
+//! | `turn` | what the end of a turn means |
+//! | `mode` | the session's mode, and whether it asks |
 //! | `hear` | what the agent tells while it works |
 //! | `permit` | what it may do |
 //! | `wire` | its lines, both ways |
 mod hear;
+mod mode;
 mod permit;
 mod talk;
+mod turn;
 mod wire;
 
 use super::{
@@ -23,12 +27,13 @@ use super::{
     log::Log,
     out::Out,
     plan::Plan,
-    rules::Heard,
+    rules::{Heard, Rules},
     stream::{End, LAST_OUTPUT},
     usage_log::UsageLogReader,
 };
 use crate::model::protocol::AgentInput;
 use hear::Ear;
+use mode::SessionMode;
 use rustix::process::Signal;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -41,8 +46,9 @@ pub(super) struct Shared {
     inner: Mutex<Inner>,
     drive: Drive,
     classes: Classes,
+    rules: Rules,
     door: Option<Door>,
-    /// Becomes true when the program tries the same again and again.
+    /// Becomes true when the program tries the same again and again, or has to be ended for `Inner::broke`.
     over: watch::Sender<bool>,
 }
 
@@ -52,6 +58,9 @@ struct Inner {
     heard: Heard,
     log: Log,
     ear: Ear,
+    mode: SessionMode,
+    /// Why the turn is ended, when that is not in the log.
+    broke: Option<Complaint>,
     usage_log: UsageLogReader,
 }
 
@@ -85,10 +94,13 @@ impl Conversation<'_> {
                 heard: std::mem::replace(self.heard, Heard::new(super::account::Account::new(None, None))),
                 log: Log::default(),
                 ear: Ear::default(),
+                mode: SessionMode::default(),
+                broke: None,
                 usage_log: UsageLogReader::of(self.drive),
             }),
             drive: self.drive.clone(),
             classes: Classes::new(&self.drive.adapter.errors),
+            rules: Rules::new(&self.drive.adapter),
             door: self.door,
             over,
         });

@@ -602,6 +602,14 @@ fn acp_a_table_names_a_mode_for_each_policy_and_those_that_ask_nobody() {
 }
 
 #[test]
+fn acp_a_turn_that_a_refusal_ended_says_so() {
+    let mut scene = Scene::acp("refused");
+    scene.drive.permissions = Permissions::Deny;
+    let text = scene.play().of_type("failed")[0]["text"].to_string();
+    assert!(text.contains("the agent ended its turn when it was refused the use of 'rm'"), "{text}");
+}
+
+#[test]
 fn a_turn_in_which_nothing_happened_is_the_provider_s_trouble() {
     let played = Scene::acp("empty").play();
     let failed = played.of_type("failed");

@@ -142,6 +142,9 @@ def prompt(message):
             if told.get('method') == 'session/cancel':
                 note('cancelled')
                 return answer(message, result={'stopReason': 'cancelled', 'usage': {'inputTokens': 5, 'outputTokens': 1, 'totalTokens': 6}})
+    if CASE == 'refused':
+        ask(1, {'kind': 'execute', 'title': 'rm', 'rawInput': {'command': 'rm -rf x'}})
+        return answer(message, result={'stopReason': 'cancelled'})
     if CASE in ('refusal', 'max_tokens', 'max_turn_requests', 'cancelled', 'tea_time'):
         return answer(message, result={'stopReason': CASE})
     update('agent_message_chunk', content={'type': 'text', 'text': 'Let me see. '})

@@ -20,6 +20,8 @@ pub(super) struct Ear {
     pub(super) replaying: bool,
     /// It has its prompt: what it does from now on is its work.
     pub(super) prompted: bool,
+    /// The last tool that it was refused.
+    pub(super) refused: Option<String>,
     calls: HashMap<String, Value>,
 }
 

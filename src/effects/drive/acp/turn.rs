@@ -35,7 +35,12 @@ pub(super) fn answered(shared: &Shared, answer: Result<Value, Error>) -> Outcome
             failed(ErrorClass::Other, "the model came to the limit of what it may write in one answer")
         }
         Some("max_turn_requests") => failed(ErrorClass::Other, "the agent came to its limit of requests in a turn"),
-        Some("cancelled") => failed(ErrorClass::Other, "the turn was cancelled, and not by p0"),
+        Some("cancelled") => match &inner.ear.refused {
+            Some(tool) => {
+                failed(ErrorClass::Other, &format!("the agent ended its turn when it was refused the use of '{tool}'"))
+            }
+            None => failed(ErrorClass::Other, "the turn was cancelled, and not by p0"),
+        },
         other => failed(ErrorClass::Other, &format!("the turn ended for an unknown reason: {other:?}")),
     }
 }

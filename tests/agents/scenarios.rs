@@ -195,11 +195,14 @@ pub fn server_error(agent: Agent) -> String {
 /// A model that never answers: the agent is killed, tried again, and its ticket blocked; nothing of it stays alive.
 pub fn hang(agent: Agent) -> String {
     let world = World::new(agent);
-    world.config("", "timeout_s = 20\nidle_s = 8", "rounds = 2");
+    // What is slow to start has to get as far as its model.
+    let limits = if agent.text_only { "timeout_s = 90\nidle_s = 40" } else { "timeout_s = 20\nidle_s = 8" };
+    world.config("", limits, "rounds = 2");
     world.does(&[json!({ "do": "shell", "command": "ls" }), json!({ "do": "hang" })]);
     let status = world.run(10);
     assert_eq!(status["tickets"]["blocked"], 1);
     assert_eq!(world.outcomes(), ["failed", "failed"]);
+    assert!(world.model.log().len() >= 2, "its model was not asked: {:?}", world.model.log());
     world.nothing_of_it_is_alive();
     let usage = world.usage_of_failures();
     format!("killed after its limit without output, tried again, its ticket blocked; no process was left; {usage}")

@@ -5,7 +5,12 @@
 
 use p0::{
     effects::drive::{Drive, Resume},
-    model::{adapter::Adapter, id::ApprovalId, permission::Permissions, reply::Reply},
+    model::{
+        adapter::{Adapter, Modes},
+        id::ApprovalId,
+        permission::Permissions,
+        reply::Reply,
+    },
 };
 use serde_json::{Value, json};
 use std::{
@@ -298,7 +303,7 @@ fn acp_turns_and_their_ends() {
         let mut scene = Scene::acp(case);
         scene.drive.adapter.says_in_text = true;
         scene.drive.system = Some("Be brief.".into());
-        scene.drive.adapter.acp.modes = vec!["yolo".into(), "full-access".into()];
+        scene.drive.adapter.acp.modes = Modes::Allow(vec!["yolo".into(), "full-access".into()]);
         shown.push(scene.play().shown(case));
     }
     insta::assert_snapshot!(shown.join("\n"));
@@ -309,7 +314,7 @@ fn acp_tells_the_agent_what_it_needs() {
     let mut scene = Scene::acp("unknown");
     scene.socket = "/w/sock".into();
     scene.drive.system = Some("Be brief.".into());
-    scene.drive.adapter.acp.modes = vec!["full-access".into()];
+    scene.drive.adapter.acp.modes = Modes::Allow(vec!["full-access".into()]);
     scene.drive.adapter.acp.meta = Some(json!({"systemPrompt": {"append": "{system}"}}));
     insta::assert_snapshot!(scene.play().stderr);
 }
@@ -491,4 +496,191 @@ fn acp_an_object_in_a_message_of_its_own_is_heard() {
     let mut scene = Scene::acp("no-newline");
     scene.drive.adapter.says_in_text = true;
     assert_eq!(scene.play().of_type("status")[0]["status"], "done");
+}
+
+/// What a session says of its modes: `current` of these.
+fn modes(current: &str, all: &[&str]) -> Value {
+    let all: Vec<Value> = all.iter().map(|id| json!({ "id": id, "name": id })).collect();
+    json!({ "modes": { "currentModeId": current, "availableModes": all } })
+}
+
+/// The same as a configuration option, its values in groups.
+fn mode_option(current: &str, all: &[&str]) -> Value {
+    let all: Vec<Value> = all.iter().map(|value| json!({ "value": value, "name": value })).collect();
+    let options = json!([{ "group": "g", "name": "G", "options": all }]);
+    json!({ "configOptions": [
+        { "id": "approval", "category": "mode", "type": "select", "currentValue": current, "options": options },
+    ] })
+}
+
+fn with_modes(permissions: Permissions, case: &Value) -> Scene {
+    let mut scene = Scene::acp(&format!("modes {case}"));
+    scene.drive.permissions = permissions;
+    scene
+}
+
+#[test]
+fn acp_a_session_that_asks_nobody_is_put_into_a_mode_that_asks() {
+    let claude = ["default", "acceptEdits", "auto", "bypassPermissions"];
+    let both = |current: &str| {
+        let (mut state, option) = (modes(current, &claude), mode_option(current, &claude));
+        state["configOptions"] = option["configOptions"].clone();
+        state
+    };
+    for permissions in [Permissions::Ask, Permissions::Deny] {
+        for (state, said) in [
+            (modes("auto", &claude), "mode default"),
+            (mode_option("bypassPermissions", &claude), "option approval default"),
+            (both("auto"), "mode default"),
+            (modes("yolo", &["plan", "ask", "yolo"]), "mode ask"),
+        ] {
+            let played = with_modes(permissions, &json!({ "state": state })).play();
+            assert!(
+                played.code == Some(0) && played.stderr.contains(said),
+                "{state}: {:?} {}",
+                played.said,
+                played.stderr
+            );
+        }
+        let asks = with_modes(permissions, &json!({ "state": modes("plan", &["plan", "default"]) })).play();
+        assert!(asks.code == Some(0) && !asks.stderr.contains("\nmode "), "it is left as it is: {}", asks.stderr);
+    }
+    let allowed = with_modes(Permissions::Allow, &json!({ "state": modes("auto", &claude) })).play();
+    assert!(allowed.code == Some(0) && !allowed.stderr.contains("\nmode "), "the sandbox is its fence");
+}
+
+#[test]
+fn acp_a_session_that_cannot_be_made_to_ask_is_refused_before_it_works() {
+    let all = ["default", "auto"];
+    for (case, mode) in [
+        (json!({ "state": modes("auto", &["auto", "yolo"]) }), "auto"),
+        (json!({ "state": mode_option("autopilot", &[]) }), "autopilot"),
+        (json!({ "state": modes("auto", &all), "set": "ignore" }), "auto"),
+        (json!({ "state": modes("auto", &all), "set": "refuse" }), "auto"),
+    ] {
+        for (permissions, word) in [(Permissions::Ask, "ask"), (Permissions::Deny, "deny")] {
+            let played = with_modes(permissions, &case).play();
+            let failed = played.of_type("failed");
+            assert_eq!((played.code, &failed[0]["class"]), (Some(1), &json!("configuration")), "{case}");
+            let text = failed[0]["text"].as_str().unwrap();
+            assert!(text.contains(&format!("in mode '{mode}', in which it asks nobody")), "{text}");
+            assert!(text.contains(&format!("permissions are \"{word}\"; name a mode that asks")), "{text}");
+            assert!(!played.stderr.contains("\nprompt "), "it was given its work: {}", played.stderr);
+        }
+        let played = with_modes(Permissions::Allow, &case).play();
+        assert_eq!(played.code, Some(0), "{case}: {:?}", played.said);
+    }
+}
+
+#[test]
+fn acp_a_session_that_stops_asking_while_it_works_is_ended() {
+    let case = json!({ "state": modes("default", &["default", "auto"]), "switch": "auto" });
+    let played = with_modes(Permissions::Deny, &case).play();
+    let failed = played.of_type("failed");
+    assert_eq!((played.code, &failed[0]["class"]), (Some(1), &json!("configuration")), "{:?}", played.said);
+    assert!(played.stderr.contains("cancelled") && failed[0]["text"].as_str().unwrap().contains("'auto'"));
+}
+
+#[test]
+fn acp_a_table_names_a_mode_for_each_policy_and_those_that_ask_nobody() {
+    let table = "extends = \"acp\"\n[acp]\nasks_nobody = [\"swift\"]\n\
+                 [acp.modes]\nallow = [\"none\", \"swift\"]\nask = [\"careful\"]\ndeny = [\"shut\"]";
+    let adapter = Adapter::from_table("mine", toml::from_str(table).unwrap()).unwrap();
+    for (permissions, offered, code, said) in [
+        (Permissions::Allow, &["swift", "careful", "shut"][..], 0, "mode swift"),
+        (Permissions::Ask, &["swift", "careful", "shut"], 0, "mode careful"),
+        (Permissions::Deny, &["swift", "careful", "shut"], 0, "mode shut"),
+        (Permissions::Deny, &["swift", "careful"], 1, "in mode 'swift', in which it asks nobody"),
+    ] {
+        let mut scene = with_modes(permissions, &json!({ "state": modes("swift", offered) }));
+        scene.drive.adapter = adapter.clone();
+        let played = scene.play();
+        let all = format!("{}\n{}", played.stderr, played.said.join("\n"));
+        let set = permissions == Permissions::Allow || all.contains(said);
+        assert!(played.code == Some(code) && set, "{permissions:?}: {all}");
+    }
+}
+
+#[test]
+fn acp_a_turn_that_a_refusal_ended_says_so() {
+    let mut scene = Scene::acp("refused");
+    scene.drive.permissions = Permissions::Deny;
+    let text = scene.play().of_type("failed")[0]["text"].to_string();
+    assert!(text.contains("the agent ended its turn when it was refused the use of 'rm'"), "{text}");
+}
+
+#[test]
+fn a_turn_in_which_nothing_happened_is_the_provider_s_trouble() {
+    let played = Scene::acp("empty").play();
+    let failed = played.of_type("failed");
+    assert_eq!((played.code, &failed[0]["class"]), (Some(1), &json!("overloaded")));
+    assert!(failed[0]["text"].as_str().unwrap().contains("without a word, a call of a tool"), "{}", failed[0]);
+    for something in ["used", "thinks", "says I am done.", "works and says "] {
+        assert_eq!(Scene::acp(something).play().code, Some(0), "{something}");
+    }
+    let played = Scene::lines("codex", "empty").play();
+    assert_eq!((played.code, &played.of_type("failed")[0]["class"]), (Some(1), &json!("overloaded")));
+}
+
+#[test]
+fn an_error_in_the_model_s_words_is_one_where_the_table_knows_it_and_nothing_else_was_done() {
+    let with = |case: &str| {
+        let mut scene = Scene::acp(case);
+        let rule = "[[errors]]\nclass = \"auth\"\ntext = 'Error: Authentication failed with .{1,200}'\nin_words = true";
+        let table = format!("extends = \"acp\"\n{rule}");
+        scene.drive.adapter = Adapter::from_table("mine", toml::from_str(&table).unwrap()).unwrap();
+        let played = scene.play();
+        (played.code, played.of_type("failed").first().map(|failed| failed["class"].clone()))
+    };
+    let error = "Error: Authentication failed with provider at http://127.0.0.1: 401";
+    assert_eq!(with(&format!("says {error}\n")), (Some(1), Some(json!("auth"))));
+    for fine in [
+        format!("works and says {error}"),
+        format!("says I looked at the log. It says: {error}"),
+        format!("says {error}\nThat is what the log says."),
+        "says Error: something else".to_owned(),
+    ] {
+        assert_eq!(with(&fine), (Some(0), None), "{fine}");
+    }
+}
+
+#[test]
+fn what_codex_acp_says_of_a_turn_that_failed_is_heard() {
+    let of = |case: &str| {
+        let mut scene = Scene::acp(case);
+        scene.drive.adapter = Adapter::builtin("codex-acp").unwrap();
+        let played = scene.play();
+        let line = played.of_type("failed").into_iter().chain(played.of_type("rate_limited")).next().unwrap();
+        (played.code, line)
+    };
+    let (code, failed) =
+        of("system error We\u{2019}re currently experiencing high demand, which may cause temporary errors.");
+    assert_eq!((code, &failed["class"]), (Some(1), &json!("overloaded")), "{failed}");
+    let (code, limited) = of("system error You've hit your usage limit. Try again in 2 hours.");
+    assert_eq!((code, &limited["type"], &limited["retry_after_s"]), (Some(1), &json!("rate_limited"), &json!(7200)));
+    let (_, failed) = of("says We\u{2019}re currently experiencing high demand, which may cause temporary errors.\n\n");
+    assert_eq!(failed["class"], "overloaded");
+}
+
+#[test]
+fn acp_a_login_that_nobody_can_finish_ends_with_words() {
+    let of = |case: &str, method: Option<&str>| {
+        let mut scene = Scene::acp(case);
+        scene.drive.adapter.acp.auth_method = method.map(str::to_owned);
+        scene.drive.adapter.acp.start_s = 4;
+        let played = scene.play();
+        let failed = played.of_type("failed");
+        assert_eq!((played.code, &failed[0]["class"]), (Some(1), &json!("auth")), "{:?}", played.said);
+        failed[0]["text"].as_str().unwrap().to_owned()
+    };
+    for (case, method, words) in [
+        ("login", None, "log in with the agent's own program first"),
+        ("login", Some("face"), "the agent has no login 'face', which acp.auth_method names"),
+        ("login-refused", Some("key"), "the login 'key' was refused: "),
+        ("login-mute", Some("key"), "the login 'key' did not end in 2 seconds: it may want a person"),
+    ] {
+        let text = of(case, method);
+        assert!(text.starts_with("Please log in (") && text.contains(words), "{text}");
+        assert!(text.ends_with("logins that it offers: key)"), "{text}");
+    }
 }

@@ -139,11 +139,19 @@ fn start_ready(cx: &mut Cx<'_>, run: &Run, stage: &Stage, role: &RoleName) -> bo
 
 /// When nobody can play a role before a person does something, and nothing else is at work, the run waits for that.
 fn wait_for_person(cx: &mut Cx<'_>, run: &Run, why: &NotReady) -> bool {
-    if let NotReady::AgentUnavailable { agent, .. } = why
+    if let NotReady::AgentUnavailable { agent, why: told } = why
         && !anyone_live(cx, run.id)
     {
+        let misconfigured = |attempt: &Attempt| {
+            let failure = attempt.talk.failure.as_ref();
+            attempt.agent == *agent && failure.is_some_and(|f| f.0 == FailureClass::Configuration && f.1 == *told)
+        };
         let help = run.settings.agents.get(agent).and_then(|a| a.adapter.as_ref()).map(|a| a.login.help.as_str());
-        let help = help.filter(|help| !help.is_empty()).unwrap_or("log it in");
+        let help = match help.filter(|help| !help.is_empty()) {
+            _ if cx.state.attempts.values().any(|attempt| misconfigured(attempt)) => "change its configuration",
+            Some(help) => help,
+            None => "log it in",
+        };
         let why = format!("{why}; {help}, then run the same command again (or `p0 resume`)");
         cx.emit_engine(Scope::run(run.id), Event::RunPaused { why, until: None, held: false });
     }

@@ -3,6 +3,7 @@
 mod budget;
 mod disk;
 mod plan_paths;
+mod provider;
 mod questions;
 mod trouble;
 mod words;

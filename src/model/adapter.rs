@@ -10,12 +10,14 @@
 //!
 //! **Paths** into a native event are dotted: `item.usage.input`, `results.0.text`. Where several are given, numbers
 //! are added and the first text that is there is taken.
+mod acp;
 mod builtin;
 mod check;
 mod error_rule;
 pub mod handover;
 pub mod template;
 
+pub use acp::{AcpSettings, Modes, ModesByPolicy};
 pub use check::BadAdapter;
 pub use error_rule::{ErrorClass, ErrorRule};
 pub use handover::PromptWay;
@@ -209,34 +211,6 @@ pub enum Dialect {
     Text,
 }
 
-/// Settings of the dialect `acp`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct AcpSettings {
-    /// The session mode to be set when the agent offers it; the first of these that is there. Only with permissions
-    /// "allow": with the others it stays in the mode that its arguments gave it.
-    pub modes: Vec<String>,
-    /// `_meta` of `session/new`: a JSON template as in `files.json`.
-    pub meta: Option<Value>,
-    /// `authMethods` id to authenticate with when the agent asks for it.
-    pub auth_method: Option<String>,
-    /// Whether MCP servers are handed over in `session/new`.
-    pub mcp: bool,
-    /// Whether the system prompt, when there is no other place for it, is put before the prompt.
-    pub system_in_prompt: bool,
-    /// How long the agent may take to end by itself once stdin is closed, in milliseconds; 0 = it never does, and is
-    /// told to end at once.
-    pub eof_ms: u64,
-    /// How long it may take to answer `initialize` and `session/new`, in seconds.
-    pub start_s: u64,
-    /// How the numbers in the answer to `session/prompt` count: absent = they are not to be trusted.
-    pub usage: Option<UsageAt>,
-    /// Where `usage_log` was in earlier tables; see [`Adapter::usage_log`].
-    pub usage_log: Option<UsageLog>,
-    /// How the cost of `usage_update` counts.
-    pub cost_scope: Scope,
-}
-
 /// A program's own record of its conversations.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -246,23 +220,6 @@ pub struct UsageLog {
     /// How the numbers in its JSON lines count: with scope `session` the last line that has them, with `message` each
     /// that was written since the attempt began.
     pub usage: UsageAt,
-}
-
-impl Default for AcpSettings {
-    fn default() -> Self {
-        Self {
-            modes: Vec::new(),
-            meta: None,
-            auth_method: None,
-            mcp: true,
-            system_in_prompt: true,
-            eof_ms: 2_000,
-            start_s: 120,
-            usage: None,
-            usage_log: None,
-            cost_scope: Scope::Session,
-        }
-    }
 }
 
 /// What a line means. Every rule that matches is applied, in order, unless one says `ignore`.
@@ -387,6 +344,13 @@ impl Adapter {
     /// Whether a request for permission reaches p0 at all.
     pub fn can_ask(&self) -> bool {
         self.asks || self.dialect == Dialect::Acp
+    }
+
+    /// Whether a turn that told of nothing did nothing: its words, its calls of tools and what it used are all told.
+    pub fn tells_of_all_work(&self) -> bool {
+        let tells = |of: fn(&Rule) -> bool| self.rules.iter().any(of);
+        self.dialect == Dialect::Acp
+            || (tells(|rule| rule.tool.is_some()) && tells(|rule| rule.text.is_some()) && tells(|r| r.usage.is_some()))
     }
 
     /// Whether it tells of every call of a tool: where none is told, none was made.

@@ -438,10 +438,12 @@ impl Attempt {
         !matches!((&self.phase, &self.worktree), (Phase::Finished { .. }, Worktree::Released { .. }))
     }
 
-    /// Whether it ended because its provider gives no work now: a limit, trouble, a refused key.
+    /// Whether it ended because its agent cannot work now: a limit or trouble of its provider, a refused key, its
+    /// configuration.
     pub fn waits_for_provider(&self) -> bool {
         let class = self.talk.failure.as_ref().map(|(class, _)| *class);
-        self.rate_limited || matches!(class, Some(FailureClass::Auth | FailureClass::Overloaded))
+        let waits = [FailureClass::Auth, FailureClass::Overloaded, FailureClass::Configuration];
+        self.rate_limited || class.is_some_and(|class| waits.contains(&class))
     }
 
     /// Whether its conversation became too long.

@@ -82,6 +82,8 @@ pub enum FailureClass {
     Context,
     /// The provider refuses the request as it is: an unknown model, a bad request.
     Refused,
+    /// The program cannot be used as it is configured. A person has to change something.
+    Configuration,
     /// Anything else.
     Other,
 }

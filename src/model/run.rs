@@ -7,6 +7,7 @@ use super::{
     ticket::BacklogItem,
     workflow::{Choice, Workflow},
 };
+use chrono::TimeDelta;
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -29,6 +30,9 @@ pub const TROUBLE_IN_A_ROW: u32 = 3;
 /// Since rules 4, an agent whose attempts end badly so many times in a row is passed over, too: fewer than the rounds that
 /// a ticket has by default, so that somebody else plays the last one.
 pub const BAD_ENDS_IN_A_ROW: u32 = 2;
+
+/// Since rules 5, the troubles of an agent's provider count half after each hour without one.
+const QUIET: TimeDelta = TimeDelta::hours(1);
 
 /// How a run stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,6 +178,24 @@ pub struct Spent {
     pub integration_ms: u64,
 }
 
+/// What an agent's provider did to it over the whole run: limits and trouble. It counts half after each clean end of an
+/// attempt, and after each hour without a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backoff {
+    /// How often, as of `since`.
+    pub times: u32,
+    /// The end of the last wait.
+    pub since: Time,
+}
+
+impl Backoff {
+    /// How often, as of `at`.
+    fn times_at(self, at: Time) -> u32 {
+        let quiet = (at - self.since).num_seconds().max(0) / QUIET.num_seconds();
+        self.times.checked_shr(u32::try_from(quiet).unwrap_or(u32::MAX)).unwrap_or_default()
+    }
+}
+
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -214,6 +236,9 @@ pub struct Run {
     /// Attempts of each agent that failed for the agent's own sake, in a row.
     #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
     pub trouble: OrdMap<AgentName, u32>,
+    /// What each agent's provider did to it over the run: since rules 5.
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    pub backoff: OrdMap<AgentName, Backoff>,
     /// Attempts of each agent that ended badly and not by the engine or for its provider, in a row: since rules 4.
     #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
     pub bad_ends: OrdMap<AgentName, u32>,
@@ -297,6 +322,37 @@ impl Run {
     /// told: since rules 5.
     pub fn compares_plans_with_trees(&self) -> bool {
         self.rules >= 5
+    }
+
+    /// Whether the waits for a provider in trouble grow over the run, and not anew after each good call: since rules 5.
+    pub fn backs_off_over_the_run(&self) -> bool {
+        self.rules >= 5
+    }
+
+    /// How often the agent's provider refused it or had trouble, as far as it still counts at `at`; 1 = for the first
+    /// time, or never.
+    pub fn troubles(&self, agent: &AgentName, at: Time) -> u32 {
+        if self.backs_off_over_the_run() {
+            return self.backoff.get(agent).map_or(1, |backoff| backoff.times_at(at)).max(1);
+        }
+        self.trouble.get(agent).copied().unwrap_or(1)
+    }
+
+    /// Counts one more of them.
+    pub fn note_trouble(&mut self, agent: &AgentName, at: Time) {
+        if self.backs_off_over_the_run() {
+            let before = self.backoff.get(agent).map_or(0, |backoff| backoff.times_at(at));
+            self.backoff.insert(agent.clone(), Backoff { times: before.saturating_add(1), since: at });
+        }
+    }
+
+    /// An attempt of the agent came to a clean end: the troubles before count half.
+    pub fn note_clean_end(&mut self, agent: &AgentName) {
+        let Some(backoff) = self.backoff.get_mut(agent) else { return };
+        backoff.times /= 2;
+        if backoff.times == 0 {
+            self.backoff.remove(agent);
+        }
     }
 
     /// Whether it waits for the answers to its executors' questions: since rules 3.

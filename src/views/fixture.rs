@@ -98,6 +98,7 @@ fn run() -> Run {
         limited: imbl::OrdMap::new(),
         unavailable: imbl::OrdMap::new(),
         trouble: imbl::OrdMap::new(),
+        backoff: imbl::OrdMap::new(),
         bad_ends: imbl::OrdMap::new(),
         on_trial: imbl::OrdSet::new(),
         held_up: false,

@@ -3,6 +3,8 @@ told. The session S-OLD can be loaded when the case says so."""
 import json, os, signal, sys, time
 
 CASE = sys.argv[1]
+# `modes {...}`: what session/new says, what setting a mode leads to ("refuse", "ignore"), and the mode it switches to by itself.
+MODES = json.loads(CASE[len('modes '):]) if CASE.startswith('modes ') else {}
 KINDS = [{'optionId': 'always', 'name': 'Always', 'kind': 'allow_always'}, {'optionId': 'yes', 'name': 'Yes', 'kind': 'allow_once'},
          {'optionId': 'no', 'name': 'No', 'kind': 'reject_once'}]
 
@@ -43,7 +45,42 @@ def ask(number, call, options=KINDS):
             return
 
 
+def set_option(value):
+    options = MODES['state']['configOptions']
+    options[0]['currentValue'] = value
+    return options
+
+
 def prompt(message):
+    if MODES.get('switch'):
+        update('tool_call', toolCallId='c1', title='x')
+        update('current_mode_update', currentModeId=MODES['switch'])
+        while read().get('method') != 'session/cancel':
+            pass
+        note('cancelled')
+        return answer(message, result={'stopReason': 'cancelled'})
+    if CASE == 'empty':
+        return answer(message, result={'stopReason': 'end_turn', 'usage': None})
+    if CASE == 'used':
+        return answer(message, result={'stopReason': 'end_turn', 'usage': {'inputTokens': 5, 'outputTokens': 1}})
+    if CASE == 'thinks':
+        update('agent_thought_chunk', content={'type': 'text', 'text': 'Hm.'})
+        return answer(message, result={'stopReason': 'end_turn'})
+    if CASE.startswith('says '):
+        update('agent_message_chunk', content={'type': 'text', 'text': CASE[len('says '):]})
+        return answer(message, result={'stopReason': 'end_turn', 'usage': None})
+    if CASE.startswith('works and says '):
+        update('tool_call', toolCallId='c1', title='x')
+        update('agent_message_chunk', content={'type': 'text', 'text': CASE[len('works and says '):]})
+        return answer(message, result={'stopReason': 'end_turn'})
+    if CASE.startswith('system error '):
+        # codex-acp 2.6: a provider that answers 500 after a good call.
+        update('tool_call', toolCallId='c1', title='x')
+        update('session_info_update', _meta={'codex': {'error': {'message': 'Reconnecting... 1/1', 'willRetry': True,
+                                                                 'additionalDetails': CASE[len('system error '):]}}})
+        update('session_info_update', _meta={'codex': {'threadStatus': {'type': 'systemError'}}})
+        update('agent_message_chunk', content={'type': 'text', 'text': CASE[len('system error '):] + '\n\n'})
+        return answer(message, result={'stopReason': 'end_turn', 'usage': {'inputTokens': 5, 'outputTokens': 1}})
     if CASE == 'permission':
         tree = os.environ['P0_WORKTREE']
         update('tool_call', toolCallId='c1', title='Write a', kind='edit', status='pending', locations=[{'path': tree + '/a'}])
@@ -79,6 +116,7 @@ def prompt(message):
         print(CASE[len('answer '):].replace('ID', json.dumps(message['id'])), flush=True)
         return
     if CASE == 'no-text':
+        update('agent_message_chunk', content={'type': 'text', 'text': 'Done.'})
         sys.stdout.buffer.write(b'{"id":%s,"result":{"stopReason":"end_turn","note":"\xff"}}\n' % json.dumps(message['id']).encode())
         sys.stdout.buffer.flush()
         return
@@ -104,6 +142,9 @@ def prompt(message):
             if told.get('method') == 'session/cancel':
                 note('cancelled')
                 return answer(message, result={'stopReason': 'cancelled', 'usage': {'inputTokens': 5, 'outputTokens': 1, 'totalTokens': 6}})
+    if CASE == 'refused':
+        ask(1, {'kind': 'execute', 'title': 'rm', 'rawInput': {'command': 'rm -rf x'}})
+        return answer(message, result={'stopReason': 'cancelled'})
     if CASE in ('refusal', 'max_tokens', 'max_turn_requests', 'cancelled', 'tea_time'):
         return answer(message, result={'stopReason': CASE})
     update('agent_message_chunk', content={'type': 'text', 'text': 'Let me see. '})
@@ -140,11 +181,14 @@ while True:
         if CASE == 'mute':
             continue
         note('new', len(told['params']['mcpServers']), json.dumps(told['params'].get('_meta')))
-        if CASE == 'login':
+        if CASE in ('login', 'login-refused', 'login-mute'):
             answer(told, error={'code': -32000, 'message': 'Please log in'})
             continue
         if CASE == 'nameless':
             answer(told, result={})
+            continue
+        if MODES:
+            answer(told, result={'sessionId': 'S-1', **MODES['state']})
             continue
         if CASE == 'models':
             answer(told, result={'sessionId': 'S-1', 'models': {'currentModelId': 'small', 'availableModels': [
@@ -154,7 +198,21 @@ while True:
             {'id': 'plan', 'name': 'Plan'}, {'id': 'full-access', 'name': 'All'}]}})
     elif method == 'session/set_mode':
         note('mode', told['params']['modeId'])
+        if MODES.get('set') == 'refuse':
+            answer(told, error={'code': -32603, 'message': 'not this one'})
+            continue
+        if MODES:
+            # Some say so before they answer.
+            before = MODES['state']['modes']['currentModeId']
+            update('current_mode_update', currentModeId=before if MODES.get('set') == 'ignore' else told['params']['modeId'])
         answer(told, result={})
+    elif method == 'session/set_config_option':
+        note('option', told['params']['configId'], told['params']['value'])
+        answer(told, result={'configOptions': set_option(told['params']['value'])})
+    elif method == 'authenticate':
+        note('authenticate', told['params']['methodId'])
+        if CASE == 'login-refused':
+            answer(told, error={'code': -32603, 'message': 'no browser here'})
     elif method == 'session/set_model':
         note('model', told['params']['sessionId'], told['params']['modelId'])
         answer(told)

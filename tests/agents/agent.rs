@@ -5,13 +5,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// One row of the table.
+/// One column of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Agent {
+    /// Its name in the table.
+    pub name: &'static str,
     /// Its `kind`.
     pub kind: &'static str,
     /// The program it needs.
     pub program: &'static str,
+    /// Where in the folder of programs that is: two packages install one of the same name.
+    folder: &'static str,
     /// The model it is told to use, as it names it.
     pub model: &'static str,
     /// It asks for permission, and p0 answers.
@@ -20,6 +24,10 @@ pub struct Agent {
     pub tries: u32,
     /// What each call of the model used is written down before the next, also where the turn fails or is ended.
     pub tells_each_call: bool,
+    /// A command that has to be asked for is asked for by its model, in an argument of the tool.
+    pub escalates: bool,
+    /// It has no tools: its model writes files and messages as text, and every conversation is a new one.
+    pub text_only: bool,
     /// Files of the person's home; `PORT` is the server's.
     files: &'static [(&'static str, &'static str)],
     /// Variables of `[agents.NAME] env`.
@@ -47,6 +55,7 @@ const CLAUDE_ENV: &[(&str, &str)] =
 const OPENCODE_FILES: &[(&str, &str)] = &[(".config/opencode/opencode.json", OPENCODE)];
 const GEMINI_FILES: &[(&str, &str)] = &[(".gemini/settings.json", GEMINI)];
 const GEMINI_ENV: &[(&str, &str)] = &[("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:PORT"), ("GEMINI_API_KEY", "dummy")];
+const AIDER_ENV: &[(&str, &str)] = &[("OPENAI_API_BASE", "http://127.0.0.1:PORT/v1"), ("OPENAI_API_KEY", "dummy")];
 const QWEN_FILES: &[(&str, &str)] = &[(".qwen/settings.json", r#"{"security": {"auth": {"selectedType": "openai"}}}"#)];
 const QWEN_ENV: &[(&str, &str)] = &[("OPENAI_BASE_URL", "http://127.0.0.1:PORT/v1"), ("OPENAI_API_KEY", "dummy")];
 
@@ -60,7 +69,20 @@ const fn agent(
     files: &'static [(&'static str, &'static str)],
     env: &'static [(&'static str, &'static str)],
 ) -> Agent {
-    Agent { kind, program, model, asks: false, tries: USUAL_TRIES, tells_each_call: false, files, env }
+    Agent {
+        name: kind,
+        kind,
+        program,
+        folder: "",
+        model,
+        asks: false,
+        tries: USUAL_TRIES,
+        tells_each_call: false,
+        escalates: false,
+        text_only: false,
+        files,
+        env,
+    }
 }
 
 /// Those that are installed by `scripts/agents` and run in every check.
@@ -73,12 +95,20 @@ pub const CODEX_ACP: Agent = Agent {
     ..agent("codex-acp", "codex-acp", "scripted-1", CODEX_FILES, CODEX_ENV)
 };
 
+/// The same program of another package.
+pub const CODEX_ACP_2: Agent = Agent { name: "codex-acp 2", folder: "2", escalates: true, tries: 2, ..CODEX_ACP };
+pub const CLAUDE_ACP: Agent =
+    Agent { asks: true, ..agent("claude-acp", "claude-agent-acp", "scripted-1", &[], CLAUDE_ENV) };
+pub const AIDER: Agent = Agent { text_only: true, ..agent("aider", "aider", "openai/scripted-1", &[], AIDER_ENV) };
+
 /// All of them.
 pub const ALL: &[Agent] = &[
     CODEX_EXEC,
     CODEX_ACP,
     Agent { asks: true, ..agent("claude", "claude", "scripted-1", &[], CLAUDE_ENV) },
-    Agent { asks: true, ..agent("claude-acp", "claude-agent-acp", "scripted-1", &[], CLAUDE_ENV) },
+    CLAUDE_ACP,
+    CODEX_ACP_2,
+    AIDER,
     agent("opencode", "opencode", "scripted/scripted-1", OPENCODE_FILES, &[]),
     Agent { asks: true, ..agent("opencode-acp", "opencode", "scripted/scripted-1", OPENCODE_FILES, &[]) },
     agent("gemini", "gemini", "gemini-2.5-pro", GEMINI_FILES, GEMINI_ENV),
@@ -91,7 +121,7 @@ pub const ALL: &[Agent] = &[
 pub fn programs() -> PathBuf {
     match env::var_os("P0_TEST_AGENTS_ALL") {
         Some(dir) => PathBuf::from(dir),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/agents/node_modules/.bin"),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/agents/bin"),
     }
 }
 
@@ -105,10 +135,20 @@ pub fn left_out() -> bool {
 }
 
 impl Agent {
+    /// The folder of its program.
+    pub fn folder(&self) -> PathBuf {
+        programs().join(self.folder)
+    }
+
+    /// Its program.
+    pub fn path(&self) -> PathBuf {
+        self.folder().join(self.program)
+    }
+
     /// Fails with what to do when the program is not there.
     #[track_caller]
     pub fn must_be_installed(&self) {
-        let path = programs().join(self.program);
+        let path = self.path();
         assert!(path.exists(), "{} is missing: install it with `sh scripts/agents`", path.display());
     }
 

@@ -1,6 +1,6 @@
 //! Real agents, run by the real `p0`, their model played by a scripted server: every scenario with every adapter.
 //!
-//! `scripts/agents` installs codex and codex-acp, which these tests need; `P0_TEST_NO_AGENTS=1` leaves the tests out.
+//! `scripts/agents` installs those that these tests need; `P0_TEST_NO_AGENTS=1` leaves the tests out.
 //! `P0_TEST_AGENTS_ALL=DIR` runs the whole table (docs/agents.md) with every agent whose program is in `DIR`, and prints
 //! what was seen.
 #![allow(

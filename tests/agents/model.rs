@@ -13,11 +13,14 @@ use std::{
 pub const INPUT: u64 = 1234;
 pub const CACHED: u64 = 200;
 pub const OUTPUT: u64 = 56;
+/// The input where nothing is cached: below what a program that tells its use in words rounds.
+pub const INPUT_IN_WORDS: u64 = 734;
 
 /// A server that runs as long as this lives.
 pub struct Model {
     child: Child,
     script: PathBuf,
+    usage: Value,
     pub port: u16,
 }
 
@@ -30,13 +33,13 @@ pub struct Counted {
 }
 
 impl Model {
-    /// Starts one that knows nothing to say yet.
-    pub fn start(dir: &Path) -> Model {
-        Model::start_with(dir, &[])
+    /// Starts one that knows nothing to say yet. `caches`: a part of each input is told to be cached.
+    pub fn start(dir: &Path, caches: bool) -> Model {
+        Model::start_with(dir, caches, &[])
     }
 
     /// The same, with more arguments.
-    pub fn start_with(dir: &Path, more: &[&str]) -> Model {
+    pub fn start_with(dir: &Path, caches: bool, more: &[&str]) -> Model {
         let script = dir.join("script.json");
         fs::write(&script, "{}").unwrap();
         let port_file = dir.join("port");
@@ -60,13 +63,17 @@ impl Model {
             assert!(Instant::now() < end, "the model server did not start");
             std::thread::sleep(Duration::from_millis(10));
         };
-        Model { child, script, port }
+        let usage = match caches {
+            true => json!({ "in": INPUT, "out": OUTPUT, "cached": CACHED }),
+            false => json!({ "in": INPUT_IN_WORDS, "out": OUTPUT, "cached": 0 }),
+        };
+        Model { child, script, usage, port }
     }
 
     /// What it says from now on: the steps of each conversation, or the first rule that fits.
     pub fn say(&self, steps: &Value, rules: &Value) {
         let script = json!({
-            "usage": { "in": INPUT, "out": OUTPUT, "cached": CACHED },
+            "usage": self.usage,
             "steps": steps,
             "rules": rules,
         });

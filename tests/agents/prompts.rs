@@ -63,7 +63,8 @@ impl Scene {
         git(&["init", "-q"]);
         git(&["add", "."]);
         git(&["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "files"]);
-        let model = Model::start_with(dir.path(), &["--dump", &dir.path().join("requests").display().to_string()]);
+        let model =
+            Model::start_with(dir.path(), true, &["--dump", &dir.path().join("requests").display().to_string()]);
         model.say(&json!([{ "do": "text", "text": "All done." }]), &json!([]));
         agent.write_home(&dir.path().join("home"), model.port);
         Scene { dir, model, agent }

@@ -25,6 +25,8 @@ pub const ALL: &[Scenario] = &[
     ("budget", budget),
 ];
 
+const NO_TOOLS: &str = "runs no commands: it asks nobody, and writes the files it is told";
+
 /// A ticket implemented, its status set through MCP, and the tokens are those that the server counted.
 pub fn implements(agent: Agent) -> String {
     let world = World::new(agent);
@@ -42,6 +44,9 @@ pub fn implements(agent: Agent) -> String {
 /// A write outside of the worktree fails and is on record, and what the agent does to its own settings does not come
 /// back to the person's; the work inside goes on.
 pub fn outside(agent: Agent) -> String {
+    if agent.text_only {
+        return NO_TOOLS.to_owned();
+    }
     let world = World::new(agent);
     let target = world.env.dir.join("home/outside.txt");
     let try_it = format!("{}echo out > {}; echo tried", agent.spoil_settings(), target.display());
@@ -72,9 +77,10 @@ pub fn permission(agent: Agent) -> String {
     }
     let world = World::new(agent);
     world.config("permissions = \"deny\"", "", "rounds = 1");
-    world.does(&[json!({ "do": "shell", "command": "echo ran > a.txt" })]);
+    world.does(&[world.asked_for("echo ran > a.txt")]);
     let status = world.run(10);
     assert_eq!(status["state"], "stuck");
+    assert_eq!(world.landed(&status), None, "the command ran");
     let reported = world.env.events("attempt.reported");
     let asked: Vec<&Value> =
         reported.iter().map(|e| &e["data"]["message"]).filter(|m| m["type"] == "permission").collect();
@@ -87,7 +93,7 @@ pub fn permission(agent: Agent) -> String {
 pub fn approved(agent: Agent) -> String {
     let world = World::new(agent);
     world.config("permissions = \"ask\"", "", "");
-    world.does(&[json!({ "do": "shell", "command": "echo allowed > a.txt" })]);
+    world.does(&[world.asked_for("echo allowed > a.txt")]);
     if !agent.asks {
         let refused = world.start().wait_within(LIMIT);
         assert!(refused.code != 0 && refused.err.contains("permissions"), "{refused:?}");
@@ -130,6 +136,9 @@ pub fn approved(agent: Agent) -> String {
 
 /// An agent that cannot ask while it works: p0 is not asked, and the sandbox alone says no.
 fn asks_nobody(agent: Agent) -> String {
+    if agent.text_only {
+        return NO_TOOLS.to_owned();
+    }
     let seen = outside(agent);
     format!("asks nobody while it works: {seen}")
 }
@@ -186,11 +195,14 @@ pub fn server_error(agent: Agent) -> String {
 /// A model that never answers: the agent is killed, tried again, and its ticket blocked; nothing of it stays alive.
 pub fn hang(agent: Agent) -> String {
     let world = World::new(agent);
-    world.config("", "timeout_s = 20\nidle_s = 8", "rounds = 2");
+    // What is slow to start has to get as far as its model.
+    let limits = if agent.text_only { "timeout_s = 90\nidle_s = 40" } else { "timeout_s = 20\nidle_s = 8" };
+    world.config("", limits, "rounds = 2");
     world.does(&[json!({ "do": "shell", "command": "ls" }), json!({ "do": "hang" })]);
     let status = world.run(10);
     assert_eq!(status["tickets"]["blocked"], 1);
     assert_eq!(world.outcomes(), ["failed", "failed"]);
+    assert!(world.model.log().len() >= 2, "its model was not asked: {:?}", world.model.log());
     world.nothing_of_it_is_alive();
     let usage = world.usage_of_failures();
     format!("killed after its limit without output, tried again, its ticket blocked; no process was left; {usage}")
@@ -234,6 +246,9 @@ fn agents_alive(world: &World) -> Vec<i32> {
 
 /// A gate refuses the first round: the second goes on with the same conversation, in which the model sees what it did.
 pub fn resumed(agent: Agent) -> String {
+    if agent.text_only {
+        return "begins a new conversation every time".into();
+    }
     let world = World::new(agent);
     world.config("", "", "[gates]\ncommands = [[\"grep\", \"-q\", \"turn 1\", \"a.txt\"]]");
     // With the shell: the writing tools of some want to have read the file in this process.
@@ -261,11 +276,12 @@ pub fn every_role(agent: Agent) -> String {
     let enough = [call("decision", json!({ "decision": "done", "reason": "the verdict is met" })), end.clone()];
     let verdict = [call("verdict", json!({ "met": true, "rationale": "a.txt is there", "gaps": [] })), end.clone()];
     let rules = json!([
-        { "when": { "prompt": "You are the planner[\\s\\S]*# The last verdict: met" }, "steps": enough },
-        { "when": { "prompt": "You are the planner" }, "steps": plan },
-        { "when": { "prompt": "You are the verifier" }, "steps": verdict },
+        { "when": { "prompt": "You are the planner[\\s\\S]*# The last verdict: met" }, "steps": world.steps(&enough) },
+        { "when": { "prompt": "You are the planner" }, "steps": world.steps(&plan) },
+        { "when": { "prompt": "You are the verifier" }, "steps": world.steps(&verdict) },
     ]);
-    world.model.say(&json!([write("planned and judged\n"), done(), end]), &rules);
+    let work = world.steps(&[write("planned and judged\n"), done(), end]);
+    world.model.say(&Value::Array(work), &rules);
     let status = world.run(0);
     assert_eq!(world.landed(&status).unwrap().trim(), "planned and judged");
     format!("plan, work and verdict through MCP in {}; {}", world.seconds(), world.usage_agrees())
@@ -273,6 +289,9 @@ pub fn every_role(agent: Agent) -> String {
 
 /// A budget that a third of the work uses up: the run pauses, and a larger one goes on to the end.
 pub fn budget(agent: Agent) -> String {
+    if agent.text_only {
+        return "one call in each attempt: nothing to end in the middle".into();
+    }
     let world = World::new(agent);
     let look = |n: u32| json!({ "do": "shell", "command": format!("sleep 3; echo look {n}; cat a.txt") });
     world.does(&[write("within means\n"), look(1), look(2), look(3)]);

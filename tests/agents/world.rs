@@ -1,11 +1,14 @@
 //! A repository, a spec, a model server, and a run in which a real agent plays the executor.
 use crate::{
-    agent::{Agent, programs},
+    agent::Agent,
     env::{Running, TestEnvironment},
     model::Model,
 };
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 /// More than any run here takes on a loaded machine.
 pub const LIMIT: Duration = Duration::from_secs(600);
@@ -22,10 +25,10 @@ impl World {
     pub fn new(agent: Agent) -> World {
         agent.must_be_installed();
         let mut env = TestEnvironment::new();
-        let model = Model::start(&env.dir);
+        let model = Model::start(&env.dir, !agent.text_only);
         agent.write_home(&env.dir.join("home"), model.port);
         let path = std::env::var("PATH").unwrap();
-        env.set("PATH", &format!("{}:{path}", programs().display()));
+        env.set("PATH", &format!("{}:{path}", agent.folder().display()));
         let world = World { model, env, agent, begun: Instant::now() };
         world.config("", "", "");
         world
@@ -53,7 +56,44 @@ impl World {
     pub fn does(&self, steps: &[Value]) {
         let mut all = steps.to_vec();
         all.extend([done(), json!({ "do": "text", "text": "All done." })]);
-        self.model.say(&Value::Array(all), &json!([]));
+        self.model.say(&Value::Array(self.steps(&all)), &json!([]));
+    }
+
+    /// The steps as this agent's model takes them: where it has no tools, all that is written and said is one text.
+    pub fn steps(&self, steps: &[Value]) -> Vec<Value> {
+        if !self.agent.text_only {
+            return steps.to_vec();
+        }
+        let (mut taken, mut text) = (Vec::new(), String::new());
+        for step in steps {
+            match step["do"].as_str().unwrap() {
+                "write" => {
+                    let (path, content) = (step["path"].as_str().unwrap(), step["content"].as_str().unwrap());
+                    writeln!(text, "{path}\n```\n{content}```\n").unwrap();
+                }
+                "mcp" => {
+                    let word = step["match"].as_str().unwrap().trim_end_matches('$').rsplit([')', '_']).next().unwrap();
+                    let mut message = step["args"].clone();
+                    message["type"] = word.into();
+                    writeln!(text, "{message}").unwrap();
+                }
+                "text" => writeln!(text, "{}", step["text"].as_str().unwrap()).unwrap(),
+                "shell" => {}
+                _ => taken.push(step.clone()),
+            }
+        }
+        taken.push(json!({ "do": "text", "text": text }));
+        taken
+    }
+
+    /// A command for which the agent has to ask.
+    pub fn asked_for(&self, command: &str) -> Value {
+        if self.agent.escalates {
+            let args =
+                json!({ "cmd": command, "sandbox_permissions": "require_escalated", "justification": "to write" });
+            return json!({ "do": "tool", "match": "^exec_command$", "args": args });
+        }
+        json!({ "do": "shell", "command": command })
     }
 
     pub fn start(&self) -> Running {

@@ -187,6 +187,11 @@ impl Account {
         used
     }
 
+    /// Whether anything is known to have been used in this attempt.
+    pub(super) fn has_used_something(&self) -> bool {
+        self.used() != Tokens::default() || self.spent() > 0.0
+    }
+
     fn spent(&self) -> f64 {
         rounded(self.carried_cost + self.cost.reported.unwrap_or_default() + self.cost.added)
     }

@@ -67,6 +67,8 @@ impl Failure {
 #[derive(Debug)]
 pub(super) struct Classes {
     rules: Vec<(ErrorRule, Option<Regex>)>,
+    /// Of the rules with `in_words`: what a whole message has to be.
+    whole: Vec<Regex>,
     status: Option<Regex>,
 }
 
@@ -74,7 +76,17 @@ impl Classes {
     /// Of these rules. What is no regular expression was refused when the table was read.
     pub(super) fn new(rules: &[ErrorRule]) -> Self {
         let compiled = |rule: &ErrorRule| (rule.clone(), rule.text.as_deref().and_then(|text| Regex::new(text).ok()));
-        Self { rules: rules.iter().map(compiled).collect(), status: Regex::new(STATUS).ok() }
+        let whole = rules.iter().filter(|rule| rule.in_words).filter_map(|rule| rule.text.as_deref());
+        Self {
+            rules: rules.iter().map(compiled).collect(),
+            whole: whole.filter_map(|text| Regex::new(&format!(r"^(?:{text})$")).ok()).collect(),
+            status: Regex::new(STATUS).ok(),
+        }
+    }
+
+    /// Whether the whole of an agent's message is an error by a rule with `in_words`.
+    pub(super) fn is_error_in_words(&self, message: &str) -> bool {
+        self.whole.iter().any(|whole| whole.is_match(message))
     }
 
     /// What `complaint` means.

@@ -65,6 +65,7 @@ mod tests {
             text: Some(text.to_owned()),
             fatal,
             give_up_after,
+            in_words: false,
         };
         Classes::new(&[rule(ErrorClass::RateLimited, "429", false, 3), rule(ErrorClass::Refused, "rejected", true, 0)])
     }

@@ -1,13 +1,13 @@
 //! What the lines of a program mean, as its table says.
 use super::{
     account::{Account, Tokens},
-    complaint::Complaint,
+    complaint::{Classes, Complaint},
     moment::{until, until_moment},
 };
 use crate::{
     model::{
         Time,
-        adapter::{Adapter, DeniedAt, ErrorAt, Rule, UsageAt, at},
+        adapter::{Adapter, DeniedAt, ErrorAt, ErrorClass, Rule, UsageAt, at},
         protocol::Message,
     },
     reader::{Fragment, LineReader, Piece, Reading, Source, read_message},
@@ -28,6 +28,8 @@ pub(super) struct Heard {
     pub(super) notice: Option<Complaint>,
     /// The agent's words since its last tool call.
     words: String,
+    /// It said or thought something, or called a tool.
+    worked: bool,
 }
 
 /// What a line led to.
@@ -45,11 +47,36 @@ pub(super) struct Effect {
 
 impl Heard {
     pub(super) fn new(account: Account) -> Self {
-        Self { account, failure: None, notice: None, words: String::new() }
+        Self { account, failure: None, notice: None, words: String::new(), worked: false }
+    }
+
+    /// Something shows that the model works.
+    pub(super) fn shows_work(&mut self) {
+        self.worked = true;
+    }
+
+    /// What the agent said last.
+    pub(super) fn last_words(&self) -> &str {
+        self.words.trim()
+    }
+
+    /// Why a turn that ended as usual was none: nothing was said, called or used in it; or what was said is an error
+    /// that the table knows as one, and nothing else was done.
+    pub(super) fn hollow(&self, classes: &Classes) -> Option<Complaint> {
+        if self.account.tool_calls() > 0 || self.account.has_used_something() {
+            return None;
+        }
+        if !self.worked {
+            let text = "the turn ended without a word, a call of a tool, or any use of the model";
+            return Some(Complaint { class: Some(ErrorClass::Overloaded), ..Complaint::words(text) });
+        }
+        let words = self.last_words();
+        classes.is_error_in_words(words).then(|| Complaint::words(words))
     }
 
     /// Words of the agent; a `piece` goes on where the last ended.
     pub(super) fn add_words(&mut self, text: &str, piece: bool) {
+        self.worked |= !text.trim().is_empty();
         if !piece && !self.words.is_empty() {
             self.words.push('\n');
         }
@@ -62,6 +89,7 @@ impl Heard {
     /// works.
     pub(super) fn tool_called(&mut self) -> Option<Value> {
         self.account.tool_called();
+        self.worked = true;
         self.words.clear();
         (self.account.tool_calls() == 1).then(|| self.account.activity_line())
     }

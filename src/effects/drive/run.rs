@@ -252,7 +252,11 @@ impl<'a> Attempt<'a> {
                 complaint.text = format!("{program} {how} without finishing its turn. {}", complaint.text);
                 complaint
             }
-            (None, None) => return Verdict::Done,
+            // The client of ACP has looked at it already.
+            (None, None) => match self.heard.hollow(&self.classes).filter(|_| self.drive.adapter.tells_of_all_work()) {
+                Some(complaint) => complaint,
+                None => return Verdict::Done,
+            },
         };
         Verdict::Failed(self.classes.understand(&complaint, clock::now()))
     }

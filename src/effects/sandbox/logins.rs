@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::redact::looks_secret;
+use super::redact::{is_capital_name, looks_secret, names_a_variable};
 
 /// Shorter values under such keys are words ("Bearer"), longer ones are no tokens.
 const LENGTHS: std::ops::RangeInclusive<usize> = 12..=16 * 1024;
@@ -54,11 +54,15 @@ fn secrets_in(name: &str, text: &str) -> BTreeMap<String, String> {
 fn look(value: &Value, at: &str, secret: bool, found: &mut BTreeMap<String, String>) {
     match value {
         Value::String(text) if secret && LENGTHS.contains(&text.len()) && found.len() < MOST => {
-            found.insert(at.to_owned(), text.clone());
+            if !names_a_variable(text) {
+                found.insert(at.to_owned(), text.clone());
+            }
         }
         Value::Object(map) => {
+            let names = at.rsplit(' ').next().is_some_and(is_about_variables);
             for (key, value) in map {
-                look(value, &format!("{at} {key}"), is_secret(key), found);
+                let is_name = names && value.as_str().is_some_and(is_capital_name);
+                look(value, &format!("{at} {key}"), is_secret(key) && !is_name, found);
             }
         }
         Value::Array(list) => {
@@ -70,15 +74,31 @@ fn look(value: &Value, at: &str, secret: bool, found: &mut BTreeMap<String, Stri
     }
 }
 
-/// As variables are, and by what programs call their tokens. What is named after a variable (`env_key`) or describes a
-/// token (`token_type`) is none.
+/// As variables are, and by what programs call their tokens. What is named after a variable (`env_key`, `apiKeyEnv`) or
+/// describes a token (`token_type`) is none.
 fn is_secret(key: &str) -> bool {
     let lower = key.to_ascii_lowercase();
-    let describes = ["env_key", "env_http_headers", "bearer_token_env_var"].contains(&lower.as_str())
+    let describes = is_about_variables(key)
         || ["_type", "type", "_name", "_url", "endpoint", "_expires_at", "expiry"]
             .iter()
             .any(|end| lower.ends_with(end));
     !describes && (looks_secret(key) || KEYS.contains(&lower.as_str()))
+}
+
+/// Whether a key says in which variable something is: one of its words is `env` beside another.
+fn is_about_variables(key: &str) -> bool {
+    let mut words = vec![String::new()];
+    let mut before = '_';
+    for each in key.chars() {
+        if !each.is_ascii_alphanumeric() || (each.is_ascii_uppercase() && before.is_ascii_lowercase()) {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| each.is_ascii_alphanumeric()) {
+            word.push(each.to_ascii_lowercase());
+        }
+        before = each;
+    }
+    words.len() > 1 && words.iter().any(|word| word == "env")
 }
 
 #[cfg(test)]
@@ -109,6 +129,16 @@ mod tests {
                 vec!["f mcp_servers y env Y_TOKEN"],
             ),
             ("export A_KEY='a-0123456789'\nPLAIN=nothing-secret-here\n", vec!["f A_KEY"]),
+            (
+                r#"{"modelProviders":{"openai":[{"envKey":"OPENAI_API_KEY","baseUrl":"https://x"}]},"api_key_env":"SOME_OTHER_NAME"}"#,
+                vec![],
+            ),
+            (r#"{"options":{"apiKey":"{env:SCRIPTED_KEY}","headers":{"X-Key":"${SCRIPTED_KEY}"}}}"#, vec![]),
+            (
+                "[p]\nenv_http_headers = { X-Api-Key = \"A_LONG_NAME_OF_ONE\", X-Key = \"sk-0123456789\" }",
+                vec!["f p env_http_headers X-Key"],
+            ),
+            ("[env]\nA_TOKEN = \"A_0123456789_B\"\n", vec!["f env A_TOKEN"]),
             ("no login at all", vec![]),
         ];
         for (text, names) in cases {

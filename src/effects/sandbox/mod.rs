@@ -12,6 +12,7 @@
 //! | --- | --- |
 //! | `spec` | the limits of one program, resolved: [`Confine`]; what came of them: [`Applied`] |
 //! | `policy` | from the configuration and the attempt's places to the limits |
+//! | `hidden` | what of the person's no agent reads |
 //! | `kernel` | what this kernel gives: [`Kernel`] |
 //! | `rules` | the limits as Landlock rules |
 //! | `filter`, `system` | the filter of system calls; the calls themselves (`unsafe`, isolated) |
@@ -24,6 +25,7 @@ mod caller;
 mod connect;
 mod enter;
 mod filter;
+mod hidden;
 mod kernel;
 mod listener;
 mod logins;
@@ -40,7 +42,7 @@ pub(crate) use enter::{Entered, enter, wrap};
 pub use kernel::Kernel;
 pub(crate) use listener::Listener;
 pub use logins::secrets_in_file;
-pub use policy::{Places, confine, hermetic};
+pub use policy::{Places, confine, hermetic, secrets_of};
 pub use redact::{Redacting, Redactor, looks_secret};
 pub use rules::everything_but;
 pub use spec::Confine;

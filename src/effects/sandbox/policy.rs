@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::model::sandbox::{Mode, Reading, Sandbox};
+use crate::model::{
+    adapter::Login,
+    sandbox::{Mode, Reading, Sandbox},
+};
 
 use super::spec::Confine;
 
@@ -36,82 +39,6 @@ const SYSTEM: &[&str] = &[
     "/run/current-system",
     "/run/nscd",
     "/var/lib/ca-certificates",
-];
-
-/// What a person keeps to itself, in its home: keys, what logs in, and what shells are told at their start.
-const SECRETS: &[&str] = &[
-    ".config/BraveSoftware",
-    ".config/Code",
-    ".config/Cursor",
-    ".config/age",
-    ".config/chromium",
-    ".config/configstore",
-    ".config/containers",
-    ".config/doctl",
-    ".config/fish",
-    ".config/gcloud",
-    ".config/gh",
-    ".config/git/credentials",
-    ".config/github-copilot",
-    ".config/glab-cli",
-    ".config/google-chrome",
-    ".config/goose",
-    ".config/helm",
-    ".config/hub",
-    ".config/netlify",
-    ".config/ngrok",
-    ".config/op",
-    ".config/opencode",
-    ".config/pip",
-    ".config/rclone",
-    ".config/sops",
-    ".config/stripe",
-    ".env",
-    ".envrc",
-    ".profile",
-    ".bashrc",
-    ".bash_profile",
-    ".bash_login",
-    ".bash_history",
-    ".zshrc",
-    ".zshenv",
-    ".zprofile",
-    ".zsh_history",
-    ".python_history",
-    ".local/share/fish",
-    ".ssh",
-    ".gnupg",
-    ".aws",
-    ".azure",
-    ".kube",
-    ".docker",
-    ".netrc",
-    ".git-credentials",
-    ".npmrc",
-    ".pypirc",
-    ".password-store",
-    ".vault-token",
-    ".pgpass",
-    ".my.cnf",
-    ".terraform.d",
-    ".oci",
-    ".m2/settings.xml",
-    ".m2/settings-security.xml",
-    ".gradle/gradle.properties",
-    ".cargo/credentials",
-    ".cargo/credentials.toml",
-    ".mozilla",
-    ".local/share/keyrings",
-    ".local/share/opencode",
-    ".local/state/p0",
-    ".claude",
-    ".claude.json",
-    ".codex",
-    ".gemini",
-    ".qwen",
-    ".copilot",
-    ".cursor",
-    ".aider.conf.yml",
 ];
 
 /// Toolchains that look for themselves in the home: the variable that leads elsewhere, and the folder. An agent's home
@@ -172,12 +99,23 @@ pub struct Places<'a> {
     pub project_git: &'a Path,
     /// The person's home.
     pub person: Option<&'a Path>,
+    /// What of the person's it does not read; see [`secrets_of`].
+    pub secrets: Vec<PathBuf>,
     /// The program and its arguments.
     pub argv: &'a [String],
     /// The p0 binary.
     pub p0: &'a Path,
     /// The environment that the program gets.
     pub env: &'a BTreeMap<String, String>,
+}
+
+/// What a person with this home and these variables keeps from agents, the logins of `logins` among it.
+pub fn secrets_of<'a>(
+    home: &Path,
+    variables: &[(String, String)],
+    logins: impl IntoIterator<Item = &'a Login>,
+) -> Vec<PathBuf> {
+    super::hidden::of_person(home, variables, logins)
 }
 
 /// The limits; `None` = the configuration wants none.
@@ -205,7 +143,7 @@ pub fn confine(sandbox: &Sandbox, places: &Places<'_>) -> Option<Confine> {
         hidden.extend([places.data.to_path_buf(), places.project.to_path_buf(), places.project_git.to_path_buf()]);
         // It may hold what other agents log in with.
         hidden.push(house.join("config.toml"));
-        hidden.extend(places.person.iter().flat_map(|home| SECRETS.iter().map(|name| home.join(name))));
+        hidden.extend(places.secrets.iter().cloned());
         read.push(house);
         // A script that is not committed is named by its path; whoever may run it may read it.
         read.extend(places.argv.iter().map(PathBuf::from).filter(|it| it.is_absolute() && it.is_file()));
@@ -317,6 +255,7 @@ mod tests {
                     project: &at("repo"),
                     project_git: &at("repo/.git"),
                     person: Some(&at("me")),
+                    secrets: secrets_of(&at("me"), &[], []),
                     argv: &argv,
                     p0: Path::new("/bin/sh"),
                     env: &BTreeMap::from([("PATH".to_owned(), "/usr/bin".to_owned())]),

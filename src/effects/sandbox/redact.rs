@@ -28,6 +28,30 @@ fn is_plain(value: &str) -> bool {
     value.len() < LONG_WORD && value.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
+/// Whether a value is no secret itself but says in which variable one is: its name (`OPENAI_API_KEY`), or its name where
+/// it is to be filled in (`$KEY`, `${KEY}`, `{env:KEY}`, `env:KEY`).
+pub(super) fn names_a_variable(value: &str) -> bool {
+    let between = |from: &str, to: &str| value.strip_prefix(from).and_then(|rest| rest.strip_suffix(to));
+    let filled_in = between("${", "}").or(between("{env:", "}")).or(between("env:", "")).or(between("$", ""));
+    match filled_in {
+        Some(name) => is_variable(name),
+        None => is_capital_name(value) && looks_secret(value),
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    name.bytes().next().is_some_and(is_letter) && name.bytes().all(|byte| is_letter(byte) || byte.is_ascii_digit())
+}
+
+/// Whether it is written as the names of variables are: words in capitals, more than one.
+pub(super) fn is_capital_name(value: &str) -> bool {
+    let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    value.contains('_')
+        && value.bytes().next().is_some_and(|byte| byte.is_ascii_uppercase())
+        && value.split('_').all(|word| !word.is_empty() && is_word(word))
+}
+
 /// How a value may be written: as it is, line by line (a key file), and as programs write it in JSON, some of which spare
 /// HTML its marks and some everything that is not ASCII.
 fn forms(value: &str) -> Vec<String> {
@@ -74,7 +98,7 @@ impl Redactor {
         for (name, value) in env {
             let named = looks_secret(name);
             let given = also.contains(name) && !value.starts_with('/') && !is_plain(value);
-            if !given && !named {
+            if (!given && !named) || names_a_variable(value) {
                 continue;
             }
             // What is short is a secret only if it looks like nothing else.
@@ -293,10 +317,12 @@ mod tests {
             ("USE_KEYRING", "true"),
             ("MAX_OUTPUT_TOKENS", "160000"),
             ("ODD_KEY", "pä&ss<ord"),
+            ("PROVIDER_ENV_KEY", "SCRIPTED_KEY"),
+            ("GIVEN_NAME", "${SCRIPTED_KEY}"),
             ("PEM_SECRET", "-----BEGIN-----\nline-of-the-key\n-----END-----"),
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Redactor::of(&env, &["GIVEN", "FOLDER", "WORD"].map(str::to_owned))
+        Redactor::of(&env, &["GIVEN", "GIVEN_NAME", "FOLDER", "WORD"].map(str::to_owned))
     }
 
     fn clean(text: &str) -> (String, u64) {
@@ -313,6 +339,8 @@ mod tests {
         assert_eq!(clean(r#"{"k":"a\"quoted\"key"}"#), (r#"{"k":"[redacted MY_KEY]"}"#.into(), 1));
         assert_eq!(clean("in production 739142"), ("in production [redacted PIN_SECRET]".into(), 1));
         assert_eq!(clean("true: 160000"), ("true: 160000".into(), 0));
+        let hint = "Missing environment variable: `SCRIPTED_KEY`; set ${SCRIPTED_KEY}";
+        assert_eq!(clean(hint), (hint.into(), 0), "the name of a variable is no secret");
         for odd in [r"pä&ss<ord", r"p\u00e4&ss<ord", r"pä\u0026ss\u003cord", r"p\u00e4\u0026ss\u003cord"] {
             assert_eq!(clean(odd), ("[redacted ODD_KEY]".into(), 1), "{odd}");
         }
@@ -372,6 +400,30 @@ mod tests {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let most = self.1.min(buffer.len());
             self.0.read(&mut buffer[..most])
+        }
+    }
+
+    #[test]
+    fn a_value_that_names_a_variable_is_told_from_a_secret() {
+        for name in ["SCRIPTED_KEY", "OPENAI_API_KEY", "$MY_LOGIN", "${apiKey}", "{env:X}", "env:GH_TOKEN", "A1_TOKEN"]
+        {
+            assert!(names_a_variable(name), "{name}");
+        }
+        for secret in [
+            "sk-SCRIPTED_KEY",
+            "scripted_key",
+            "SCRIPTEDKEY",
+            "A_PASSWORD_x",
+            "AKIA_IOSF_ODNN",
+            "$",
+            "${a b}",
+            "{env:}",
+            "_KEY_",
+            "KEY",
+            "$2b$12$KEY",
+            "",
+        ] {
+            assert!(!names_a_variable(secret), "{secret}");
         }
     }
 

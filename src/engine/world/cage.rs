@@ -61,6 +61,8 @@ impl World {
         }
         let workshop = self.workshop(&cage.project.display().to_string()).map_err(|e| e.to_string())?;
         let (git, objects) = workshop.agent_places(&attempt.id.to_string()).map_err(|e| e.to_string())?;
+        let logins = run.settings.agents.values().filter_map(|agent| agent.adapter.as_ref()).map(|it| &it.login);
+        let secrets = person.as_deref().map(|home| sandbox::secrets_of(home, &self.options.environment.person, logins));
         let places = Places {
             worktree: cage.worktree,
             git: vec![git],
@@ -72,6 +74,7 @@ impl World {
             project: cage.project,
             project_git: workshop.person().git_dir(),
             person: person.as_deref(),
+            secrets: secrets.unwrap_or_default(),
             argv: cage.argv,
             p0: &self.options.supervisor,
             env,

@@ -181,6 +181,7 @@ fn not_its_fault(attempt: &Attempt, harvested: Option<&CommitId>) -> Option<Stri
     match class {
         FailureClass::Auth => Some(format!("its agent is not logged in: {text}")),
         FailureClass::Overloaded => Some(format!("its provider has trouble: {text}")),
+        FailureClass::Configuration => Some(format!("its agent cannot be used as it is configured: {text}")),
         // Only for who got somewhere: a ticket that fills every conversation without a step is too large.
         FailureClass::Context if harvested.is_some() && harvested != attempt.talk.carries.as_ref() => {
             Some(format!("its conversation became too long: {text}"))

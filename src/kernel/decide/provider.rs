@@ -1,4 +1,5 @@
-//! What an agent's program says of its provider: limits, trouble, a refused key. None of it is the ticket's fault.
+//! What an agent's program says of its provider and itself: limits, trouble, a refused key, a configuration that does not
+//! work. None of it is the ticket's fault.
 use super::cx::Cx;
 use crate::model::{
     Time,
@@ -27,7 +28,7 @@ pub(super) fn heard(cx: &mut Cx<'_>, id: AttemptId, message: &Message) -> Result
         Message::Failed { class: FailureClass::Overloaded, retry_after_s, .. } => {
             wait(cx, id, *retry_after_s, FIRST_TROUBLE_S)
         }
-        Message::Failed { class: FailureClass::Auth, text, .. } => {
+        Message::Failed { class: FailureClass::Auth | FailureClass::Configuration, text, .. } => {
             let (scope, agent) = (cx.scope_of(id)?, cx.attempt(id)?.agent.clone());
             if cx.run(cx.attempt(id)?.run)?.unavailable.contains_key(&agent) {
                 return Ok(());
@@ -40,13 +41,15 @@ pub(super) fn heard(cx: &mut Cx<'_>, id: AttemptId, message: &Message) -> Result
 }
 
 /// The agent gets no more work for `asked` seconds; when the provider names no time, for `first` at the first trouble,
-/// and twice as long at each further one in a row. What several attempts hear of the same trouble counts once; of two
-/// times that were named, the later one.
+/// and twice as long at each further one: in a row, and since rules 5 over the run, see [`Run::backs_off_over_the_run`].
+/// What several attempts hear of the same trouble counts once; of two times that were named, the later one.
+///
+/// [`Run::backs_off_over_the_run`]: crate::model::run::Run::backs_off_over_the_run
 fn wait(cx: &mut Cx<'_>, id: AttemptId, asked: Option<u64>, first: u64) -> Result<(), Rejection> {
     let (scope, actor, attempt) = (cx.scope_of(id)?, cx.agent(id)?, cx.attempt(id)?);
     let (agent, run) = (attempt.agent.clone(), cx.run(attempt.run)?);
     let known = run.limited.get(&agent).copied();
-    let times = run.trouble.get(&agent).copied().unwrap_or(1).saturating_sub(1).min(10);
+    let times = run.troubles(&agent, cx.at()).saturating_sub(1).min(10);
     // A provider that refuses again after the time it named named too short a one.
     let least = match times.checked_sub(1) {
         Some(before) if run.learns_from_bad_ends() => (first << before).min(MOST_TROUBLE_S),

@@ -1,10 +1,11 @@
 //! Events about attempts and their commits.
 use crate::model::{
+    Time,
     aggregate::Aggregate,
     attempt::{Attempt, Conversation, Ending, ExitReport, Outcome, Phase, Session, Step, Unread, Usage, Worktree},
     event::{Event, Intent},
     id::{AgentName, AttemptId},
-    protocol::Message,
+    protocol::{FailureClass, Message},
     record::Draft,
     run::{Artifact, Run},
 };
@@ -171,10 +172,14 @@ fn change(state: &mut Aggregate, draft: &Draft) {
     }
 }
 
-/// Counts what an agent says of its own trouble: once for all its attempts, while it gets no more work anyway.
-fn trouble_heard(run: Option<&mut Run>, agent: &AgentName) {
+/// Counts what an agent says of its own trouble: once for all its attempts, while it gets no more work anyway. `waits`: it
+/// is its provider's, and waited for.
+fn trouble_heard(run: Option<&mut Run>, agent: &AgentName, waits: bool, at: Time) {
     if let Some(run) = run.filter(|run| !run.limited.contains_key(agent)) {
         *run.trouble.entry(agent.clone()).or_default() += 1;
+        if waits {
+            run.note_trouble(agent, at);
+        }
     }
 }
 
@@ -189,6 +194,7 @@ fn trouble(state: &mut Aggregate, draft: &Draft, report: &ExitReport) {
         *run.trouble.entry(attempt.agent.clone()).or_default() += 1;
     } else if report.ending.is_clean() && attempt.talk.failure.is_none() {
         run.trouble.remove(&attempt.agent);
+        run.note_clean_end(&attempt.agent);
         run.on_trial.remove(&attempt.agent);
     }
 }
@@ -261,14 +267,14 @@ fn report(state: &mut Aggregate, draft: &Draft, place: (u64, u32), message: &Mes
         }
         Message::RateLimited { .. } => {
             attempt.rate_limited = true;
-            trouble_heard(run, &attempt.agent);
+            trouble_heard(run, &attempt.agent, true, draft.at);
         }
         Message::Session { session, used, .. } => {
             attempt.talk.session = Some(Session { id: session.clone(), agent: attempt.agent.clone(), used: *used });
         }
         Message::Failed { class, text, .. } => {
             attempt.talk.failure = Some((*class, text.clone()));
-            trouble_heard(run, &attempt.agent);
+            trouble_heard(run, &attempt.agent, *class == FailureClass::Overloaded, draft.at);
         }
         Message::Activity { tool_calls, .. } => {
             attempt.talk.tool_calls = Some(*tool_calls);

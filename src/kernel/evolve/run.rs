@@ -40,6 +40,7 @@ fn start(state: &mut Aggregate, draft: &Draft) {
         limited: OrdMap::new(),
         unavailable: OrdMap::new(),
         trouble: OrdMap::new(),
+        backoff: OrdMap::new(),
         bad_ends: OrdMap::new(),
         on_trial: OrdSet::new(),
         held_up: false,
@@ -73,6 +74,7 @@ fn resume(run: &mut Run) {
     // Whoever lets it go on has done something about it.
     run.unavailable.clear();
     run.trouble.clear();
+    run.backoff.clear();
     run.bad_ends.clear();
     run.held_up = false;
     if run.tells_trouble_from_fault() {
@@ -133,6 +135,9 @@ fn change(run: &mut Run, draft: &Draft) {
         }
         Event::AgentRateLimited { agent, until } => {
             run.limited.insert(agent.clone(), *until);
+            if let Some(backoff) = run.backoff.get_mut(agent) {
+                backoff.since = *until;
+            }
             run.on_trial.remove(agent);
         }
         Event::AgentAvailable { agent } => {

@@ -18,6 +18,16 @@ const TABLES: &[(&str, &str)] = &[
     ("qwen-acp", include_str!("../../adapters/qwen-acp.toml")),
 ];
 
+/// Programs that speak ACP, and their tables.
+const SPEAKERS: &[(&str, &str)] = &[
+    ("claude-agent-acp", "claude-acp"),
+    ("claude-code-acp", "claude-acp"),
+    ("codex-acp", "codex-acp"),
+    ("opencode", "opencode-acp"),
+    ("gemini", "gemini-acp"),
+    ("qwen", "qwen-acp"),
+];
+
 /// What error texts mean whoever says them.
 const COMMON: &str = include_str!("../../adapters/common.toml");
 
@@ -39,16 +49,12 @@ impl Adapter {
         Adapter::from_table(name, table).ok()
     }
 
-    /// The built-in table for a speaker of ACP started with `command`: the one made for it when it is known, else
-    /// `acp`.
+    /// The built-in table for a speaker of ACP started with `command`: the one made for the program of that name when it
+    /// is known, else `acp`. No argument is looked at: what an argument names is not the program.
     pub fn for_acp_command(command: &[String]) -> Option<Adapter> {
-        let speaks = |word: &str| command.iter().any(|part| part.rsplit('/').next() == Some(word));
-        let name = [("claude-agent-acp", "claude-acp"), ("claude-code-acp", "claude-acp"), ("codex-acp", "codex-acp")]
-            .into_iter()
-            .chain([("opencode", "opencode-acp"), ("gemini", "gemini-acp"), ("qwen", "qwen-acp")])
-            .find(|(word, _)| speaks(word))
-            .map_or("acp", |(_, name)| name);
-        Adapter::builtin(name)
+        let program = command.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default();
+        let known = SPEAKERS.iter().find(|(name, _)| *name == program);
+        Adapter::builtin(known.map_or("acp", |(_, table)| table))
     }
 
     /// Reads a person's table, `[adapters.NAME]`. With `extends = "codex"` it changes a built-in one: tables are

@@ -34,6 +34,9 @@ impl Adapter {
             if let Some(Err(why)) = rule.text.as_deref().map(Regex::new) {
                 return fail(format!("{key}.text"), format!("not a regular expression: {why}"));
             }
+            if rule.in_words && rule.text.is_none() {
+                return fail(key, "in_words = true needs text = 'REGEX' of the whole message".to_owned());
+            }
         }
         for (i, file) in self.files.iter().enumerate() {
             let key = format!("files[{i}]");
@@ -107,10 +110,13 @@ impl Adapter {
             let why = "dialect \"lines\" needs at least one [[on]] rule that says what a line means".to_owned();
             return Err(("on".to_owned(), why));
         }
-        if self.dialect == Dialect::Acp && !self.rules.is_empty() {
-            let why = "dialect \"acp\" says itself what its messages mean, so no [[on]] rule would ever be applied; leave \
-                       them out, or write on = [] when the table that this one extends has some";
-            return Err(("on".to_owned(), why.to_owned()));
+        if self.dialect == Dialect::Acp
+            && let Some(i) = self.rules.iter().position(|rule| !rule.is_about_failures())
+        {
+            let why = "dialect \"acp\" says itself what its messages mean: a rule can only say failure, notice or ignore of \
+                       what session/update tells; leave the others out, or write on = [] when the table that this one \
+                       extends has some";
+            return Err((format!("on[{i}]"), why.to_owned()));
         }
         let logs = [("acp.usage_log.usage", &self.acp.usage_log), ("usage_log.usage", &self.usage_log)];
         let logs = logs.into_iter().filter_map(|(key, log)| Some((key.to_owned(), &log.as_ref()?.usage)));
@@ -196,6 +202,30 @@ impl Rule {
             let path = path.as_deref()?;
             (path != "line" && !groups.contains(&path)).then_some((place, path))
         })
+    }
+
+    /// Whether it says nothing but what failed.
+    fn is_about_failures(&self) -> bool {
+        let Rule {
+            when: _,
+            regex,
+            each,
+            element,
+            ignore,
+            session,
+            model,
+            text,
+            piece: _,
+            tool,
+            usage,
+            failure,
+            notice,
+            denied,
+            turn,
+        } = self;
+        let paths = [regex, each, session, model, text, tool];
+        let says_more = *turn || usage.is_some() || denied.is_some() || !element.is_empty();
+        (*ignore || failure.is_some() || notice.is_some()) && !says_more && paths.iter().all(|path| path.is_none())
     }
 
     fn does_something(&self) -> bool {

@@ -16,6 +16,8 @@ pub enum ErrorClass {
     Context,
     /// The request was refused: unknown model, bad request, not allowed.
     Refused,
+    /// The program cannot be used as it is configured: a person has to change something.
+    Configuration,
     /// The conversation to be resumed is not there: the driver begins a new one.
     ResumeFailed,
     /// Anything else.
@@ -31,6 +33,7 @@ impl ErrorClass {
             ErrorClass::Overloaded => "overloaded",
             ErrorClass::Context => "context",
             ErrorClass::Refused => "refused",
+            ErrorClass::Configuration => "configuration",
             ErrorClass::ResumeFailed | ErrorClass::Other => "other",
         }
     }
@@ -58,4 +61,8 @@ pub struct ErrorRule {
     /// progress between. 0 = it is left to itself.
     #[serde(default)]
     pub give_up_after: u32,
+    /// Whether it also counts when the agent's last message is nothing but a text that fits: for programs that tell an
+    /// error as the model's words and end as usual. Only of a turn that did nothing else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_words: bool,
 }

@@ -33,8 +33,12 @@ fn speakers_of_acp_get_the_table_made_for_them() {
     };
     assert_eq!(name(&["/usr/local/bin/codex-acp"]), "codex-acp");
     assert_eq!(name(&["opencode", "acp"]), "opencode-acp");
-    assert_eq!(name(&["node", "/x/gemini", "--acp"]), "gemini-acp");
-    assert_eq!(name(&["my-agent"]), "acp");
+    assert_eq!(name(&["/x/gemini", "--acp"]), "gemini-acp");
+    for other in
+        [&["my-agent"][..], &["my-agent", "--like", "gemini"], &["node", "/x/gemini", "--acp"], &["/qwen/x"], &[]]
+    {
+        assert_eq!(name(other), "acp", "an argument or a folder is not the program: {other:?}");
+    }
 }
 
 #[test]
@@ -73,6 +77,39 @@ fn what_is_wrong_is_said_with_table_key_and_mend() {
         why(&format!("{}{on}regex = \"^(?P<words>.*)$\"\ntext = \"word\"", lines.replace("\"lines\"", "\"text\""))),
     ];
     insta::assert_snapshot!(said.join("\n---\n"));
+}
+
+#[test]
+fn a_mode_can_be_named_for_each_policy_and_a_list_is_for_allow() {
+    use crate::model::permission::Permissions::{Allow, Ask, Deny};
+    let acp = |text: &str| read(&format!("extends = \"acp\"\n{text}")).unwrap().acp;
+    let of = |text: &str| {
+        let acp = acp(text);
+        [Allow, Ask, Deny].map(|permissions| acp.modes_for(permissions).join(","))
+    };
+    assert_eq!(of(""), ["", "", ""]);
+    assert_eq!(of("[acp]\nmodes = [\"a\", \"b\"]"), ["a,b", "", ""]);
+    assert_eq!(of("[acp.modes]\nallow = [\"a\"]\nask = [\"b\"]\ndeny = [\"c\", \"d\"]"), ["a", "b", "c,d"]);
+    let stored = serde_json::to_value(acp("[acp]\nmodes = [\"a\"]")).unwrap();
+    assert_eq!((&stored["modes"], stored.get("asks_nobody")), (&json!(["a"]), None), "as tables were stored before");
+    assert!(why("extends = \"acp\"\n[acp.modes]\nalow = [\"a\"]").contains("expected one of `allow`, `ask`, `deny`"));
+    assert!(why("extends = \"acp\"\n[acp]\nmodes = \"a\"").contains("a list of modes for permissions \"allow\""));
+}
+
+#[test]
+fn modes_that_ask_nobody_are_known() {
+    let claude = Adapter::builtin("claude-acp").unwrap().acp;
+    for mode in ["auto", "bypassPermissions", "acceptEdits"] {
+        assert!(claude.is_unasked(mode), "{mode}");
+    }
+    assert!(!claude.is_unasked("default") && !claude.is_unasked("plan"));
+    for name in Adapter::builtin_names() {
+        let acp = Adapter::builtin(name).unwrap().acp;
+        for permissions in [crate::model::permission::Permissions::Ask, crate::model::permission::Permissions::Deny] {
+            let unasked: Vec<_> = acp.modes_for(permissions).into_iter().filter(|mode| acp.is_unasked(mode)).collect();
+            assert!(unasked.is_empty(), "{name} sets {unasked:?} with {permissions:?}");
+        }
+    }
 }
 
 fn values() -> Values {

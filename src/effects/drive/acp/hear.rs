@@ -1,6 +1,12 @@
 //! What the agent tells while it works: `session/update`.
-use super::Inner;
-use crate::model::adapter::Scope;
+use super::{Inner, Shared, mode};
+use crate::{
+    effects::{
+        clock,
+        drive::{complaint::Classes, rules::Rules},
+    },
+    model::adapter::Scope,
+};
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -12,6 +18,10 @@ const REMEMBERED: usize = 4_096;
 pub(super) struct Ear {
     /// The agent tells an earlier conversation again: nothing of it is new.
     pub(super) replaying: bool,
+    /// It has its prompt: what it does from now on is its work.
+    pub(super) prompted: bool,
+    /// The last tool that it was refused.
+    pub(super) refused: Option<String>,
     calls: HashMap<String, Value>,
 }
 
@@ -45,19 +55,36 @@ impl Ear {
     }
 }
 
-impl Inner {
-    /// Takes the parameters of one `session/update` in.
-    pub(super) fn update(&mut self, params: &Value, cost_scope: Scope) {
+impl Shared {
+    /// Takes the parameters of one `session/update` in. A session that has to ask, and that the agent puts into a mode
+    /// that does not, is ended.
+    pub(super) fn update(&self, params: &Value, cost_scope: Scope) {
         let Some(update) = params.get("update") else { return };
-        if self.ear.replaying {
-            return;
+        let begun = {
+            let mut inner = self.inner();
+            inner.mode.read_update(update);
+            if inner.ear.replaying {
+                return;
+            }
+            inner.update(update, cost_scope, &self.rules, &self.classes);
+            inner.ear.prompted
+        };
+        if begun && let Some(complaint) = mode::refusal(self) {
+            self.inner().broke = Some(complaint);
+            self.over.send_replace(true);
         }
+    }
+}
+
+impl Inner {
+    fn update(&mut self, update: &Value, cost_scope: Scope, rules: &Rules, classes: &Classes) {
         match update.get("sessionUpdate").and_then(Value::as_str) {
             Some("agent_message_chunk") => {
                 if let Some(text) = update.pointer("/content/text").and_then(Value::as_str) {
                     self.heard.add_words(text, true);
                 }
             }
+            Some("agent_thought_chunk" | "plan") => self.heard.shows_work(),
             // A call may be told of by its updates alone.
             Some("tool_call" | "tool_call_update") => {
                 let is_new = self.ear.remember(update);
@@ -73,7 +100,12 @@ impl Inner {
             }
             _ => {}
         }
-        self.log.progress();
+        let effect = rules.take(update, &mut self.heard, clock::now());
+        effect.lines.iter().for_each(|line| self.out.say(line));
+        match &effect.notice {
+            Some(notice) => self.log.line(notice, classes),
+            None => self.log.progress(),
+        }
         self.usage_log.read(&mut self.heard.account);
         if let Some(line) = self.heard.account.grown_usage_line() {
             self.out.say(&line);

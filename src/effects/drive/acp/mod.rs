@@ -7,12 +7,16 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `talk` | initialize, session, prompt, what the answers mean |
+//! | `turn` | what the end of a turn means |
+//! | `mode` | the session's mode, and whether it asks |
 //! | `hear` | what the agent tells while it works |
 //! | `permit` | what it may do |
 //! | `wire` | its lines, both ways |
 mod hear;
+mod mode;
 mod permit;
 mod talk;
+mod turn;
 mod wire;
 
 use super::{
@@ -29,6 +33,7 @@ use super::{
 };
 use crate::model::protocol::AgentInput;
 use hear::Ear;
+use mode::SessionMode;
 use rustix::process::Signal;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -43,7 +48,7 @@ pub(super) struct Shared {
     classes: Classes,
     rules: Rules,
     door: Option<Door>,
-    /// Becomes true when the program tries the same again and again.
+    /// Becomes true when the program tries the same again and again, or has to be ended for `Inner::broke`.
     over: watch::Sender<bool>,
 }
 
@@ -53,6 +58,9 @@ struct Inner {
     heard: Heard,
     log: Log,
     ear: Ear,
+    mode: SessionMode,
+    /// Why the turn is ended, when that is not in the log.
+    broke: Option<Complaint>,
     usage_log: UsageLogReader,
 }
 
@@ -86,6 +94,8 @@ impl Conversation<'_> {
                 heard: std::mem::replace(self.heard, Heard::new(super::account::Account::new(None, None))),
                 log: Log::default(),
                 ear: Ear::default(),
+                mode: SessionMode::default(),
+                broke: None,
                 usage_log: UsageLogReader::of(self.drive),
             }),
             drive: self.drive.clone(),

@@ -47,6 +47,9 @@ pub(super) async fn answer(shared: &Shared, params: &Value) -> RequestPermission
         (allowed, why) = (false, "the agent offers no permission for this once".to_owned());
         chosen = option(&["reject_once", "reject_always"]);
     }
+    if !allowed {
+        shared.inner().ear.refused = Some(request.tool.clone());
+    }
     shared.inner().out.say(&json!({
         "type": "permission", "tool": request.tool, "target": target, "allowed": allowed, "why": why,
     }));

@@ -1,15 +1,12 @@
 //! The conversation: initialize, a session, the prompt, and what the answer means.
-use super::{Shared, permit, wire};
+use super::{Shared, mode, permit, turn, wire};
 use crate::{
     effects::{
         clock,
-        drive::{
-            child::Line, complaint::Complaint, file::Resume, moment::in_data, out::note, plan::Plan, rules::count,
-        },
+        drive::{child::Line, complaint::Complaint, file::Resume, moment::in_data, out::note, plan::Plan},
     },
     model::{
         adapter::{ErrorClass, Group, at, template},
-        permission::Permissions,
         protocol::AgentInput,
     },
 };
@@ -21,8 +18,7 @@ use agent_client_protocol::{
         schema::{
             AGENT_METHOD_NAMES as METHODS, AuthenticateRequest, CLIENT_METHOD_NAMES, CancelNotification, ContentBlock,
             EnvVariable, Implementation, InitializeRequest, LoadSessionRequest, McpServer, McpServerStdio,
-            NewSessionRequest, PromptRequest, ResumeSessionRequest, SetSessionConfigOptionRequest,
-            SetSessionModeRequest, TextContent,
+            NewSessionRequest, PromptRequest, ResumeSessionRequest, SetSessionConfigOptionRequest, TextContent,
         },
     },
 };
@@ -63,7 +59,13 @@ pub(super) struct Talk<'a> {
     pub(super) over: watch::Receiver<bool>,
 }
 
-type Agents = ConnectionTo<Agent>;
+pub(super) type Agents = ConnectionTo<Agent>;
+
+impl From<Error> for Outcome {
+    fn from(error: Error) -> Outcome {
+        outcome(&error)
+    }
+}
 
 impl Talk<'_> {
     /// Runs the whole conversation; the agent's stdin is closed at its end.
@@ -77,7 +79,7 @@ impl Talk<'_> {
                 async move |told: UntypedMessage, _: Agents| {
                     if told.method() == CLIENT_METHOD_NAMES.session_update {
                         let scope = for_updates.drive.adapter.acp.cost_scope;
-                        for_updates.inner().update(told.params(), scope);
+                        for_updates.update(told.params(), scope);
                     }
                     Ok(())
                 },
@@ -115,7 +117,7 @@ impl Talk<'_> {
         };
         let session = match started {
             Ok(Ok(session)) => session,
-            Ok(Err(error)) => return outcome(&error),
+            Ok(Err(outcome)) => return outcome,
             // Nothing was asked of it yet: a busy machine or a provider that does not answer, and no work that failed.
             Err(_) => {
                 let text = format!("the agent made no session in {} seconds", patience.as_secs());
@@ -128,18 +130,19 @@ impl Talk<'_> {
             (_, _) => self.input.prompt.clone(),
         };
         let prompt = PromptRequest::new(session.clone(), vec![ContentBlock::Text(TextContent::new(text))]);
+        self.shared.inner().ear.prompted = true;
         let mut over = self.over.clone();
         let answered = ask(agent, METHODS.session_prompt, &prompt);
         let mut answered = std::pin::pin!(answered);
         tokio::select! {
-            answer = &mut answered => self.answered(answer),
+            answer = &mut answered => turn::answered(&self.shared, answer),
             _ = stop.wait_for(|stop| *stop) => {
                 self.cancel(agent, session, answered).await;
                 Outcome::Stopped
             }
             _ = over.wait_for(|over| *over) => {
                 self.cancel(agent, session, answered).await;
-                Outcome::Failed(Complaint::default())
+                Outcome::Failed(self.shared.inner().broke.take().unwrap_or_default())
             }
         }
     }
@@ -150,12 +153,12 @@ impl Talk<'_> {
         if told.is_ok_and(|told| agent.send_notification(told).is_ok())
             && let Ok(answer) = tokio::time::timeout(CANCEL_PATIENCE, answered).await
         {
-            self.answered(answer);
+            turn::answered(&self.shared, answer);
         }
     }
 
     /// Up to the session's id.
-    async fn start(&self, agent: &Agents) -> Result<String, Error> {
+    async fn start(&self, agent: &Agents) -> Result<String, Outcome> {
         let hello = InitializeRequest::new(ProtocolVersion::V1)
             .client_info(Implementation::new("p0", env!("CARGO_PKG_VERSION")));
         let about = ask(agent, METHODS.initialize, &hello).await?;
@@ -176,7 +179,7 @@ impl Talk<'_> {
             };
             match resumed {
                 Ok(state) => return self.begin(agent, &resume.session, &state).await,
-                Err(error) if is_incoming_transport_closed(&error) => return Err(error),
+                Err(error) if is_incoming_transport_closed(&error) => return Err(error.into()),
                 Err(error) => {
                     note(&format!("the conversation cannot be resumed ({error}); a new one begins"));
                     self.shared.inner().heard.account.begin_anew();
@@ -189,23 +192,52 @@ impl Talk<'_> {
         self.begin(agent, &id, &state).await
     }
 
-    async fn new_session(&self, agent: &Agents, about: &Value) -> Result<Value, Error> {
+    async fn new_session(&self, agent: &Agents, about: &Value) -> Result<Value, Outcome> {
         let adapter = &self.shared.drive.adapter;
         let meta = adapter.acp.meta.as_ref().and_then(|meta| template::fill_json(meta, &self.plan.values));
         let meta: Option<Map<String, Value>> = meta.and_then(|meta| meta.as_object().cloned());
         let request = NewSessionRequest::new(&self.shared.drive.worktree).mcp_servers(self.servers()).meta(meta);
         let made = ask(agent, METHODS.session_new, &request).await;
-        let wants_login = made.as_ref().is_err_and(|error| i32::from(error.code) == AUTH_REQUIRED);
-        let offered = |id: &str| {
-            let methods = about.get("authMethods").and_then(Value::as_array);
-            methods.is_some_and(|list| list.iter().any(|m| m.get("id").and_then(Value::as_str) == Some(id)))
-        };
-        match &adapter.acp.auth_method {
-            Some(method) if wants_login && offered(method) => {
-                ask(agent, METHODS.authenticate, &AuthenticateRequest::new(method.clone())).await?;
-                ask(agent, METHODS.session_new, &request).await
+        match made {
+            Err(error) if i32::from(error.code) == AUTH_REQUIRED => {
+                self.log_in(agent, about, &error).await?;
+                Ok(ask(agent, METHODS.session_new, &request).await?)
             }
-            _ => made,
+            made => Ok(made?),
+        }
+    }
+
+    /// Logs in as the table says. Nobody sits before the agent: a login that wants more than that ends with words.
+    async fn log_in(&self, agent: &Agents, about: &Value, wanted: &Error) -> Result<(), Outcome> {
+        let adapter = &self.shared.drive.adapter;
+        let methods = about.get("authMethods").and_then(Value::as_array).cloned().unwrap_or_default();
+        let ids: Vec<&str> = methods.iter().filter_map(|m| m.get("id").and_then(Value::as_str)).collect();
+        let offered = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
+        let failed = |why: String| {
+            let Outcome::Failed(complaint) = outcome(wanted) else { return outcome(wanted) };
+            let text = format!("{} ({why}; logins that it offers: {offered})", complaint.text);
+            Outcome::Failed(Complaint { text, ..complaint })
+        };
+        let Some(method) = &adapter.acp.auth_method else {
+            return Err(failed(format!(
+                "log in with the agent's own program first; [adapters.{}.acp] auth_method can name \
+                                       a login that needs nobody",
+                adapter.name
+            )));
+        };
+        if !ids.contains(&method.as_str()) {
+            return Err(failed(format!("the agent has no login '{method}', which acp.auth_method names")));
+        }
+        let patience = Duration::from_secs(adapter.acp.start_s / 2);
+        let request = AuthenticateRequest::new(method.clone());
+        match tokio::time::timeout(patience, ask(agent, METHODS.authenticate, &request)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) if is_incoming_transport_closed(&error) => Err(error.into()),
+            Ok(Err(error)) => Err(failed(format!("the login '{method}' was refused: {error}"))),
+            Err(_) => {
+                let seconds = patience.as_secs();
+                Err(failed(format!("the login '{method}' did not end in {seconds} seconds: it may want a person")))
+            }
         }
     }
 
@@ -221,7 +253,7 @@ impl Talk<'_> {
     }
 
     /// Sets mode and model of the session `id`, as far as the agent offers them.
-    async fn begin(&self, agent: &Agents, id: &str, state: &Value) -> Result<String, Error> {
+    async fn begin(&self, agent: &Agents, id: &str, state: &Value) -> Result<String, Outcome> {
         {
             let mut inner = self.shared.inner();
             inner.heard.account.set_session(id);
@@ -233,16 +265,7 @@ impl Talk<'_> {
                 inner.out.say(&line);
             }
         }
-        let list = |path: &str| at(state, path).and_then(Value::as_array).cloned().unwrap_or_default();
-        let named = |list: &[Value], id: &str| list.iter().any(|m| m.get("id").and_then(Value::as_str) == Some(id));
-        let modes = list("modes.availableModes");
-        let allowed = self.shared.drive.permissions == Permissions::Allow;
-        let wanted = self.shared.drive.adapter.acp.modes.iter().find(|mode| allowed && named(&modes, mode));
-        if let Some(mode) = wanted.filter(|mode| at(state, "modes.currentModeId") != Some(&Value::from(mode.as_str())))
-        {
-            let request = SetSessionModeRequest::new(id.to_owned(), mode.clone());
-            ask(agent, METHODS.session_set_mode, &request).await?;
-        }
+        mode::set(&self.shared, agent, id, state).await?;
         if let Some(model) = &self.shared.drive.model {
             self.set_model(agent, id, state, model).await?;
         }
@@ -277,44 +300,15 @@ impl Talk<'_> {
         }
         Ok(())
     }
-
-    /// What the answer to the prompt means.
-    fn answered(&self, answer: Result<Value, Error>) -> Outcome {
-        let mut inner = self.shared.inner();
-        let inner = &mut *inner;
-        inner.usage_log.read(&mut inner.heard.account);
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) => return outcome(&error),
-        };
-        if let Some(usage) = &self.shared.drive.adapter.acp.usage {
-            count(usage, &answer, &mut inner.heard.account);
-        }
-        inner.heard.account.turn_ended();
-        if let Some(line) = inner.heard.account.usage_line(true) {
-            inner.out.say(&line);
-        }
-        let failed = |class, text: &str| Outcome::Failed(Complaint { class: Some(class), ..Complaint::words(text) });
-        match answer.get("stopReason").and_then(Value::as_str) {
-            Some("end_turn") => Outcome::Done,
-            Some("refusal") => failed(ErrorClass::Refused, "the model refused to go on"),
-            Some("max_tokens") => {
-                failed(ErrorClass::Other, "the model came to the limit of what it may write in one answer")
-            }
-            Some("max_turn_requests") => failed(ErrorClass::Other, "the agent came to its limit of requests in a turn"),
-            Some("cancelled") => failed(ErrorClass::Other, "the turn was cancelled, and not by p0"),
-            other => failed(ErrorClass::Other, &format!("the turn ended for an unknown reason: {other:?}")),
-        }
-    }
 }
 
 /// Sends a request of the crate's type and reads the answer as JSON.
-async fn ask(agent: &Agents, method: &str, request: &impl Serialize) -> Result<Value, Error> {
+pub(super) async fn ask(agent: &Agents, method: &str, request: &impl Serialize) -> Result<Value, Error> {
     agent.send_request(UntypedMessage::new(method, request)?).block_task().await
 }
 
 /// What an error of the agent means.
-fn outcome(error: &Error) -> Outcome {
+pub(super) fn outcome(error: &Error) -> Outcome {
     if is_incoming_transport_closed(error) {
         return Outcome::Broken("it closed its stdout".to_owned());
     }

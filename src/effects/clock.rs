@@ -19,9 +19,9 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// The last moment that is written down, in milliseconds since 1970: the end of the year 9999. Later ones have no usual
-/// form.
-const LAST_MS: i64 = 253_402_300_799_999;
+/// The last moment that is written down, in milliseconds since 1970: the end of the year 2261. Nanoseconds of later ones
+/// do not fit 64 bits, which is how the log keeps them.
+const LAST_MS: i64 = 9_214_646_399_999;
 
 /// A file with the milliseconds that are added to the date; only tests of wrong clocks name one.
 static SHIFT: OnceLock<PathBuf> = OnceLock::new();
@@ -33,7 +33,7 @@ pub fn shift_by(file: PathBuf) {
     let _ = SHIFT.set(file);
 }
 
-/// The date, in UTC, to the millisecond, from 1970 to 9999 whatever the machine says.
+/// The date, in UTC, to the millisecond, from 1970 to 2261 whatever the machine says.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
 pub fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -101,12 +101,15 @@ mod tests {
     #[test]
     fn a_date_is_one_whatever_the_machine_says() {
         assert_eq!(date(i64::MIN).timestamp_millis(), 0, "before 1970");
-        assert_eq!(date(i64::MAX).year(), 9999);
-        // Beyond 2262 there is no number of nanoseconds in 64 bits.
-        let late = date(10_000_000_000_123);
-        assert_eq!((late.year(), late.timestamp_subsec_nanos()), (2286, 123_000_000));
-        let text = serde_json::to_string(&date(LAST_MS)).unwrap();
-        assert_eq!(serde_json::from_str::<Time>(&text).unwrap(), date(LAST_MS));
+        assert_eq!(date(i64::MAX).year(), 2261);
+        let last = date(LAST_MS);
+        assert!(last.timestamp_nanos_opt().is_some());
+        assert_eq!((last + chrono::TimeDelta::milliseconds(1)).year(), 2262);
+        // Deadlines may be later.
+        for later in [last, last + chrono::TimeDelta::days(7), last + chrono::TimeDelta::days(36_500 * 100)] {
+            let text = serde_json::to_string(&later).unwrap();
+            assert_eq!(serde_json::from_str::<Time>(&text).unwrap(), later, "{text}");
+        }
     }
 
     #[test]

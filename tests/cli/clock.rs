@@ -114,14 +114,10 @@ fn a_question_is_open_for_as_long_as_it_is_to_be() {
 #[test]
 fn no_date_stops_anything() {
     let year = |years: i64| years * 365 * 24 * HOUR;
-    for (shift, told) in
-        [(-year(500), Some("1970")), (year(73), Some("20")), (year(300), Some("23")), (i64::MAX, Some("9999"))]
-    {
+    for (shift, told) in [(-year(500), "1970"), (year(73), "2099"), (year(300), "2261"), (i64::MAX, "2261")] {
         let it = Dated::with(LIMITED, shift);
         let output = it.t.run(&["--json"]).expect(0);
-        if let Some(told) = told {
-            assert!(output.err.contains("cannot be right") && output.err.contains(told), "{shift}: {output:?}");
-        }
+        assert!(output.err.contains("cannot be right") && output.err.contains(told), "{shift}: {output:?}");
         it.t.log_is_whole();
         it.t.p0(&["replay", "@last", "--json"]).expect(0);
         let doctor = it.t.p0(&["doctor"]).out;

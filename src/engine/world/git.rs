@@ -263,7 +263,7 @@ fn listed_paths(workshop: &Workshop, holder: &str, attempt: &Attempt) -> Result<
 }
 
 /// What a person has to know of a landing on a branch that is checked out.
-fn checked_out(branch: &str, place: &std::path::Path, aside: Option<&(String, String)>) -> String {
+fn checked_out(branch: &str, place: &Path, aside: Option<&(String, String)>) -> String {
     match aside {
         None => format!("{branch} is checked out in {}, which was fast-forwarded with it", place.display()),
         Some((why, kept)) => format!(

@@ -128,6 +128,9 @@ fn change(root: &Path, seed: u64) {
             let path = root.join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, text).unwrap();
+            // Git alone would miss a change of the same length in the second in which it wrote the file.
+            let later = fs::metadata(&path).unwrap().modified().unwrap() + std::time::Duration::from_secs(20);
+            fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
             fs::set_permissions(path, fs::Permissions::from_mode(if *run { 0o755 } else { 0o644 })).unwrap();
         }
     }

@@ -188,13 +188,13 @@ fn what_is_wrong_with_arguments_is_told_and_nothing_is_done() {
     }
     insta::assert_snapshot!(told, @r#"
     nothing was done; call comment again:
+    there is no field `txt` (do you mean `text`?); there are: `text`
     `text` is missing; give a text (What it says)
-    there is no field `txt`; there are: `text`
     nothing was done; call ticket_status again:
     `status` must be one of in_progress, done, blocked, not "flying"
     nothing was done; call plan again:
     `reason` is missing; give a text (Why)
-    there is no field `tickets[0].files.crate`; there are: `create`, `modify`
+    there is no field `tickets[0].files.crate` (do you mean `create`?); there are: `create`, `modify`
     "#);
     assert_eq!(t.tickets().len(), 1);
     assert!(t.tickets()[0]["comments"].as_array().unwrap().is_empty());

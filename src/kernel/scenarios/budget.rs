@@ -96,7 +96,6 @@ fn one_that_is_still_to_be_started_is_ended_as_well_and_a_queued_commit_lands() 
         attempt: it.attempt().id,
         line: 0,
         part: 0,
-        paths: Vec::new(),
         message: serde_json::from_value(used(1000)).unwrap(),
         paths: Vec::new(),
     });

@@ -110,6 +110,8 @@ fn one_that_had_no_room_while_another_filled_the_disk_uses_up_no_round() {
             dropped: Vec::new(),
             conflict_markers: Vec::new(),
             untracked_repos: Vec::new(),
+            left_out: Vec::new(),
+            paths: Vec::new(),
             patch: None,
         };
         it.submit(Action::AttemptHarvested { attempt: victim, harvest: Box::new(harvest) });

@@ -109,7 +109,7 @@ fn a_request_for_files_is_compared_with_the_tree_as_well() {
         let message = json!({"type":"request_files","create":[path],"modify":[],"reason":"r"});
         let message = serde_json::from_value(message).unwrap();
         let paths = vec![fact(path, found)];
-        it.submit(Action::AttemptSaid { attempt: it.attempt().id, line: 0, message, paths })
+        it.submit(Action::AttemptSaid { attempt: it.attempt().id, line: 0, part: 0, message, paths })
     };
     let refused = ask(RULES, "src", Found::Folder);
     assert!(matches!(&refused, Reply::Refused { why } if why.contains("'src/'")), "{refused:?}");

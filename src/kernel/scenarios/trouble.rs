@@ -55,7 +55,7 @@ impl Scenario {
         let merge = MergeReport::Clean { candidate: "m".into() };
         self.submit(Action::Merged { attempt, onto: head, merge });
         let landing = LandingReport::Landed;
-        self.submit(Action::Landed { attempt, candidate: "m".into(), landing, wall_ms: 1 });
+        self.submit(Action::Landed { attempt, candidate: "m".into(), landing, wall_ms: 1, note: None });
     }
 
     fn ends(&mut self, ending: Ending) {

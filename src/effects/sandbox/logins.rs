@@ -53,10 +53,8 @@ fn secrets_in(name: &str, text: &str) -> BTreeMap<String, String> {
 
 fn look(value: &Value, at: &str, secret: bool, found: &mut BTreeMap<String, String>) {
     match value {
-        Value::String(text) if secret && LENGTHS.contains(&text.len()) && found.len() < MOST => {
-            if !names_a_variable(text) {
-                found.insert(at.to_owned(), text.clone());
-            }
+        Value::String(text) if secret && is_token(text) && found.len() < MOST => {
+            found.insert(at.to_owned(), text.clone());
         }
         Value::Object(map) => {
             let names = at.rsplit(' ').next().is_some_and(is_about_variables);
@@ -72,6 +70,11 @@ fn look(value: &Value, at: &str, secret: bool, found: &mut BTreeMap<String, Stri
         }
         _ => {}
     }
+}
+
+/// Whether a value under such a key is one: no word, no program's whole state, and no name of a variable.
+fn is_token(value: &str) -> bool {
+    LENGTHS.contains(&value.len()) && !names_a_variable(value)
 }
 
 /// As variables are, and by what programs call their tokens. What is named after a variable (`env_key`, `apiKeyEnv`) or

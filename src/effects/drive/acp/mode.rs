@@ -51,9 +51,8 @@ impl SessionMode {
                 }
             }
             Some("config_option_update") => {
-                if self.read_options(update) && self.by_mode.is_some() {
-                    self.by_mode.clone_from(&self.by_option);
-                }
+                let told = self.read_options(update).then(|| self.by_option.clone()).flatten();
+                self.by_mode = self.by_mode.take().map(|before| told.unwrap_or(before));
             }
             _ => {}
         }

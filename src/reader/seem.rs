@@ -116,7 +116,9 @@ fn word_at(text: &str, at: usize) -> Option<String> {
     if word.len() == rest.len() {
         // The text ends with it.
         let spelt = words::normal(&word);
-        if let Some(begun) = known.iter().find(|known| known.starts_with(&spelt)) {
+        let mut begun = known.iter().filter(|known| known.starts_with(&spelt));
+        let weighs = |word: &&&str| refuses_its_attempt(word);
+        if let Some(begun) = begun.clone().find(weighs).or_else(|| begun.next()) {
             return Some(if word.is_empty() { String::new() } else { (*begun).to_owned() });
         }
     }

@@ -41,20 +41,8 @@ pub(super) fn harvested(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest) -> Re
         finish(cx, id, outcome)?;
         return Ok(Reply::Ok);
     }
-    let speaks_at_its_end = rights != Rights::Executor || !report.staged.is_empty();
-    let run = cx.run(cx.attempt(id)?.run)?;
-    // Since rules 5 an executor speaks as well: that it is blocked may have been in the rest.
-    if report.truncated && (speaks_at_its_end || run.tells_of_unread_messages()) {
-        let limit = run.settings.limits.output_bytes;
-        let reason =
-            format!("its output passed {limit} bytes, so what it said is not complete; print less, and say it again");
-        let outcome = refuse_plan(cx, id, vec![reason])?;
-        finish(cx, id, outcome)?;
-        return Ok(Reply::Ok);
-    }
-    if !report.misread.is_empty() {
-        // Applied together or refused together: what cannot be read counts as well.
-        let outcome = refuse_plan(cx, id, [report.misread, report.notes].concat())?;
+    if let Some(reasons) = not_all_heard(cx, id, &report)? {
+        let outcome = refuse_plan(cx, id, reasons)?;
         finish(cx, id, outcome)?;
         return Ok(Reply::Ok);
     }
@@ -90,6 +78,22 @@ pub(super) fn harvested(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest) -> Re
     };
     finish(cx, id, outcome)?;
     Ok(Reply::Ok)
+}
+
+/// Why not all that it said is known: its output was not kept whole, or a message in it cannot be read. What is applied
+/// together is refused together then.
+fn not_all_heard(cx: &Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<Option<Vec<String>>, Rejection> {
+    let attempt = cx.attempt(id)?;
+    let run = cx.run(attempt.run)?;
+    // Since rules 5 an executor speaks as well: that it is blocked may have been in the rest.
+    let speaks_at_its_end = attempt.rights != Rights::Executor || !report.staged.is_empty();
+    if report.truncated && (speaks_at_its_end || run.tells_of_unread_messages()) {
+        let limit = run.settings.limits.output_bytes;
+        let reason =
+            format!("its output passed {limit} bytes, so what it said is not complete; print less, and say it again");
+        return Ok(Some(vec![reason]));
+    }
+    Ok((!report.misread.is_empty()).then(|| [report.misread.as_slice(), &report.notes].concat()))
 }
 
 /// Whether there is no sign that it did anything. Since rules 4 what it changed is one: not every program tells what it

@@ -16,6 +16,10 @@ use super::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+fn is_none_yet(count: &u32) -> bool {
+    *count == 0
+}
+
 /// How a program ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "how", rename_all = "snake_case")]

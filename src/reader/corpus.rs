@@ -246,7 +246,7 @@ mod mutations {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
         /// One byte lost, added or changed: it is a message still, or on record as one that cannot be read. What an
         /// attempt is judged by is never log.

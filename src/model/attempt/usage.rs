@@ -21,10 +21,6 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-fn is_none_yet(count: &u32) -> bool {
-    *count == 0
-}
-
 impl Usage {
     /// The sum of both.
     pub fn plus(self, other: Usage) -> Usage {

@@ -100,7 +100,7 @@ def prompt(message):
         put({'method': 'session/update', 'params': {'update': 'no object'}})
         put({'method': 'session/update'})
     if CASE == 'wrong':
-        print('npm warn: a banner\n{"jsonrpc":"2.0","id":', flush=True)
+        print('npm warn: a banner\n{"note":', flush=True)
         print('[1,2]\n"text"\n{}\n{"type":"verdict","met":true}', flush=True)
         sys.stdout.buffer.write(b'\xff\xfe\n')
         answer({'id': 4711}, result={'stopReason': 'end_turn'})

@@ -216,7 +216,7 @@ fn bad_toml() {
       |
     2 | max_paralell = 3
       | ^^^^^^^^^^^^
-    unknown field `max_paralell`, expected one of `max_parallel`, `max_iterations`, `rounds`, `grace_ms`, `output_bytes`, `approval_s`, `prompt_bytes`
+    unknown field `max_paralell`, expected one of `max_parallel`, `max_iterations`, `rounds`, `grace_ms`, `output_bytes`, `approval_s`, `prompt_bytes`, `disk_reserve_mb`
     ");
     t.config("max_parallel = 0\n");
     assert_snapshot!(refused(&t, 3, &[&spec]), @"

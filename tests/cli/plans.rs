@@ -106,7 +106,7 @@ fn malformed_lines_of_a_plan_do_not_make_half_a_plan() {
     let t = first_plan(
         "ticket('x', ['x'])\nprint('{\"type\":\"ticket\",\"key\":\"y\",\"title\":\"y\",\"depends_on\":7}')\ndecide('continue')",
     );
-    insta::assert_snapshot!(refused(&t), @"line 2: the ticket cannot be read: invalid type: integer `7`, expected a sequence");
+    insta::assert_snapshot!(refused(&t), @"line 2: the ticket cannot be read: `depends_on` must be a list of texts, not 7");
 }
 
 #[test]

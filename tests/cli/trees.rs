@@ -165,14 +165,15 @@ fn a_branch_that_is_checked_out_keeps_what_landed_and_says_so() {
 
 #[test]
 fn a_filter_that_fails_stops_the_run_in_words() {
-    let t = TestEnvironment::new();
+    let mut t = TestEnvironment::new();
+    t.set("P0_PATIENCE_MS", "500");
     t.put(".gitattributes", "*.key filter=secret\n");
     t.put("a.key", "k\n");
     t.git(&["add", ".gitattributes", "a.key"]);
     t.git(&["commit", "-qm", "key"]);
     t.git(&["config", "filter.secret.smudge", "surely-no-such-program"]);
     t.git(&["config", "filter.secret.required", "true"]);
-    let status = t.run_json(11);
+    let status = t.run_json(13);
     let reason = status["reason"].as_str().unwrap();
     assert!(reason.contains("filter") && reason.contains("a.key"), "{reason}");
 }

@@ -210,6 +210,7 @@ fn doctor() {
     ok   holder         nobody; commands open the log themselves
     ok   journal        0 events in 0 frames, all as written
     ok   milestones     none yet
+    ok   clock          [day] [time] UTC
     ok   git            git version [n]
     ok   sh             /bin/sh
     ok   supervisor     [p0]

@@ -51,8 +51,8 @@ impl Out {
 
     /// A line of the agent's program and what was found in it, as log.
     pub(super) fn program_line(&mut self, line: &[u8], pieces: &[Piece]) {
-        match pieces {
-            [Piece::Object(event)] if serde_json::from_slice::<IgnoredAny>(line.trim_ascii()).is_ok() => {
+        match pieces.last() {
+            Some(Piece::Object(event)) if serde_json::from_slice::<IgnoredAny>(line.trim_ascii()).is_ok() => {
                 self.native(line, event);
             }
             _ if line.trim_ascii().is_empty() => {}

@@ -234,6 +234,17 @@ fn leave_queue(run: &mut Run, attempt: Option<AttemptId>) {
     run.queue.retain(|a| Some(*a) != attempt);
 }
 
+/// Takes in that a message could not be read.
+fn not_read(attempt: &mut Attempt, run: Option<&mut Run>, unread: Unread) {
+    if let Some(run) = run.filter(|run| unread.what == "usage" && run.tells_of_unread_messages()) {
+        let whose = attempt.ticket.as_ref().map_or_else(|| attempt.role.to_string(), ToString::to_string);
+        run.unknown_usage = Some(format!("a report of what {whose} used cannot be read: {}", unread.why));
+    }
+    if attempt.talk.unread.len() < MOST_UNREAD {
+        attempt.talk.unread.push(unread);
+    }
+}
+
 fn report(state: &mut Aggregate, draft: &Draft, place: (u64, u32), message: &Message) {
     let Some(attempt) = draft.attempt.and_then(|id| state.attempts.get_mut(&id).map(Arc::make_mut)) else { return };
     (attempt.line, attempt.part) = place.max((attempt.line, attempt.part));
@@ -256,14 +267,8 @@ fn report(state: &mut Aggregate, draft: &Draft, place: (u64, u32), message: &Mes
         }
         Message::Question { text } => attempt.question = Some(text.clone()),
         Message::Unreadable { line, column, what, why } => {
-            if attempt.talk.unread.len() < MOST_UNREAD {
-                let unread = Unread { line: *line, column: *column, what: what.clone(), why: why.clone() };
-                attempt.talk.unread.push(unread);
-            }
-            if let Some(run) = run.filter(|run| what == "usage" && run.tells_of_unread_messages()) {
-                let whose = attempt.ticket.as_ref().map_or_else(|| attempt.role.to_string(), ToString::to_string);
-                run.unknown_usage = Some(format!("a report of what {whose} used cannot be read: {why}"));
-            }
+            let unread = Unread { line: *line, column: *column, what: what.clone(), why: why.clone() };
+            not_read(attempt, run, unread);
         }
         Message::RateLimited { .. } => {
             attempt.rate_limited = true;

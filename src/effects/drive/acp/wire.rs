@@ -140,9 +140,15 @@ impl Incoming {
             }
             // Nobody waits for the answer to a notification.
             (None, true) => None,
-            (None, false) => Some(Err(io::Error::new(io::ErrorKind::InvalidData, why))),
+            (None, false) if is_of_the_protocol(text) => Some(Err(io::Error::new(io::ErrorKind::InvalidData, why))),
+            (None, false) => None,
         }
     }
+}
+
+/// Whether a text has a key that answers have: somebody may wait for it.
+fn is_of_the_protocol(text: &str) -> bool {
+    ["jsonrpc", "result", "error", "id"].iter().any(|key| after_key(text, key).is_some())
 }
 
 /// The id of a message that cannot be read: a number, or a text without escapes.

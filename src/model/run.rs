@@ -290,8 +290,8 @@ impl Run {
         self.rules >= 4
     }
 
-    /// Whether usage that cannot be read is unknown to its budget, an executor is refused when its output was not kept
-    /// whole, and every refused round is told which of its messages could not be read: since rules 5.
+    /// Whether usage that cannot be read is unknown to its budget, and every refused round is told which of its messages
+    /// could not be read: since rules 5.
     pub fn tells_of_unread_messages(&self) -> bool {
         self.rules >= 5
     }

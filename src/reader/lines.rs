@@ -277,7 +277,7 @@ fn fragment(line: u64, column: u64, what: &str, why: &str, text: &str) -> Fragme
 }
 
 fn is_message(value: &Value) -> bool {
-    value.get("type").and_then(Value::as_str).is_some_and(|word| super::is_word(word))
+    value.get("type").and_then(Value::as_str).is_some_and(super::is_word)
 }
 
 /// What may stand between two objects of a line.

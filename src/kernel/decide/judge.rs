@@ -85,9 +85,8 @@ pub(super) fn harvested(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest) -> Re
 fn not_all_heard(cx: &Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<Option<Vec<String>>, Rejection> {
     let attempt = cx.attempt(id)?;
     let run = cx.run(attempt.run)?;
-    // Since rules 5 an executor speaks as well: that it is blocked may have been in the rest.
     let speaks_at_its_end = attempt.rights != Rights::Executor || !report.staged.is_empty();
-    if report.truncated && (speaks_at_its_end || run.tells_of_unread_messages()) {
+    if report.truncated && speaks_at_its_end {
         let limit = run.settings.limits.output_bytes;
         let reason =
             format!("its output passed {limit} bytes, so what it said is not complete; print less, and say it again");

@@ -3,6 +3,7 @@ use crate::model::{
     aggregate::Aggregate,
     attempt::Usage,
     event::Event,
+    id::StageName,
     record::Draft,
     run::{AtStage, Counters, Run, RunState, Spent, Verdict},
     ticket::Ticket,
@@ -109,18 +110,7 @@ fn change(run: &mut Run, draft: &Draft) {
         Event::RunDone { .. } => end(run, draft, RunState::Done),
         Event::RunFailed { why } => end(run, draft, RunState::Failed { why: why.clone() }),
         Event::RunCancelled { why } => end(run, draft, RunState::Cancelled { why: why.clone() }),
-        Event::StageEntered { stage } => {
-            run.stage = Some(AtStage {
-                name: stage.clone(),
-                head: run.head.clone().unwrap_or_else(|| run.base.clone()),
-                heard: Vec::new(),
-                failures: OrdMap::new(),
-                rounds: OrdMap::new(),
-                lost: OrdMap::new(),
-                feedback: OrdMap::new(),
-                decided: None,
-            });
-        }
+        Event::StageEntered { stage } => run.stage = Some(entered(run, stage)),
         Event::StageCompleted { .. } => {}
         Event::VerdictIssued { met, rationale, gaps, commit } => {
             if let Some(attempt) = draft.attempt {
@@ -156,6 +146,20 @@ fn change(run: &mut Run, draft: &Draft) {
         }
         Event::IntegrationConflicted { .. } => run.counters.merge_conflicts += 1,
         _ => {}
+    }
+}
+
+/// A stage at its beginning.
+fn entered(run: &Run, stage: &StageName) -> AtStage {
+    AtStage {
+        name: stage.clone(),
+        head: run.head.clone().unwrap_or_else(|| run.base.clone()),
+        heard: Vec::new(),
+        failures: OrdMap::new(),
+        rounds: OrdMap::new(),
+        lost: OrdMap::new(),
+        feedback: OrdMap::new(),
+        decided: None,
     }
 }
 

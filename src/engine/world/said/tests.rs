@@ -1,6 +1,6 @@
 //! Agents that garble what they say, in every role: whatever was not heard as it was meant keeps their work from being
 //! taken.
-use super::{Heard, SpoolLine};
+use super::{Heard, Place, SpoolLine};
 use crate::{
     kernel::simulation::{Dice, Simulation, Spoken},
     model::{
@@ -16,7 +16,7 @@ fn line(number: u64, bytes: &[u8]) -> SpoolLine {
 }
 
 /// What is heard of an output.
-fn heard(output: &[u8]) -> (Heard, Vec<((u64, u32), Message)>) {
+fn heard(output: &[u8]) -> (Heard, Vec<(Place, Message)>) {
     let (mut heard, mut at_once) = (Heard::new(), Vec::new());
     for (bytes, number) in output.split(|b| *b == b'\n').zip(1..) {
         at_once.extend(heard.take(&line(number, bytes), &|_| {}));

@@ -35,7 +35,8 @@ fn output(one_in: usize) -> Vec<Vec<u8>> {
         r#"{"type":"ticket","key":"a","title":"A","files":{"create":["a.rs"],"modify":[]},"depends_on":["b"]}"#,
         r#"{"type":"status","status":"in_progress","reason":"half of it stands"}"#,
     ];
-    let line = |n: usize| if n % one_in == 0 { messages[n / one_in % messages.len()] } else { log[n % log.len()] };
+    let line =
+        |n: usize| if n.is_multiple_of(one_in) { messages[n / one_in % messages.len()] } else { log[n % log.len()] };
     (0..LINES).map(|n| line(n).as_bytes().to_vec()).collect()
 }
 

@@ -57,17 +57,6 @@ pub(super) fn meaning(source: Source, output: &[u8]) -> Vec<String> {
 /// The same message in other words: each must mean the same.
 fn in_other_words(line: &str) -> Vec<(&'static str, Vec<u8>)> {
     let value: Value = serde_json::from_str(line).unwrap();
-    let with = |change: &dyn Fn(&mut Value)| {
-        let mut changed = value.clone();
-        change(&mut changed);
-        changed.to_string().into_bytes()
-    };
-    let fields = |value: &mut Value, change: &dyn Fn(&str, &mut Value)| {
-        for (field, of) in value.as_object_mut().unwrap() {
-            change(field, of);
-        }
-    };
-    let is_number = |value: &Value| value.is_u64() || value.is_f64();
     let mut ways = vec![
         ("byte order mark", format!("\u{feff}{line}").into_bytes()),
         ("colours", format!("\u{1b}[1;32m{line}\u{1b}[0m").into_bytes()),
@@ -80,6 +69,26 @@ fn in_other_words(line: &str) -> Vec<(&'static str, Vec<u8>)> {
             fields.reverse();
             Value::Object(fields.into_iter().collect()).to_string().into_bytes()
         }),
+    ];
+    ways.extend(in_other_values(&value));
+    ways.retain(|(_, bytes)| bytes != line.as_bytes());
+    ways
+}
+
+/// The same message with other values and words.
+fn in_other_values(value: &Value) -> Vec<(&'static str, Vec<u8>)> {
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut changed = value.clone();
+        change(&mut changed);
+        changed.to_string().into_bytes()
+    };
+    let fields = |value: &mut Value, change: &dyn Fn(&str, &mut Value)| {
+        for (field, of) in value.as_object_mut().unwrap() {
+            change(field, of);
+        }
+    };
+    let is_number = |value: &Value| value.is_u64() || value.is_f64();
+    vec![
         ("type in capitals", with(&|v| v["type"] = v["type"].as_str().unwrap().to_uppercase().into())),
         ("hyphens", with(&|v| v["type"] = v["type"].as_str().unwrap().replace('_', "-").into())),
         (
@@ -135,9 +144,7 @@ fn in_other_words(line: &str) -> Vec<(&'static str, Vec<u8>)> {
                 })
             }),
         ),
-    ];
-    ways.retain(|(_, bytes)| bytes != line.as_bytes());
-    ways
+    ]
 }
 
 #[test]

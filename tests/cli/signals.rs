@@ -164,7 +164,7 @@ fn programs_have_the_usual_signals() {
     ));
     t.run_json(0);
     let mask = fs::read_to_string(t.note_path("mask")).unwrap();
-    let ignored = u64::from_str_radix(mask.trim().split_whitespace().last().unwrap(), 16).unwrap();
+    let ignored = u64::from_str_radix(mask.split_whitespace().last().unwrap(), 16).unwrap();
     // Those above 31 are for threads and for programs among themselves.
     assert_eq!(ignored & 0x7fff_ffff, 0, "{mask}");
 }

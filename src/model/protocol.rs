@@ -316,19 +316,19 @@ pub enum Message {
 }
 
 impl Message {
-    /// Every `type` word.
+    /// Every `type` word, in the order of the variants.
     pub const WORDS: &[&str] = &[
         "ticket",
-        "subtask",
         "defer",
         "decision",
-        "verdict",
-        "feedback",
-        "curate",
         "status",
+        "subtask",
         "comment",
         "learning",
+        "curate",
         "request_files",
+        "verdict",
+        "feedback",
         "artifact",
         "checklist",
         "confidence",

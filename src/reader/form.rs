@@ -23,11 +23,16 @@ pub fn of<T: JsonSchema>() -> Form {
 
 /// The form of the message with this `type` word, without the word.
 pub fn of_message(word: &str) -> Form {
-    messages().iter().find(|(known, _)| known == word).map(|(_, form)| form.clone()).unwrap_or_default()
+    message(word).cloned().unwrap_or_default()
+}
+
+/// The same, as it is kept; `None` = there is no such message.
+pub(super) fn message(word: &str) -> Option<&'static Form> {
+    messages().iter().find(|(known, _)| known == word).map(|(_, form)| form)
 }
 
 /// Every `type` word with the form of its message, without the word.
-pub(super) fn messages() -> &'static [(String, Form)] {
+fn messages() -> &'static [(String, Form)] {
     static MESSAGES: OnceLock<Vec<(String, Form)>> = OnceLock::new();
     MESSAGES.get_or_init(|| {
         let all = plain::<Message>();
@@ -147,6 +152,11 @@ fn as_enum(form: &mut Form) {
 mod tests {
     use super::*;
     use crate::model::protocol::Proposal;
+
+    #[test]
+    fn the_words_are_those_of_the_schema() {
+        assert!(messages().iter().map(|(word, _)| word.as_str()).eq(Message::WORDS.iter().copied()));
+    }
 
     #[test]
     fn a_message_is_one_plain_object() {

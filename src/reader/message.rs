@@ -1,7 +1,7 @@
 //! From an object to a message of the protocol.
 use super::{
     check::{Unknown, fit},
-    form::messages,
+    form::message,
     words::{meant_type, nearest},
 };
 use crate::model::protocol::{FailureClass, Message, refuses_its_attempt};
@@ -39,7 +39,6 @@ pub struct Unreadable {
 /// Reads an object of an agent's output.
 pub fn read_message(value: &Value) -> Reading {
     let Value::Object(fields) = value else { return Reading::Log };
-    let known = || messages().iter().map(|(word, _)| word.as_str());
     let Some(written) = fields.get("type") else {
         return if fields.contains_key("native") { Reading::Log } else { untyped(fields) };
     };
@@ -47,9 +46,8 @@ pub fn read_message(value: &Value) -> Reading {
         let Some(what) = seeming(fields) else { return unreadable(&written.to_string(), "its `type` is no text") };
         return unreadable(what, "its `type` is no text");
     };
-    let words: Vec<&str> = known().collect();
-    let Some(word) = meant_type(written, &words) else {
-        let near = nearest(written, known());
+    let Some(word) = meant_type(written, Message::WORDS) else {
+        let near = nearest(written, Message::WORDS.iter().copied());
         let meant = near.map(|near| format!("; do you mean `{near}`?")).unwrap_or_default();
         let why = format!("there is no message `{}`{meant}", shown(written));
         return unreadable(near.or(seeming(fields)).unwrap_or(&shown(written)), &why);
@@ -76,16 +74,14 @@ fn strict(value: &Value, fields: &Map<String, Value>, word: &str) -> Option<Mess
 }
 
 fn properties(word: &str) -> Option<&'static Map<String, Value>> {
-    let (_, form) = messages().iter().find(|(known, _)| known == word)?;
-    form.get("properties")?.as_object()
+    message(word)?.get("properties")?.as_object()
 }
 
 fn tolerant(fields: &Map<String, Value>, word: &str) -> Reading {
     let rest = fields.iter().filter(|(field, _)| *field != "type").map(|(field, value)| (field.clone(), value.clone()));
     let rest: Map<String, Value> = rest.collect();
     let none = Map::new();
-    let form = messages().iter().find(|(known, _)| known == word).map_or(&none, |(_, form)| form);
-    let wrong = match fit(form, rest, Unknown::Noted) {
+    let wrong = match fit(message(word).unwrap_or(&none), rest, Unknown::Noted) {
         Ok(fitting) => {
             let mut whole = fitting.fields;
             whole.insert("type".to_owned(), word.into());
@@ -118,9 +114,8 @@ fn by_its_word_alone(fields: &Map<String, Value>, word: &str) -> Option<Message>
 fn untyped(fields: &Map<String, Value>) -> Reading {
     let slip = fields.iter().find(|(field, value)| value.is_string() && nearest(field, ["type"]).is_some());
     if let Some((field, value)) = slip {
-        let words: Vec<&str> = messages().iter().map(|(word, _)| word.as_str()).collect();
         let written = value.as_str().unwrap_or_default();
-        let meant = meant_type(written, &words).or_else(|| nearest(written, words.iter().copied()));
+        let meant = meant_type(written, Message::WORDS).or_else(|| nearest(written, Message::WORDS.iter().copied()));
         if let Some(what) = meant.or_else(|| seeming(fields)) {
             return unreadable(what, &format!("it has no `type`; do you mean `type` by `{}`?", shown(field)));
         }
@@ -179,7 +174,8 @@ mod tests {
 
     #[test]
     fn every_message_is_known_by_its_word() {
-        for (word, form) in messages() {
+        for word in Message::WORDS {
+            let form = message(word).unwrap();
             let required = form.get("required").and_then(Value::as_array);
             assert!(properties(word).is_some(), "{word}");
             let known =
@@ -187,7 +183,7 @@ mod tests {
             assert!(known, "{word}");
         }
         for word in Message::STAGED {
-            assert!(messages().iter().any(|(known, _)| known == word), "{word}");
+            assert!(Message::is_word(word), "{word}");
         }
     }
 

@@ -34,6 +34,5 @@ pub use message::{Reading, Unreadable, read_message};
 
 /// Whether `word` is the `type` of a message, in any case or by a synonym.
 fn is_word(word: &str) -> bool {
-    let known: Vec<&str> = form::messages().iter().map(|(known, _)| known.as_str()).collect();
-    words::meant_type(word, &known).is_some()
+    words::meant_type(word, crate::model::protocol::Message::WORDS).is_some()
 }

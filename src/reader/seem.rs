@@ -1,6 +1,6 @@
 //! Whether text that is no JSON was meant as a message.
-use super::{Source, form::messages, words};
-use crate::model::protocol::refuses_its_attempt;
+use super::{Source, words};
+use crate::model::protocol::{Message, refuses_its_attempt};
 use memchr::memmem;
 
 /// Whether a line that is no JSON object is worth a look: it has a brace, or the key of a message.
@@ -85,7 +85,7 @@ pub(super) fn word_in(text: &str) -> Option<String> {
         let quoted = format!("\"{word}\"");
         text.match_indices(&quoted).any(|(at, _)| text[..at].trim_end().ends_with(':'))
     };
-    words.extend(messages().iter().map(|(word, _)| word).filter(|word| is_value(word)).cloned());
+    words.extend(Message::WORDS.iter().filter(|word| is_value(word)).map(|word| (*word).to_owned()));
     weightiest(&words)
 }
 
@@ -104,7 +104,7 @@ fn words_of_type(text: &str) -> Vec<String> {
 
 /// The message's word behind the `type` key at `at`.
 fn word_at(text: &str, at: usize) -> Option<String> {
-    let known: Vec<&str> = messages().iter().map(|(word, _)| word.as_str()).collect();
+    let known = Message::WORDS;
     let before = text[..at].chars().next_back();
     let is_quoted = text[at + "type".len()..].starts_with(['"', '\'']);
     let begins = before.is_none_or(|c| matches!(c, '"' | '\'' | '{' | '[' | ',' | ':' | '\\'));
@@ -124,7 +124,7 @@ fn word_at(text: &str, at: usize) -> Option<String> {
     }
     let is_part = |known: &str| word.contains(known) || (word.len() > 2 && known.contains(&word));
     let within = || known.iter().copied().find(|known| is_part(known));
-    let found = words::meant_type(&word, &known).or_else(|| words::nearest(&word, known.iter().copied()));
+    let found = words::meant_type(&word, known).or_else(|| words::nearest(&word, known.iter().copied()));
     found.or_else(within).map(str::to_owned)
 }
 

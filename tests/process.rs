@@ -60,6 +60,7 @@ impl Bench {
             grace_ms: 5_000,
             stdout_limit: 1 << 20,
             stderr_limit: 1 << 20,
+            keeps_messages: false,
             nonce: uuid::Uuid::now_v7().to_string(),
             confine: None,
             secrets: Vec::new(),

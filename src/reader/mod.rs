@@ -32,6 +32,12 @@ pub use form::{Form, of, of_message};
 pub use lines::{Fragment, LineReader, Piece, Source};
 pub use message::{Reading, Unreadable, read_message};
 
+/// Whether a line of an agent's output may be a message, whole or broken. Cheap for lines that are none.
+#[must_use]
+pub fn may_be_message(line: &[u8]) -> bool {
+    seem::hints(line) && seem::seems(&clean::clean(line), Source::Agent).is_some()
+}
+
 /// Whether `word` is the `type` of a message, in any case or by a synonym.
 fn is_word(word: &str) -> bool {
     words::meant_type(word, crate::model::protocol::Message::WORDS).is_some()

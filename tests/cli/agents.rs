@@ -103,6 +103,23 @@ fn floods_its_output() {
     assert!(size < 40 << 20, "the data directory has {size} bytes");
 }
 
+#[test]
+fn a_message_beyond_the_limit_counts() {
+    let own = "def executor():\n  own_files()\n  for i in range(4000): print('x' * 100)\n  say('blocked', reason='no access')\n  for i in range(4000): print('x' * 100)\n";
+    let t = TestEnvironment::with(own);
+    t.config("output_bytes = 100000\n");
+    let run = t.run_json(10);
+    assert!(run.to_string().contains("no access"), "{run}");
+}
+
+#[test]
+fn a_judge_may_fill_stderr() {
+    let t = TestEnvironment::with(
+        "def verifier():\n  for i in range(3): sys.stderr.write('y' * 2**20)\n  say('verdict', met=True, rationale='as asked')\n",
+    );
+    t.run_json(0);
+}
+
 fn sizes(dir: &std::path::Path) -> u64 {
     let entries = std::fs::read_dir(dir).unwrap().flatten();
     entries

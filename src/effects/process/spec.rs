@@ -30,6 +30,9 @@ pub struct AgentSpec {
     pub stdout_limit: u64,
     /// Bytes of stderr kept; more is read and counted.
     pub stderr_limit: u64,
+    /// Whether lines of stdout that may be an agent's messages are kept beyond the limit, 1 MiB of them.
+    #[serde(default)]
+    pub keeps_messages: bool,
     /// Random, not empty, different for every attempt: ties files and processes to it.
     pub nonce: String,
     /// What it is confined to; `None` = to nothing.
@@ -108,6 +111,9 @@ pub struct ExitRecord {
     pub stderr_kept: u64,
     /// Whether anything on either was not kept.
     pub truncated: bool,
+    /// Whether a line of stdout that may be a message was not kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dropped_messages: bool,
     /// Processes that outlived the program and were ended by the supervisor: all that were alive when it ended by
     /// itself; only those that outlived the grace as well when it was ended on purpose.
     pub orphans: u32,
@@ -131,6 +137,7 @@ impl ExitRecord {
             stdout_kept: 0,
             stderr_kept: 0,
             truncated: false,
+            dropped_messages: false,
             orphans: 0,
             survivors: 0,
             confined: None,

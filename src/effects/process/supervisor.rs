@@ -172,7 +172,10 @@ fn start(place: &AttemptDir, spec: &AgentSpec) -> Result<Running, String> {
     let (err_reader, err_writer) = io::pipe().map_err(said("no pipe for stderr"))?;
     let out_file = create_private(&place.stdout()).map_err(|error| error.to_string())?;
     let err_file = create_private(&place.stderr()).map_err(|error| error.to_string())?;
-    let out = Pump::new(out_reader, out_file, spec.stdout_limit).map_err(said("the pipe of stdout"))?;
+    let mut out = Pump::new(out_reader, out_file, spec.stdout_limit).map_err(said("the pipe of stdout"))?;
+    if spec.keeps_messages {
+        out = out.keeping_messages();
+    }
     let mut err = Pump::new(err_reader, err_file, spec.stderr_limit).map_err(said("the pipe of stderr"))?;
 
     let (mut command, wire) = command(place, spec)?;

@@ -319,6 +319,7 @@ impl<'a> Watch<'a> {
             stdout_kept,
             stderr_kept,
             truncated: stdout_kept < stdout_bytes || stderr_kept < stderr_bytes,
+            dropped_messages: self.program.out.dropped_messages(),
             orphans: u32::try_from(self.orphans).unwrap_or(u32::MAX),
             survivors: u32::try_from(survivors).unwrap_or(u32::MAX),
             confined: self.program.confined.as_ref().map(|it| it.applied.clone()),

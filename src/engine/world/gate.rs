@@ -120,6 +120,7 @@ impl World {
             grace_ms: limits.grace_ms.min(1000),
             stdout_limit: limits.output_bytes,
             stderr_limit: limits.output_bytes,
+            keeps_messages: false,
             nonce: uuid::Uuid::new_v4().simple().to_string(),
             // Gates are the person's own commands, and run in the person's environment.
             confine: None,

@@ -203,7 +203,12 @@ pub(super) struct Kept {
 }
 
 /// The report of an end.
-pub(super) fn report(record: &ExitRecord, heard: Heard, kept: Kept) -> ExitReport {
+pub(super) fn report(record: &ExitRecord, mut heard: Heard, kept: Kept) -> ExitReport {
+    if record.dropped_messages {
+        heard.refuse(
+            "it printed so much that lines which may be messages were dropped; print less, say it again".into(),
+        );
+    }
     ExitReport {
         ending: ending(&record.ending),
         wall_ms: record.wall_ms,
@@ -213,7 +218,8 @@ pub(super) fn report(record: &ExitRecord, heard: Heard, kept: Kept) -> ExitRepor
         misread: heard.misread,
         notes: heard.notes,
         stdout_bytes: record.stdout_bytes,
-        truncated: record.truncated,
+        // What an agent prints to stderr is never a message: a long one makes nothing incomplete.
+        truncated: record.stdout_kept < record.stdout_bytes,
         orphans: record.orphans,
         stderr_tail: kept.stderr_tail,
         denied: kept.denied,

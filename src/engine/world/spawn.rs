@@ -282,6 +282,7 @@ impl World {
             grace_ms: run.settings.limits.grace_ms,
             stdout_limit: run.settings.limits.output_bytes,
             stderr_limit: run.settings.limits.output_bytes.min(1024 * 1024),
+            keeps_messages: true,
             nonce: uuid::Uuid::new_v4().simple().to_string(),
             confine,
             secrets: agent.env_names.clone(),

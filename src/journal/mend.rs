@@ -6,12 +6,12 @@
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use crate::journal::frame::{self, Entry, Frame};
-use crate::journal::log::JOURNAL_DIR;
-use crate::journal::segments::Options;
-use crate::journal::store::{Opened, Store};
-use crate::journal::walk::{self, Chain, Damage, Segment, SegmentReader, Step, Walk};
-use crate::journal::{DirLock, Error, log, store_renew, tail};
+use crate::frame::{self, Entry, Frame};
+use crate::log::JOURNAL_DIR;
+use crate::segments::Options;
+use crate::store::{Opened, Store};
+use crate::walk::{self, Chain, Damage, Segment, SegmentReader, Step, Walk};
+use crate::{DirLock, Error, log, store_renew, tail};
 
 /// Where segment files are kept as they were found.
 const ASIDE: &str = "journal.damaged";

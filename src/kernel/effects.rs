@@ -1,5 +1,5 @@
 //! Which effects a state wants to be in flight.
-use crate::model::{
+use p0_model::{
     aggregate::Aggregate,
     attempt::{Attempt, Phase, Step, Worktree},
     effect::{Effect, Timer},

@@ -4,7 +4,7 @@ use super::{
     form::message,
     words::{meant_type, nearest, normal},
 };
-use crate::model::protocol::{FailureClass, Message, refuses_its_attempt};
+use p0_model::protocol::{FailureClass, Message, refuses_its_attempt};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 

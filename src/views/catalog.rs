@@ -31,7 +31,7 @@ mod rows;
 
 pub use rows::{RowError, RowIter, Rows};
 
-use crate::model::{
+use p0_model::{
     Time,
     event::Event,
     id::{AttemptId, BlobId, CommitId, KEY_CHARS, MilestoneId, RunId},

@@ -1,5 +1,5 @@
 //! Who is at work now, folded from a run's events.
-use crate::model::{
+use p0_model::{
     Time,
     event::Event,
     id::{AttemptId, TicketId},
@@ -100,10 +100,8 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        model::{actor::Actor, attempt::Outcome, record::Draft, workflow::Rights},
-        views::fixture::{at, attempt_id},
-    };
+    use p0_model::{actor::Actor, attempt::Outcome, record::Draft, workflow::Rights};
+    use p0_samples::{at, attempt_id};
 
     #[test]
     fn agents_come_and_go() {

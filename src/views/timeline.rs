@@ -1,5 +1,5 @@
 //! Events in words: one line each, for people who follow a run.
-use crate::model::{
+use p0_model::{
     actor::Actor,
     attempt::{ExitReport, Outcome},
     event::{Event, OpenStatus},
@@ -308,10 +308,8 @@ fn with_reason(what: &str, why: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        model::{id::TicketId, record::Draft},
-        views::fixture::{at, attempt_id},
-    };
+    use p0_model::{id::TicketId, record::Draft};
+    use p0_samples::{at, attempt_id};
 
     fn record(actor: Actor, ticket: Option<u32>, event: Event) -> Record {
         let ticket = ticket.map(|n| TicketId::new("BLOG", n));

@@ -337,7 +337,7 @@ fn can_end(attempt: &Attempt) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::fixture::aggregate;
+    use p0_samples::aggregate;
 
     const RESERVE: u64 = 64 * MIB;
 

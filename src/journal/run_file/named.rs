@@ -1,6 +1,6 @@
 //! Which blobs a payload names.
 
-use crate::journal::{BlobRef, Hash};
+use crate::{BlobRef, Hash};
 
 const HASH: &str = r#""hash":""#;
 const SIZE: &str = r#"","size":"#;

@@ -1,5 +1,5 @@
 use super::{Entry, RunFileError, RunReader, Source, check, write};
-use crate::journal::{Blobs, DirLock, Error, Frame, FrameKeys, Hash, Log, NewFrame, Options};
+use crate::{Blobs, DirLock, Error, Frame, FrameKeys, Hash, Log, NewFrame, Options};
 use proptest::prelude::*;
 use std::fs;
 use std::io::Write as _;

@@ -5,9 +5,9 @@ use std::ops::Range;
 use uuid::Uuid;
 
 use super::{FramesByKey, Reading, Wanted};
-use crate::journal::frame::{self, EventsView, Frame, RawEntry};
-use crate::journal::store::Store;
-use crate::journal::{Error, block};
+use crate::frame::{self, EventsView, Frame, RawEntry};
+use crate::store::Store;
+use crate::{Error, block};
 
 /// Frames of one stream that were read together.
 #[derive(Debug, Default)]

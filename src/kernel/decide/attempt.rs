@@ -4,19 +4,17 @@ use super::{
     cx::{Cx, Scope},
     finding, provider,
 };
-use crate::{
-    kernel::{rights::may_say, schedule},
-    model::{
-        attempt::{DiskUse, Ending, ExitReport, Outcome, Phase, Usage, Worktree},
-        event::Event,
-        files::Files,
-        id::{AttemptId, LearningId},
-        paths::PathFact,
-        protocol::Message,
-        rejection::Rejection,
-        reply::Reply,
-        run::RunState,
-    },
+use crate::{rights::may_say, schedule};
+use p0_model::{
+    attempt::{DiskUse, Ending, ExitReport, Outcome, Phase, Usage, Worktree},
+    event::Event,
+    files::Files,
+    id::{AttemptId, LearningId},
+    paths::PathFact,
+    protocol::Message,
+    rejection::Rejection,
+    reply::Reply,
+    run::RunState,
 };
 
 /// Programs of one agent that may fail to start in a row before the run fails.

@@ -3,8 +3,8 @@ use super::{
     cx::{Cx, Scope},
     proposal,
 };
-use crate::kernel::schedule;
-use crate::model::{
+use crate::schedule;
+use p0_model::{
     event::{Event, OpenStatus},
     files::Files,
     id::{AttemptId, TicketId},

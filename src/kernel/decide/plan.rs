@@ -6,16 +6,14 @@ use super::{
     plan_paths::PlanPaths,
     proposal::{self, Names},
 };
-use crate::{
-    kernel::{graph, schedule},
-    model::{
-        event::Event,
-        id::{AttemptId, LearningId, TicketId},
-        paths::PathFact,
-        protocol::{Message, Proposal, ProposalKind},
-        ticket::{Changes, Kind, Priority, Seed, Status, Ticket},
-        workflow::Choice,
-    },
+use crate::{graph, schedule};
+use p0_model::{
+    event::Event,
+    id::{AttemptId, LearningId, TicketId},
+    paths::PathFact,
+    protocol::{Message, Proposal, ProposalKind},
+    ticket::{Changes, Kind, Priority, Seed, Status, Ticket},
+    workflow::Choice,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -169,7 +167,7 @@ impl Plan<'_> {
                 Item::Change(..) | Item::New(_) => None,
             })
             .collect();
-        let mut owners: Vec<(TicketId, String, crate::model::files::Files, BTreeSet<TicketId>)> = trial
+        let mut owners: Vec<(TicketId, String, p0_model::files::Files, BTreeSet<TicketId>)> = trial
             .state
             .tickets
             .iter()
@@ -409,7 +407,7 @@ pub(super) fn subtasks(
                 added += 1;
                 let (of_child, files) = (scope.clone().ticket(&seed.id), seed.files.clone());
                 trial.emit_as(
-                    trial.agent(id).unwrap_or(crate::model::actor::Actor::Engine),
+                    trial.agent(id).unwrap_or(p0_model::actor::Actor::Engine),
                     of_child.clone(),
                     Event::TicketCreated { ticket: seed.into() },
                 );

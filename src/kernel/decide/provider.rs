@@ -1,14 +1,14 @@
 //! What an agent's program says of its provider and itself: limits, trouble, a refused key, a configuration that does not
 //! work. None of it is the ticket's fault.
 use super::cx::Cx;
-use crate::model::{
+use chrono::TimeDelta;
+use p0_model::{
     Time,
     event::Event,
     id::AttemptId,
     protocol::{FailureClass, Message},
     rejection::Rejection,
 };
-use chrono::TimeDelta;
 
 /// A shorter wait than this would be a loop, in seconds.
 const LEAST_WAIT_S: u64 = 1;
@@ -44,7 +44,7 @@ pub(super) fn heard(cx: &mut Cx<'_>, id: AttemptId, message: &Message) -> Result
 /// and twice as long at each further one: in a row, and since rules 5 over the run, see [`Run::backs_off_over_the_run`].
 /// What several attempts hear of the same trouble counts once; of two times that were named, the later one.
 ///
-/// [`Run::backs_off_over_the_run`]: crate::model::run::Run::backs_off_over_the_run
+/// [`Run::backs_off_over_the_run`]: p0_model::run::Run::backs_off_over_the_run
 fn wait(cx: &mut Cx<'_>, id: AttemptId, asked: Option<u64>, first: u64) -> Result<(), Rejection> {
     let (scope, actor, attempt) = (cx.scope_of(id)?, cx.agent(id)?, cx.attempt(id)?);
     let (agent, run) = (attempt.agent.clone(), cx.run(attempt.run)?);

@@ -1,5 +1,5 @@
 //! Events about attempts and their commits.
-use crate::model::{
+use p0_model::{
     Time,
     aggregate::Aggregate,
     attempt::{Attempt, Conversation, Ending, ExitReport, Outcome, Phase, Session, Step, Unread, Usage, Worktree},

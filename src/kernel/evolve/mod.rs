@@ -5,7 +5,7 @@ mod ticket;
 
 pub(crate) use ticket::lease_end;
 
-use crate::model::{
+use p0_model::{
     aggregate::{Aggregate, Learning, Milestone},
     approval::Answer,
     event::Event,

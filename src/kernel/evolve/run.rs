@@ -1,5 +1,6 @@
 //! Events about runs and their stages.
-use crate::model::{
+use imbl::{OrdMap, OrdSet, Vector};
+use p0_model::{
     aggregate::Aggregate,
     attempt::Usage,
     event::Event,
@@ -8,7 +9,6 @@ use crate::model::{
     run::{AtStage, Counters, Run, RunState, Spent, Verdict},
     ticket::Ticket,
 };
-use imbl::{OrdMap, OrdSet, Vector};
 use std::sync::Arc;
 
 pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {

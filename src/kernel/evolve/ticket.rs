@@ -1,5 +1,6 @@
 //! Events about work items.
-use crate::model::{
+use imbl::Vector;
+use p0_model::{
     Time,
     actor::Actor,
     aggregate::Aggregate,
@@ -8,7 +9,6 @@ use crate::model::{
     record::Draft,
     ticket::{Changes, Comment, Holder, Kind, Seed, Status, Ticket},
 };
-use imbl::Vector;
 use std::sync::Arc;
 
 pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {

@@ -1,6 +1,6 @@
 //! `[agents.NAME]` and `[adapters.NAME]`: who can be started, and how.
 use super::{Config, error::BadConfig};
-use crate::model::{
+use crate::{
     adapter::Adapter,
     permission::Permissions,
     sandbox::{Mode, SandboxConfig},

@@ -15,6 +15,14 @@
 //!
 //! Pure: bytes and values in, values and sentences out. What is never in it: input and output, and any decision about
 //! what follows from an unreadable message.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::disallowed_methods,
+        reason = "a test may stop at the first surprise and may make its own world"
+    )
+)]
 mod check;
 mod clean;
 mod form;
@@ -40,5 +48,5 @@ pub fn may_be_message(line: &[u8]) -> bool {
 
 /// Whether `word` is the `type` of a message, in any case or by a synonym.
 fn is_word(word: &str) -> bool {
-    words::meant_type(word, crate::model::protocol::Message::WORDS).is_some()
+    words::meant_type(word, p0_model::protocol::Message::WORDS).is_some()
 }

@@ -11,6 +11,14 @@
 //! - [`invariants`]: what holds in every state: for tests, and in part for states that come from the disk.
 //!
 //! What is never in here: input or output, a clock, randomness, async, or the name of a workflow.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::disallowed_methods,
+        reason = "a test may stop at the first surprise and may make its own world"
+    )
+)]
 pub mod decide;
 pub mod evolve;
 pub mod invariants;
@@ -33,5 +41,3 @@ pub use fork::{NewName, fork_of};
 
 #[cfg(test)]
 mod scenarios;
-#[cfg(test)]
-pub(crate) mod simulation;

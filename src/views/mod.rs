@@ -12,6 +12,11 @@
 //! | `progress` | who is at work now |
 //! | `diff` | what differs between two states |
 //! | `graph` | work items and workflows as graphs, in DOT and Mermaid |
+#![deny(
+    clippy::wildcard_enum_match_arm,
+    clippy::match_wildcard_for_single_variants,
+    reason = "a new event or state stops the build until every match here says what it does with it"
+)]
 pub mod approvals;
 pub mod catalog;
 pub mod diff;

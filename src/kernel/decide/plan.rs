@@ -52,13 +52,8 @@ enum Item {
 
 impl Plan<'_> {
     fn items(&mut self, trial: &mut Cx<'_>, said: &[Message]) {
-        let proposals: Vec<&Proposal> = said
-            .iter()
-            .filter_map(|m| match m {
-                Message::Ticket(proposal) => Some(proposal),
-                _ => None,
-            })
-            .collect();
+        let proposals: Vec<&Proposal> =
+            said.iter().filter_map(|m| if let Message::Ticket(proposal) = m { Some(proposal) } else { None }).collect();
         let Ok(scope) = trial.scope_of(self.id) else { return };
         let items = self.resolve(trial, &proposals);
         self.facts.check(&proposals, &mut self.reasons);
@@ -283,9 +278,8 @@ impl Plan<'_> {
         let Ok(scope) = trial.scope_of(self.id) else { return };
         let decisions: Vec<(Choice, &str)> = said
             .iter()
-            .filter_map(|m| match m {
-                Message::Decision { decision, reason } => Some((*decision, reason.as_str())),
-                _ => None,
+            .filter_map(|m| {
+                if let Message::Decision { decision, reason } = m { Some((*decision, reason.as_str())) } else { None }
             })
             .collect();
         let planned = said.iter().any(|m| matches!(m, Message::Ticket(_)));
@@ -376,10 +370,7 @@ pub(super) fn subtasks(
     let mut number = trial.state.tickets.get(&parent).map_or(0, |t| t.children);
     let mut names = Names { state: &cx.state, keys: BTreeMap::new() };
     let mut added = 0;
-    let proposals = said.iter().filter_map(|m| match m {
-        Message::Subtask(proposal) => Some(proposal),
-        _ => None,
-    });
+    let proposals = said.iter().filter_map(|m| if let Message::Subtask(proposal) = m { Some(proposal) } else { None });
     // Said again after a refused round, a sub-task is the one that is there.
     let same = |p: &Proposal| {
         let of_parent = |t: &Ticket| t.seed.parent.as_ref() == Some(&parent) && Some(&t.seed.title) == p.title.as_ref();

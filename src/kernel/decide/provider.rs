@@ -36,7 +36,29 @@ pub(super) fn heard(cx: &mut Cx<'_>, id: AttemptId, message: &Message) -> Result
             cx.emit_engine(scope, Event::AgentUnavailable { agent, why: text.clone() });
             Ok(())
         }
-        _ => Ok(()),
+        // An agent that refuses, or whose conversation became too long, says nothing of its provider.
+        Message::Failed { class: FailureClass::Context | FailureClass::Refused | FailureClass::Other, .. }
+        | Message::Ticket(_)
+        | Message::Defer { .. }
+        | Message::Decision { .. }
+        | Message::Status { .. }
+        | Message::Subtask(_)
+        | Message::Comment { .. }
+        | Message::Learning { .. }
+        | Message::Curate { .. }
+        | Message::RequestFiles { .. }
+        | Message::Verdict { .. }
+        | Message::Feedback { .. }
+        | Message::Artifact { .. }
+        | Message::Checklist { .. }
+        | Message::Confidence { .. }
+        | Message::Usage { .. }
+        | Message::Session { .. }
+        | Message::Activity { .. }
+        | Message::Permission { .. }
+        | Message::Ask { .. }
+        | Message::Question { .. }
+        | Message::Unreadable { .. } => Ok(()),
     }
 }
 

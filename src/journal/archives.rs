@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
+use crate::Error;
+use crate::Hash;
 use crate::frame::Frame;
 use crate::run_file::{self, FileFrames, RunFileError, RunReader};
 use crate::span::Span;
-use crate::{Error, Hash};
 
 /// The archives' directory in the data directory.
 pub const ARCHIVES: &str = "archives";

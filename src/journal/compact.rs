@@ -14,6 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::Error;
 use crate::archives::Archives;
 use crate::block::{self, Tickets};
 use crate::disk::Disk;
@@ -21,8 +22,8 @@ use crate::frame::{self, Entry, Frame};
 use crate::log::JOURNAL_DIR;
 use crate::span::Span;
 use crate::store::Store;
+use crate::trees;
 use crate::walk::{self, Segment, Step, Walk};
-use crate::{Error, trees};
 
 /// The file that is going to take a segment's place.
 const REWRITTEN: &str = "rewritten";

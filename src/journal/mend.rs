@@ -6,12 +6,16 @@
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
+use crate::DirLock;
+use crate::Error;
 use crate::frame::{self, Entry, Frame};
+use crate::log;
 use crate::log::JOURNAL_DIR;
 use crate::segments::Options;
 use crate::store::{Opened, Store};
+use crate::store_renew;
+use crate::tail;
 use crate::walk::{self, Chain, Damage, Segment, SegmentReader, Step, Walk};
-use crate::{DirLock, Error, log, store_renew, tail};
 
 /// Where segment files are kept as they were found.
 const ASIDE: &str = "journal.damaged";

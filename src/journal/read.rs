@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
+use crate::Error;
+use crate::Frame;
 use crate::archives::Archives;
 use crate::tail::is_unacknowledged;
 use crate::walk::{self, Damage, Step, Walk};
-use crate::{Error, Frame};
 
 /// The frames of a journal in order, as far as they are whole.
 #[derive(Debug)]

@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use uuid::Uuid;
 
+use crate::AppendError;
+use crate::Error;
+use crate::Repair;
 use crate::disk::{Disk, RealDisk};
 use crate::frame::{self, Frame, NewFrame};
 use crate::read::JournalFrames;
@@ -17,7 +20,6 @@ use crate::seam::{Head, Journal, Tips};
 use crate::spare::{NoWay, Spare, Taken, allocate};
 use crate::tail::{self, Look, Settled};
 use crate::walk::{self, Chain, Segment};
-use crate::{AppendError, Error, Repair};
 
 /// What a process has written before it is worth having zeros written ahead of it: some hundreds of events.
 const BUSY_BYTES: u64 = 256 << 10;

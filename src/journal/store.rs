@@ -11,14 +11,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 use uuid::Uuid;
 
+use crate::Error;
+use crate::Head;
 use crate::archives::Archives;
+use crate::block;
 use crate::frame::{self, Entry, Frame, View};
 use crate::seam::Tips;
 use crate::segments::{Options, Written};
 use crate::sled_guard::{self, Trouble, guarded};
 use crate::store_read::{Batches, Frames, FramesByKey, Wanted};
 use crate::trees::{self, Applied, Trees};
-use crate::{Error, Head, block};
 
 /// Says, beside the store, that reading it failed, so that the next open rebuilds it.
 pub(crate) const SUSPECT: &str = "store.suspect";

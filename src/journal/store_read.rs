@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::Error;
+use crate::Hash;
 use crate::archives::Archives;
+use crate::block;
 use crate::block::Tickets;
 use crate::frame::{self, Entry, Frame};
 use crate::segments::Written;
@@ -16,7 +19,6 @@ use crate::span::{Member, Span};
 use crate::store::{Snapshot, Store};
 use crate::trees::{self, Index};
 use crate::walk::Chain;
-use crate::{Error, Hash, block};
 
 /// A block that is being read.
 #[derive(Debug, Default)]

@@ -38,11 +38,6 @@ pub fn outstanding(state: &Aggregate) -> BTreeSet<Effect> {
     wanted
 }
 
-/// The effects that a step added. By construction the same as what recovery would find.
-pub fn react(before: &Aggregate, after: &Aggregate) -> BTreeSet<Effect> {
-    outstanding(after).difference(&outstanding(before)).cloned().collect()
-}
-
 fn of_run(run: &Run, landing: bool, wanted: &mut BTreeSet<Effect>) {
     if run.head.is_none() && !landing && !run.is_held_up() {
         wanted.insert(Effect::OpenRun { run: run.id });

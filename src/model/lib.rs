@@ -15,6 +15,7 @@ pub mod adapter;
 pub mod aggregate;
 pub mod approval;
 pub mod attempt;
+pub mod backoff;
 pub mod command;
 pub mod config;
 pub mod effect;

@@ -1,7 +1,7 @@
 //! What went wrong, as the edge tells it: a kind (with its exit code and HTTP status), a chain of sentences, a hint.
 use crate::{
     engine::{
-        handle::{ReadError, SubmitError},
+        handle::{NotRedacted, ReadError, SubmitError},
         start::StartError,
     },
     model::{config::BadConfig, rejection::Rejection, spec::BadSpec, workflow::check::Flaw},
@@ -167,7 +167,10 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Problem {
         match error {
             SubmitError::Rejected(rejection) => rejection.into(),
-            SubmitError::NoRoom(_) | SubmitError::Stopped(_) => Problem::new(Kind::Store, error),
+            SubmitError::NoRoom(_) | SubmitError::Unredacted(NotRedacted::Patterns(_)) | SubmitError::Stopped(_) => {
+                Problem::new(Kind::Store, error)
+            }
+            SubmitError::Unredacted(NotRedacted::Value(_)) => Problem::new(Kind::Refused, error),
         }
     }
 }

@@ -20,6 +20,14 @@
         reason = "a test may stop at the first surprise and may make its own world"
     )
 )]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::wildcard_enum_match_arm,
+        clippy::match_wildcard_for_single_variants,
+        reason = "a new event or state stops the build until every match here says what it does with it"
+    )
+)]
 pub mod approvals;
 pub mod catalog;
 pub mod diff;

@@ -183,7 +183,8 @@ impl<W: Keep> Spooler<W> {
         let Some(messages) = &mut self.messages else { return };
         let begun = match memchr::memrchr(b'\n', fits) {
             Some(newline) => {
-                (messages.line.clear(), messages.cut = false);
+                messages.line.clear();
+                messages.cut = false;
                 fits.get(newline + 1..).unwrap_or_default()
             }
             None => fits,

@@ -204,7 +204,7 @@ impl World {
                         tokio::time::sleep(RETRY_FIRST).await;
                     }
                 }
-                Err(SubmitError::Rejected(_) | SubmitError::Stopped(_)) => return false,
+                Err(SubmitError::Rejected(_) | SubmitError::Unredacted(_) | SubmitError::Stopped(_)) => return false,
             }
         }
         false

@@ -5,9 +5,10 @@ use std::ops::Range;
 use uuid::Uuid;
 
 use super::{FramesByKey, Reading, Wanted};
+use crate::Error;
+use crate::block;
 use crate::frame::{self, EventsView, Frame, RawEntry};
 use crate::store::Store;
-use crate::{Error, block};
 
 /// Frames of one stream that were read together.
 #[derive(Debug, Default)]

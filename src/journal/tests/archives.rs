@@ -3,10 +3,18 @@
 
 use super::faults::{Fault, FaultyDisk};
 use super::*;
+use crate::Anchor;
+use crate::Compacted;
+use crate::Hash;
+use crate::Kept;
+use crate::archive_path;
+use crate::compact;
 use crate::compact::Archived;
 use crate::disk::{Disk, RealDisk};
+use crate::read_frames;
 use crate::run_file::{self, Source};
-use crate::{Anchor, Compacted, Hash, Kept, archive_path, compact, read_frames, verify, verify_with};
+use crate::verify;
+use crate::verify_with;
 
 fn stream(n: u64) -> Uuid {
     Uuid::from_u64_pair(1, n)

@@ -5,8 +5,10 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
+use crate::AppendError;
 use crate::disk::{Disk, RealDisk};
-use crate::{AppendError, verify, walk};
+use crate::verify;
+use crate::walk;
 
 /// A real disk with a budget, whose calls can be made to fail.
 #[derive(Debug)]

@@ -383,7 +383,7 @@ fn unread(cx: &Cx<'_>, id: AttemptId) -> Result<Vec<String>, Rejection> {
 fn with_unread(outcome: Outcome, unread: Vec<String>) -> Outcome {
     match outcome {
         Outcome::Refused { reasons } => Outcome::Refused { reasons: [reasons, unread].concat() },
-        outcome => outcome,
+        Outcome::Accepted | Outcome::Failed { .. } | Outcome::Lost { .. } | Outcome::Cancelled => outcome,
     }
 }
 

@@ -6,7 +6,8 @@ use super::{
     plan_paths::PlanPaths,
     proposal::{self, Names},
 };
-use crate::{graph, schedule};
+use crate::graph;
+use crate::schedule;
 use p0_model::{
     event::Event,
     id::{AttemptId, LearningId, TicketId},
@@ -50,13 +51,8 @@ enum Item {
 
 impl Plan<'_> {
     fn items(&mut self, trial: &mut Cx<'_>, said: &[Message]) {
-        let proposals: Vec<&Proposal> = said
-            .iter()
-            .filter_map(|m| match m {
-                Message::Ticket(proposal) => Some(proposal),
-                _ => None,
-            })
-            .collect();
+        let proposals: Vec<&Proposal> =
+            said.iter().filter_map(|m| if let Message::Ticket(proposal) = m { Some(proposal) } else { None }).collect();
         let Ok(scope) = trial.scope_of(self.id) else { return };
         let items = self.resolve(trial, &proposals);
         self.facts.check(&proposals, &mut self.reasons);
@@ -281,9 +277,8 @@ impl Plan<'_> {
         let Ok(scope) = trial.scope_of(self.id) else { return };
         let decisions: Vec<(Choice, &str)> = said
             .iter()
-            .filter_map(|m| match m {
-                Message::Decision { decision, reason } => Some((*decision, reason.as_str())),
-                _ => None,
+            .filter_map(|m| {
+                if let Message::Decision { decision, reason } = m { Some((*decision, reason.as_str())) } else { None }
             })
             .collect();
         let planned = said.iter().any(|m| matches!(m, Message::Ticket(_)));
@@ -374,10 +369,7 @@ pub(super) fn subtasks(
     let mut number = trial.state.tickets.get(&parent).map_or(0, |t| t.children);
     let mut names = Names { state: &cx.state, keys: BTreeMap::new() };
     let mut added = 0;
-    let proposals = said.iter().filter_map(|m| match m {
-        Message::Subtask(proposal) => Some(proposal),
-        _ => None,
-    });
+    let proposals = said.iter().filter_map(|m| if let Message::Subtask(proposal) = m { Some(proposal) } else { None });
     // Said again after a refused round, a sub-task is the one that is there.
     let same = |p: &Proposal| {
         let of_parent = |t: &Ticket| t.seed.parent.as_ref() == Some(&parent) && Some(&t.seed.title) == p.title.as_ref();

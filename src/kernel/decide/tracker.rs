@@ -5,7 +5,9 @@ use super::{
     finding,
     proposal::{self, Names},
 };
-use crate::{evolve::lease_end, graph, schedule};
+use crate::evolve::lease_end;
+use crate::graph;
+use crate::schedule;
 use p0_model::{
     command::WantedStatus,
     event::{Event, OpenStatus},

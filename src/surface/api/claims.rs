@@ -98,7 +98,9 @@ pub(crate) async fn claim_next(State(app): State<App>, Input(wish): Input<Wish>)
             Ok(granted) => return Ok(Json(granted)),
             // Between looking and claiming somebody else was faster, or the rules keep these for a run.
             Err(SubmitError::Rejected(rejection)) => why = why.or_else(|| Some(rejection.to_string())),
-            Err(other @ (SubmitError::NoRoom(_) | SubmitError::Stopped(_))) => return Err(other.into()),
+            Err(other @ (SubmitError::NoRoom(_) | SubmitError::Unredacted(_) | SubmitError::Stopped(_))) => {
+                return Err(other.into());
+            }
         }
     }
     Err(Failure(Rejection::NothingReady { why }.into()))

@@ -30,9 +30,8 @@ const LONGER_FILES: &[(&str, usize)] = &[("src/model/event.rs", 540)];
 
 /// Lines that a function may have.
 const FUNCTION_LINES: usize = 70;
-/// These two are one exhaustive match each: splitting them would hide a forgotten arm.
-const LONGER_FUNCTIONS: &[(&str, &str, usize)] =
-    &[("src/kernel/evolve/mod.rs", "evolve", 104), ("src/kernel/decide/mod.rs", "apply", 82)];
+/// This is one exhaustive match: splitting it would hide a forgotten arm.
+const LONGER_FUNCTIONS: &[(&str, &str, usize)] = &[("src/kernel/decide/mod.rs", "apply", 82)];
 
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();

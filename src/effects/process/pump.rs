@@ -116,7 +116,7 @@ struct Messages {
 impl Messages {
     fn gather(&mut self, part: &[u8]) {
         let fits = part.len().min(self.left.saturating_sub(self.line.len()));
-        self.line.extend(part.iter().take(fits));
+        self.line.extend_from_slice(part.get(..fits).unwrap_or_default());
         self.cut |= fits < part.len();
     }
 

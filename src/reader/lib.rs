@@ -1,6 +1,7 @@
 //! One tolerant reader for what other programs write: agents' messages, the events of their command-line programs, ACP
 //! and MCP. It takes what can be meant in one way only for what it means, and says of everything else why it cannot be
-//! read. Nothing that was meant as a message is passed over.
+//! read. What seems to be meant as a message (`seem`) is not passed over; how that is judged has
+//! known gaps: a message with text on both sides, and notations that are no JSON.
 //!
 //! | file | what it holds |
 //! | --- | --- |

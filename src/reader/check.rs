@@ -6,7 +6,7 @@
 //! taken so, and everything else is told.
 use super::{
     form::Form,
-    words::{field_synonyms, meant, nearest, normal, truth},
+    words::{field_synonyms, meant, nearest, snake, truth},
 };
 use serde_json::{Map, Number, Value};
 
@@ -29,6 +29,8 @@ pub(super) struct Fitting {
     pub(super) fields: Map<String, Value>,
     /// What was left out or taken for something else, a sentence each.
     pub(super) notes: Vec<String>,
+    /// What was left out, by the path that leads to it.
+    pub(super) left_out: Map<String, Value>,
 }
 
 /// The arguments of a call as the form wants them.
@@ -44,11 +46,11 @@ pub fn check(form: &Form, arguments: Map<String, Value>) -> Result<Map<String, V
 /// # Errors
 /// What is wrong, a sentence per field.
 pub(super) fn fit(form: &Form, fields: Map<String, Value>, unknown: Unknown) -> Result<Fitting, Vec<String>> {
-    let mut look = Look { unknown, wrong: Vec::new(), notes: Vec::new() };
+    let mut look = Look::new(unknown);
     let mut fields = fields;
     look.object(form, &mut fields, "");
     if look.wrong.is_empty() {
-        return Ok(Fitting { fields, notes: look.notes });
+        return Ok(Fitting { fields, notes: look.notes, left_out: look.left_out });
     }
     look.wrong.truncate(MOST);
     Err(look.wrong)
@@ -58,9 +60,14 @@ struct Look {
     unknown: Unknown,
     wrong: Vec<String>,
     notes: Vec<String>,
+    left_out: Map<String, Value>,
 }
 
 impl Look {
+    fn new(unknown: Unknown) -> Look {
+        Look { unknown, wrong: Vec::new(), notes: Vec::new(), left_out: Map::new() }
+    }
+
     fn value(&mut self, schema: &Value, value: &mut Value, at: &str) {
         if let Some(choices) = schema.get("anyOf").and_then(Value::as_array) {
             return self.any_of(choices, value, at);
@@ -160,7 +167,7 @@ impl Look {
             let near = nearest(&spelt, known.keys().map(String::as_str));
             let meant = near.map(|near| format!(" (do you mean `{near}`?)")).unwrap_or_default();
             if self.unknown == Unknown::Noted && near.is_none() {
-                fields.remove(&field);
+                self.left_out.extend(fields.remove(&field).map(|value| (path(&field), value)));
                 self.notes.push(format!("there is no field `{}`; it was left out", path(&field)));
                 continue;
             }
@@ -174,31 +181,18 @@ impl Look {
     fn any_of(&mut self, choices: &[Value], value: &mut Value, at: &str) {
         for choice in choices {
             let mut tried = value.clone();
-            let mut look = Look { unknown: self.unknown, wrong: Vec::new(), notes: Vec::new() };
+            let mut look = Look::new(self.unknown);
             look.value(choice, &mut tried, at);
             if look.wrong.is_empty() {
                 *value = tried;
                 self.notes.append(&mut look.notes);
+                self.left_out.append(&mut look.left_out);
                 return;
             }
         }
         let all = choices.iter().map(called).collect::<Vec<_>>().join(" or ");
         self.wrong.push(format!("`{}` must be {all}, not {}", name(at), short(value)));
     }
-}
-
-/// `dependsOn`, `Depends-On` and `DEPENDS_ON` as the protocol writes them.
-fn snake(field: &str) -> String {
-    let mut spelt = String::with_capacity(field.len() + 4);
-    let mut before_small = false;
-    for c in field.chars() {
-        if c.is_ascii_uppercase() && before_small {
-            spelt.push('_');
-        }
-        before_small = c.is_ascii_lowercase() || c.is_ascii_digit();
-        spelt.push(c);
-    }
-    normal(&spelt)
 }
 
 /// Takes a value for what alone it can mean.

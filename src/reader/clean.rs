@@ -7,10 +7,15 @@ const CSI: char = '\u{9b}';
 const OSC: char = '\u{9d}';
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// The text of `bytes` without byte order marks at its beginning and without terminal sequences (CSI, OSC and the like).
-/// A byte that is no UTF-8 becomes `U+FFFD`.
+/// The text of `bytes` without byte order marks at its beginning, without terminal sequences (CSI, OSC and the like) and
+/// without zero bytes, of which every other one of UTF-16's ASCII is. A byte that is no UTF-8 becomes `U+FFFD`.
 pub(super) fn clean(bytes: &[u8]) -> Cow<'_, str> {
-    let text = String::from_utf8_lossy(bytes);
+    let text = if memchr::memchr(0, bytes).is_some() {
+        let bytes: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
+        Cow::Owned(String::from_utf8_lossy(&bytes).trim_start_matches(char::REPLACEMENT_CHARACTER).to_owned())
+    } else {
+        String::from_utf8_lossy(bytes)
+    };
     let text = if text.contains([ESCAPE, CSI, OSC]) { Cow::Owned(without_sequences(&text)) } else { text };
     if !text.trim_start().starts_with(BYTE_ORDER_MARK) {
         return text;
@@ -84,6 +89,9 @@ mod tests {
             (b"{\x1b\"a\"", "{ \"a\""),
             (b"\x1b[12", " [12"),
             ("é \u{feff}".as_bytes(), "é \u{feff}"),
+            (b"\xff\xfe{\0\"\0a\0\"\0", "{\"a\""),
+            (b"\0{\0}\0", "{}"),
+            (b"{\"a\": 1}\0{}", "{\"a\": 1}{}"),
         ];
         for (bytes, expected) in cases {
             assert_eq!(clean(bytes), *expected, "{bytes:?}");

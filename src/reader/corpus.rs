@@ -1,7 +1,7 @@
 //! Lines as programs really write them, and what the reader makes of each: every message of the protocol under every
 //! repair, lines that cannot be read, and events of the programs that are driven.
 use super::{LineReader, Piece, Reading, Source, read_message};
-use p0_model::protocol::Message;
+use p0_model::protocol::{Message, refuses_its_attempt};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -169,6 +169,94 @@ fn every_message_means_the_same_in_other_words() {
     assert!(tried > 200, "{tried}");
 }
 
+/// The message in a guise: each must mean the same, or be on record as a message that cannot be read.
+fn in_a_guise(line: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let value: Value = serde_json::from_str(line).unwrap();
+    let fields = value.as_object().unwrap();
+    let word = value["type"].as_str().unwrap();
+    let keys: Vec<String> = fields.keys().map(|key| format!("\"{key}\":")).collect();
+    let bare = keys.iter().fold(line.to_owned(), |text, key| text.replace(key, &key.replace('"', "")));
+    let python = line.replace('"', "'").replace("true", "True").replace("false", "False");
+    let typed = |of: Value| {
+        let mut changed = value.clone();
+        changed["type"] = of;
+        changed.to_string()
+    };
+    let mut reversed: Vec<(String, Value)> = fields.clone().into_iter().collect();
+    reversed.reverse();
+    let python_reversed =
+        Value::Object(reversed.into_iter().collect()).to_string().replace('"', "'").replace("false", "False");
+    let twice = format!("{},\"{}\":\"another\"}}", &line[..line.len() - 1], fields.keys().nth(1).unwrap());
+    let texts = vec![
+        ("text on both sides", format!("INFO {line} req=12")),
+        ("a sentence", format!("My last word is {line}, as I said.")),
+        ("quoted in a sentence", format!("My last word is '{line}'.")),
+        ("tags", format!("<{word}>{line}</{word}>")),
+        ("zero-width characters", format!("\u{200b}{line}\u{200b}")),
+        ("a progress bar", format!("Working 10%\r{line}\rdone")),
+        ("names without quotes", bare.clone()),
+        ("names without quotes, amid text", format!("says {} now", bare.replace('"', "'"))),
+        ("several lines without quotes", bare.replace(',', ",\n  ").replace('{', "{\n  ").replace('}', "\n}")),
+        ("Python", python.clone()),
+        ("Python behind text", format!("final: {python_reversed}")),
+        ("Python amid text", format!("final: {python} (sure)")),
+        ("curly quotes", line.replace('"', "\u{201c}")),
+        ("HTML", line.replace('"', "&quot;")),
+        ("an escaped text", format!("\"{}\"", line.replace('"', "\\\""))),
+        ("repeated keys", twice),
+        ("within an object", format!("{{\"message\":{line}}}")),
+        ("within a typed object", format!("{{\"type\":\"event\",\"data\":[{line}]}}")),
+        ("as a text within an object", serde_json::json!({ "result": line }).to_string()),
+        ("its type a list", typed(vec![Value::from(word)].into())),
+    ];
+    let utf_16 = |unit: fn(u16) -> [u8; 2]| line.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
+    let mut ways: Vec<(&str, Vec<u8>)> = texts.into_iter().map(|(way, text)| (way, text.into_bytes())).collect();
+    ways.push(("UTF-16, little-endian", utf_16(u16::to_le_bytes)));
+    ways.push(("UTF-16, big-endian", utf_16(u16::to_be_bytes)));
+    ways.push(("UTF-16 with its mark", [b"\xff\xfe".as_slice(), &utf_16(u16::to_le_bytes)].concat()));
+    // Of a text, a name or a session alone nothing can be said.
+    let fields_say_enough = match word {
+        "ticket" => value.get("title").is_some() && value.get("files").is_some(),
+        "status" | "defer" | "decision" | "curate" | "verdict" | "feedback" | "usage" | "question" => true,
+        _ => false,
+    };
+    if fields_say_enough {
+        let untyped: serde_json::Map<String, Value> = fields.clone().into_iter().skip(1).collect();
+        let untyped = Value::Object(untyped).to_string();
+        ways.push(("without its type", untyped.replace("\"text\"", "\"question\"").into_bytes()));
+        ways.push(("its type null", typed(Value::Null).replace("\"text\"", "\"question\"").into_bytes()));
+        ways.push((
+            "called what it is",
+            format!("{{\"{word}\":{}}}", untyped.replace("\"text\"", "\"question\"")).into_bytes(),
+        ));
+        ways.push(("behind its name", format!("{word}: {}", untyped.replace("\"text\"", "\"question\"")).into_bytes()));
+    }
+    ways
+}
+
+#[test]
+fn every_message_in_a_guise_means_the_same_or_is_on_record() {
+    let mut tried = 0;
+    for line in DOCUMENTED {
+        let Reading::Message { message, .. } = read_message(&serde_json::from_str(line).unwrap()) else {
+            panic!("{line}")
+        };
+        for (way, bytes) in in_a_guise(line) {
+            let shown = String::from_utf8_lossy(&bytes).into_owned();
+            let came = came(&bytes);
+            let counts = |came: &Came| match came {
+                Came::Message(heard) => **heard == message,
+                Came::OnRecord(what) => !refuses_its_attempt(message.word()) || refuses_its_attempt(what),
+                Came::Log => false,
+            };
+            assert!(came.iter().any(counts), "{way}: {shown}: {came:?}");
+            assert!(bytes.contains(&b'\n') || crate::may_be_message(&bytes), "{way}: {shown}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 500, "{tried}");
+}
+
 /// Lines that were seen, or that programs were seen to write nearly so.
 const SEEN: &[&str] = include!("corpus_lines.rs");
 
@@ -180,7 +268,7 @@ fn lines_that_were_seen() {
         let meaning = if meaning.is_empty() { vec!["log".to_owned()] } else { meaning };
         writeln!(table, "{}\n    => {}", line.escape_debug(), meaning.join("\n    => ")).unwrap();
     }
-    assert!(SEEN.len() >= 60);
+    assert!(SEEN.len() >= 120, "{}", SEEN.len());
     insta::assert_snapshot!(table);
 }
 
@@ -253,36 +341,35 @@ fn the_corpus_of_the_fuzzer_is_read_without_harm() {
     assert!(files >= 20, "{files}");
 }
 
+/// What an output of one message came to.
+#[derive(Debug, PartialEq)]
+enum Came {
+    Message(Box<Message>),
+    OnRecord(String),
+    Log,
+}
+
+fn came(bytes: &[u8]) -> Vec<Came> {
+    let mut reader = LineReader::new(Source::Agent);
+    let mut pieces = Vec::new();
+    for (line, number) in bytes.split(|b| *b == b'\n').zip(1..) {
+        pieces.extend(reader.line(number, line));
+    }
+    pieces.extend(reader.end());
+    let of = |piece| match piece {
+        Piece::Object(value) => match read_message(&value) {
+            Reading::Message { message, .. } => Came::Message(Box::new(message)),
+            Reading::Unreadable(it) => Came::OnRecord(it.what),
+            Reading::Log => Came::Log,
+        },
+        Piece::Unreadable(it) => Came::OnRecord(it.what),
+    };
+    pieces.into_iter().map(of).collect()
+}
+
 mod mutations {
-    use super::{super::*, DOCUMENTED};
-    use p0_model::protocol::refuses_its_attempt;
+    use super::*;
     use proptest::prelude::*;
-
-    /// What an output of one message came to.
-    #[derive(Debug, PartialEq)]
-    enum Came {
-        Message(Box<p0_model::protocol::Message>),
-        OnRecord(String),
-        Log,
-    }
-
-    fn came(bytes: &[u8]) -> Vec<Came> {
-        let mut reader = LineReader::new(Source::Agent);
-        let mut pieces = Vec::new();
-        for (line, number) in bytes.split(|b| *b == b'\n').zip(1..) {
-            pieces.extend(reader.line(number, line));
-        }
-        pieces.extend(reader.end());
-        let of = |piece| match piece {
-            Piece::Object(value) => match read_message(&value) {
-                Reading::Message { message, .. } => Came::Message(Box::new(message)),
-                Reading::Unreadable(it) => Came::OnRecord(it.what),
-                Reading::Log => Came::Log,
-            },
-            Piece::Unreadable(it) => Came::OnRecord(it.what),
-        };
-        pieces.into_iter().map(of).collect()
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]

@@ -1,7 +1,6 @@
 //! One tolerant reader for what other programs write: agents' messages, the events of their command-line programs, ACP
 //! and MCP. It takes what can be meant in one way only for what it means, and says of everything else why it cannot be
-//! read. What seems to be meant as a message (`seem`) is not passed over; how that is judged has
-//! known gaps: a message with text on both sides, and notations that are no JSON.
+//! read. What seems to be meant as a message (`seem`, `untyped`) is not passed over.
 //!
 //! | file | what it holds |
 //! | --- | --- |
@@ -9,6 +8,7 @@
 //! | `clean` | a line as text: no terminal sequences, no bytes that are no UTF-8 |
 //! | `object` | where an object ends; half surrogate pairs and control characters in its strings |
 //! | `seem` | whether text that is no JSON was meant as a message, and as which |
+//! | `untyped` | what an object without a message's `type` was meant as, or holds |
 //! | `message` | from an object to a message of the protocol |
 //! | `check` | fields against their schema: what they mean, what is wrong with which |
 //! | `words` | synonyms, and the nearest known word to a mistyped one |
@@ -31,6 +31,7 @@ mod lines;
 mod message;
 mod object;
 mod seem;
+mod untyped;
 mod words;
 
 #[cfg(test)]
@@ -44,7 +45,15 @@ pub use message::{Reading, Unreadable, read_message};
 /// Whether a line of an agent's output may be a message, whole or broken. Cheap for lines that are none.
 #[must_use]
 pub fn may_be_message(line: &[u8]) -> bool {
-    seem::hints(line) && seem::seems(&clean::clean(line), Source::Agent).is_some()
+    if !seem::hints(line) {
+        return false;
+    }
+    let mut reader = LineReader::new(Source::Agent);
+    let (found, open) = (reader.line(1, line), reader.end());
+    found.iter().chain(&open).any(|piece| match piece {
+        Piece::Object(value) => read_message(value) != Reading::Log,
+        Piece::Unreadable(_) => true,
+    })
 }
 
 /// Whether `word` is the `type` of a message, in any case or by a synonym.

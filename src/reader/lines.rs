@@ -1,8 +1,9 @@
 //! From lines of output to the objects in them.
 use super::{
     clean::clean,
-    object::{Fault, Scan, parse},
+    object::{self, Fault, Levels, Scan},
     seem::{begins_like_json, hints, seems, word_in},
+    untyped::meant_by,
 };
 use serde_json::{Value, json};
 use std::ops::Range;
@@ -29,6 +30,17 @@ impl Source {
             Source::Agent => 1024 * 1024,
             Source::Program => 16 * 1024 * 1024,
         }
+    }
+
+    fn levels(self) -> Levels {
+        match self {
+            Source::Agent => Levels::ALL,
+            Source::Program => Levels::OUTERMOST,
+        }
+    }
+
+    fn parse(self, text: &str) -> Result<Value, Fault> {
+        object::parse(text, self.levels())
     }
 }
 
@@ -79,8 +91,8 @@ struct Pending {
     first: u64,
     /// The object's text so far; lines are separated by line feeds.
     text: String,
-    /// Where the lines after the first begin in it.
-    starts: Vec<usize>,
+    /// The lines after the first: where each begins in the text, and its number.
+    more: Vec<(usize, u64)>,
     scan: Scan,
 }
 
@@ -95,7 +107,7 @@ impl LineReader {
         let trimmed = bytes.trim_ascii();
         if self.pending.is_none() {
             if trimmed.first() == Some(&b'{')
-                && let Ok(value @ Value::Object(_)) = serde_json::from_slice(trimmed)
+                && let Ok(value @ Value::Object(_)) = object::value(trimmed, self.source.levels())
             {
                 return vec![Piece::Object(value)];
             }
@@ -103,16 +115,23 @@ impl LineReader {
                 return Vec::new();
             }
         }
-        let text = clean(bytes);
         let mut found = Vec::new();
-        if let Some(pending) = self.pending.take() {
-            if !self.begins_anew(&text) {
-                return self.go_on(pending, &text);
-            }
-            self.give_up(&pending, "another object begins before its end", &mut found);
+        // A terminal begins the line anew at a carriage return: what stands before it is a progress bar.
+        for part in clean(bytes).trim_end_matches('\r').split('\r') {
+            self.part(number, part, &mut found);
         }
-        self.pieces(number, &text, true, &mut found);
         found
+    }
+
+    /// Reads one line, or what of it stands between two carriage returns.
+    fn part(&mut self, number: u64, text: &str, found: &mut Vec<Piece>) {
+        if let Some(pending) = self.pending.take() {
+            if !self.begins_anew(text) {
+                return self.go_on(pending, number, text, found);
+            }
+            self.give_up(&pending, "another object begins before its end", found);
+        }
+        self.pieces(number, text, true, found);
     }
 
     /// Whether an object has begun and not ended.
@@ -136,38 +155,35 @@ impl LineReader {
         if !object.starts_with('{') {
             return false;
         }
-        match serde_json::from_str::<Value>(object) {
+        match object::value(object.as_bytes(), Levels(0)) {
             Ok(value) => text.starts_with('{') || (self.source == Source::Agent && is_message(&value)),
             Err(_) => false,
         }
     }
 
-    fn go_on(&mut self, mut pending: Pending, line: &str) -> Vec<Piece> {
+    fn go_on(&mut self, mut pending: Pending, number: u64, line: &str, found: &mut Vec<Piece>) {
         pending.text.push('\n');
-        pending.starts.push(pending.text.len());
-        pending.text.push_str(line.strip_suffix('\r').unwrap_or(line));
-        let mut found = Vec::new();
+        pending.more.push((pending.text.len(), number));
+        pending.text.push_str(line);
         match pending.scan.end(&pending.text) {
-            Some(end) => match parse(&pending.text[..end]) {
+            Some(end) => match self.source.parse(&pending.text[..end]) {
                 Ok(value) => {
-                    let number = pending.first + pending.starts.len() as u64;
                     found.push(Piece::Object(value));
                     let rest = pending.text[end..].to_owned();
-                    self.pieces(number, &rest, true, &mut found);
+                    self.pieces(number, &rest, true, found);
                 }
-                Err(fault) => self.not_read(&pending, &fault, &mut found),
+                Err(fault) => self.not_read(&pending, &fault, found),
             },
-            None if pending.text.len() > self.source.longest() || pending.starts.len() >= MOST_LINES => {
-                self.give_up(&pending, "it has no end within a line's limit", &mut found);
+            None if pending.text.len() > self.source.longest() || pending.more.len() >= MOST_LINES => {
+                self.give_up(&pending, "it has no end within a line's limit", found);
             }
             None => self.pending = Some(pending),
         }
-        found
     }
 
     /// The object that has begun has no end: its lines are read one by one.
     fn give_up(&mut self, pending: &Pending, why: &str, found: &mut Vec<Piece>) {
-        let at = parse(&pending.text).err().map_or(0, |fault| fault.at);
+        let at = self.source.parse(&pending.text).err().map_or(0, |fault| fault.at);
         self.not_read(pending, &Fault { at, why: why.to_owned() }, found);
     }
 
@@ -176,14 +192,9 @@ impl LineReader {
             let (line, column) = pending.place(fault.at);
             found.push(Piece::Unreadable(fragment(line, column, &what, &fault.why, &pending.text)));
         }
-        let ends = pending.starts.iter().skip(1).map(|start| start - 1).chain([pending.text.len()]);
-        let lines: Vec<(u64, &str)> = pending
-            .starts
-            .iter()
-            .zip(ends)
-            .zip(1..)
-            .map(|((from, to), n)| (pending.first + n, &pending.text[*from..to]))
-            .collect();
+        let ends = pending.more.iter().skip(1).map(|(start, _)| start - 1).chain([pending.text.len()]);
+        let lines: Vec<(u64, &str)> =
+            pending.more.iter().zip(ends).map(|((from, number), to)| (*number, &pending.text[*from..to])).collect();
         for (number, line) in lines {
             // Lines of an object that cannot be read are told with it: only whole messages among them count.
             let mut within = Vec::new();
@@ -196,7 +207,7 @@ impl LineReader {
     fn pieces(&mut self, number: u64, text: &str, may_go_on: bool, found: &mut Vec<Piece>) {
         // Behind the last object that was taken.
         let mut rest = 0;
-        let (mut at, mut tries, mut behind_text) = (0, 0, Vec::new());
+        let (mut at, mut tries, mut amid) = (0, 0, Vec::new());
         let mut fault: Option<Fault> = None;
         while let Some(open) = text[at..].find('{').map(|open| at + open) {
             tries += 1;
@@ -207,37 +218,46 @@ impl LineReader {
             let mut scan = Scan::default();
             let Some(end) = scan.end(&text[open..]).map(|length| open + length) else {
                 let tail = &text[open..];
-                if leads && may_go_on && begins_like_json(tail) {
+                if leads && may_go_on && begins_like_json(tail, self.source) {
                     self.not_taken(number, text, rest..open, fault, found);
-                    let tail = tail.strip_suffix('\r').unwrap_or(tail);
                     let mut begun =
-                        Pending { first: number, text: tail.to_owned(), starts: Vec::new(), scan: Scan::default() };
+                        Pending { first: number, text: tail.to_owned(), more: Vec::new(), scan: Scan::default() };
                     begun.scan.end(&begun.text);
                     self.pending = Some(begun);
                     return;
                 }
                 let why = "it has no end".to_owned();
-                fault.get_or_insert(Fault { at: parse(tail).map_or_else(|f| open + f.at, |_| open), why });
+                fault.get_or_insert(Fault { at: self.source.parse(tail).map_or_else(|f| open + f.at, |_| open), why });
                 at = open + 1;
                 continue;
             };
-            match parse(&text[open..end]) {
-                Ok(value) if leads || (self.says_what_it_is(&value) && text[end..].chars().all(is_separator)) => {
-                    self.not_taken(number, text, rest..open, fault.take(), found);
+            match self.source.parse(&text[open..end]) {
+                Ok(value) if leads || (self.word_of(&value).is_some() && ends_the_line(text, open..end)) => {
+                    if amid.is_empty() || fault.is_some() {
+                        self.not_taken(number, text, rest..open, fault.take(), found);
+                    }
                     rest = end;
-                    found.extend(behind_text.drain(..).map(Piece::Object));
+                    // Before another one that is taken it is no part of a sentence.
+                    found.extend(amid.drain(..).map(|(_, value)| Piece::Object(value)));
                     found.push(Piece::Object(value));
                 }
-                // In the middle of a sentence it is quoted; before another one it is not.
-                Ok(value) if self.says_what_it_is(&value) => behind_text.push(value),
-                Ok(_) => {}
+                Ok(value) => amid.push((open, value)),
                 Err(bad) => {
                     fault.get_or_insert(Fault { at: open + bad.at, why: bad.why });
                 }
             }
             at = end;
         }
-        self.not_taken(number, text, rest..text.len(), fault, found);
+        let told = found.len();
+        for (open, value) in amid {
+            if let Some(word) = self.word_of(&value) {
+                let why = "there is other text on its line; print it on a line of its own";
+                found.push(Piece::Unreadable(fragment(number, open as u64 + 1, &word, why, text)));
+            }
+        }
+        if told == found.len() || fault.is_some() {
+            self.not_taken(number, text, rest..text.len(), fault, found);
+        }
     }
 
     /// What of a line is no object that was taken: told where it was meant as one.
@@ -250,21 +270,45 @@ impl LineReader {
         }
     }
 
-    /// Whether an object says what it is, so that it is one with text before it as well.
-    fn says_what_it_is(&self, value: &Value) -> bool {
+    /// What an object says that it is, so that it is one with text before it as well.
+    fn word_of(&self, value: &Value) -> Option<String> {
+        let fields = value.as_object()?;
+        let word = fields.get("type").and_then(Value::as_str);
         match self.source {
-            Source::Agent => is_message(value),
-            Source::Program => value.get("type").or_else(|| value.get("jsonrpc")).is_some_and(Value::is_string),
+            Source::Agent => match word.filter(|word| super::is_word(word)) {
+                Some(word) => Some(word.to_owned()),
+                None => meant_by(fields).map(|meant| meant.word.to_owned()),
+            },
+            Source::Program => word.or_else(|| fields.get("jsonrpc")?.as_str()).map(str::to_owned),
         }
     }
+}
+
+/// Whether no word follows an object in its line, and it is not quoted by a sentence before it.
+fn ends_the_line(text: &str, object: Range<usize>) -> bool {
+    let (before, after) = (&text[..object.start], &text[object.end..]);
+    let is_quoted = before.ends_with(QUOTES) && after.starts_with(QUOTES) && before.contains(char::is_alphanumeric);
+    !is_quoted && is_wordless(after)
+}
+
+/// What a sentence quotes with.
+const QUOTES: [char; 5] = ['"', '\'', '`', '\u{201d}', '\u{201c}'];
+
+/// Whether a text has no words, apart from those of a markup's tags.
+fn is_wordless(text: &str) -> bool {
+    let mut in_tag = false;
+    text.chars().all(|c| {
+        in_tag = c == '<' || (in_tag && c != '>');
+        in_tag || !c.is_alphanumeric()
+    })
 }
 
 impl Pending {
     /// The line and the byte of that line, both from 1, of a byte of the text.
     fn place(&self, at: usize) -> (u64, u64) {
-        let before = self.starts.iter().take_while(|start| **start <= at).count();
-        let start = before.checked_sub(1).map_or(0, |n| self.starts[n]);
-        (self.first + before as u64, (at - start) as u64 + 1)
+        let (start, number) =
+            self.more.iter().rev().find(|(start, _)| *start <= at).copied().unwrap_or((0, self.first));
+        (number, (at - start) as u64 + 1)
     }
 }
 
@@ -282,7 +326,7 @@ fn is_message(value: &Value) -> bool {
 
 /// What may stand between two objects of a line.
 fn is_separator(c: char) -> bool {
-    c.is_whitespace() || matches!(c, ',' | ';' | '[' | ']' | '\0' | '\u{1e}' | '\u{feff}')
+    c.is_whitespace() || matches!(c, ',' | ';' | '[' | ']' | '\u{1e}' | '\u{feff}')
 }
 
 #[cfg(test)]

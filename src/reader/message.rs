@@ -2,7 +2,8 @@
 use super::{
     check::{Unknown, fit},
     form::message,
-    words::{meant_type, nearest, normal},
+    untyped::{counts, meant_by, says_blocked},
+    words::{meant_type, nearest, snake, truth},
 };
 use p0_model::protocol::{FailureClass, Message, refuses_its_attempt};
 use serde::Deserialize;
@@ -39,34 +40,99 @@ pub struct Unreadable {
 /// Reads an object of an agent's output.
 pub fn read_message(value: &Value) -> Reading {
     let Value::Object(fields) = value else { return Reading::Log };
-    let Some(written) = fields.get("type") else {
-        return if fields.contains_key("native") { Reading::Log } else { untyped(fields) };
-    };
-    let Some(written) = written.as_str() else {
-        let Some(what) = seeming(fields) else { return unreadable(&written.to_string(), "its `type` is no text") };
-        return unreadable(what, "its `type` is no text");
+    let written = match fields.get("type") {
+        Some(Value::String(written)) => written,
+        None => return if fields.contains_key("native") { Reading::Log } else { untyped(fields) },
+        Some(Value::Null) => {
+            let mut rest = fields.clone();
+            rest.retain(|field, _| field != "type");
+            return untyped(&rest);
+        }
+        Some(other) => {
+            let what = word_among(other).or_else(|| Some(meant_by(fields)?.word));
+            return unreadable(what.unwrap_or(&shown(&other.to_string())), "its `type` is no text");
+        }
     };
     let Some(word) = meant_type(written, Message::WORDS) else {
-        if let Some(reading) = status_as_type(fields, written) {
-            return reading;
-        }
-        let near = nearest(written, Message::WORDS.iter().copied());
-        let meant = near.map(|near| format!("; do you mean `{near}`?")).unwrap_or_default();
-        let why = format!("there is no message `{}`{meant}", shown(written));
-        return unreadable(near.or(seeming(fields)).unwrap_or(&shown(written)), &why);
+        return status_as_type(fields, written).unwrap_or_else(|| unknown_type(fields, written));
     };
-    if word == written
-        && let Some(message) = strict(value, fields, word)
-    {
-        return Reading::Message { message, notes: Vec::new() };
+    let reading = match strict(value, fields, word).filter(|_| word == written) {
+        Some(message) => Reading::Message { message, notes: Vec::new() },
+        None => tolerant(fields, word),
+    };
+    match &reading {
+        Reading::Message { message, .. } => contradiction(message, fields).unwrap_or(reading),
+        Reading::Unreadable(_) | Reading::Log => reading,
     }
-    tolerant(fields, word)
+}
+
+/// The message that an element of a list is the word of.
+fn word_among(list: &Value) -> Option<&'static str> {
+    let words = list.as_array()?.iter().filter_map(Value::as_str);
+    words.filter_map(|word| meant_type(word, Message::WORDS)).next()
+}
+
+fn unknown_type(fields: &Map<String, Value>, written: &str) -> Reading {
+    let near = nearest(written, Message::WORDS.iter().copied());
+    if let (None, Some(meant)) = (near, meant_by(fields)) {
+        let place = if meant.is_within { "an object within it seems to be" } else { "it seems to be" };
+        return unreadable(
+            meant.word,
+            &format!("there is no message `{}`; {place} a `{}`", shown(written), meant.word),
+        );
+    }
+    let meant = near.map(|near| format!("; do you mean `{near}`?")).unwrap_or_default();
+    let why = format!("there is no message `{}`{meant}", shown(written));
+    unreadable(near.unwrap_or(&shown(written)), &why)
+}
+
+/// A message whose every field is understood and that cannot be meant so: it says two things, or nothing.
+fn contradiction(message: &Message, fields: &Map<String, Value>) -> Option<Reading> {
+    match message {
+        Message::Verdict { met: true, gaps, .. } => {
+            let gap = gaps.iter().find(|gap| !is_no_gap(gap))?;
+            let why = format!("`met` is true and `gaps` says what is missing ({}); give one of the two", shown(gap));
+            Some(unreadable("verdict", &why))
+        }
+        Message::Usage { .. } if !fields.iter().any(|(field, value)| is_amount(field) && !value.is_null()) => {
+            Some(unreadable("usage", "it has none of `input_tokens`, `output_tokens` and `cost_usd`"))
+        }
+        _ => None,
+    }
+}
+
+fn is_amount(field: &str) -> bool {
+    counts(field) || snake(field) == "cost"
+}
+
+/// The number of a report of usage that no field of the protocol has taken, so that the report counts too little.
+fn not_counted(message: &Message, left_out: &Map<String, Value>) -> Option<String> {
+    let Message::Usage { input_tokens, output_tokens, .. } = message else { return None };
+    let total = input_tokens.saturating_add(*output_tokens);
+    // Whatever else is there is a part of what was counted.
+    if left_out.get("total_tokens").and_then(Value::as_u64) == Some(total) {
+        return None;
+    }
+    let is_number = |value: &Value| value.as_f64().is_some_and(|n| n > 0.0);
+    let is_count = |field: &str| ["token", "cost", "usd"].iter().any(|part| field.to_ascii_lowercase().contains(part));
+    let (field, _) = left_out.iter().find(|(field, value)| is_count(field) && is_number(value))?;
+    Some(format!(
+        "there is no field `{}`, and so it would not be counted; add it to `input_tokens`, `output_tokens` or `cost_usd`",
+        shown(field)
+    ))
+}
+
+/// What is written where nothing is missing.
+fn is_no_gap(gap: &str) -> bool {
+    let word = gap.trim().trim_end_matches('.').to_ascii_lowercase();
+    matches!(word.as_str(), "" | "none" | "nothing" | "no" | "n/a" | "na" | "-" | "no gaps" | "null" | "[]")
+        || truth(&word) == Some(false)
 }
 
 /// `{"type": "blocked"}`: the state itself stands where `status` should.
 fn status_as_type(fields: &Map<String, Value>, written: &str) -> Option<Reading> {
     // Only this state: programs end their own logs with `{"type": "done"}`.
-    if normal(written) != "blocked" || fields.contains_key("status") {
+    if !says_blocked(written) || fields.contains_key("status") {
         return None;
     }
     let mut whole = fields.clone();
@@ -106,7 +172,12 @@ fn tolerant(fields: &Map<String, Value>, word: &str) -> Reading {
             let mut whole = fitting.fields;
             whole.insert("type".to_owned(), word.into());
             match Message::deserialize(&Value::Object(whole)) {
-                Ok(message) => return Reading::Message { message, notes: fitting.notes },
+                Ok(message) => {
+                    return match not_counted(&message, &fitting.left_out) {
+                        Some(why) => unreadable(word, &why),
+                        None => Reading::Message { message, notes: fitting.notes },
+                    };
+                }
                 Err(error) => vec![error.to_string()],
             }
         }
@@ -136,32 +207,22 @@ fn untyped(fields: &Map<String, Value>) -> Reading {
     if let Some((field, value)) = slip {
         let written = value.as_str().unwrap_or_default();
         let meant = meant_type(written, Message::WORDS).or_else(|| nearest(written, Message::WORDS.iter().copied()));
-        if let Some(what) = meant.or_else(|| seeming(fields)) {
+        if let Some(what) = meant.or_else(|| Some(meant_by(fields)?.word)) {
             return unreadable(what, &format!("it has no `type`; do you mean `type` by `{}`?", shown(field)));
         }
     }
     let first =
         fields.values().next().and_then(Value::as_str).filter(|word| !word.is_empty() && Message::is_word(word));
-    match first.filter(|word| refuses_its_attempt(word)).or_else(|| seeming(fields)) {
-        Some(what) => unreadable(what, &format!("it has no `type`; is it a `{what}`?")),
-        None => Reading::Log,
+    if let Some(word) = first.filter(|word| refuses_its_attempt(word)) {
+        return unreadable(word, &format!("it has no `type`; is it a `{word}`?"));
     }
-}
-
-/// The message, of those that are applied together at an attempt's end, that has such fields and no other.
-fn seeming(fields: &Map<String, Value>) -> Option<&'static str> {
-    let has = |field: &str| fields.contains_key(field);
-    let is_item = has("title") && ["priority", "files", "depends_on", "closes", "category"].into_iter().any(has);
-    if has("met") {
-        Some("verdict")
-    } else if has("decision") {
-        Some("decision")
-    } else if is_item {
-        Some(if has("category") { "feedback" } else { "ticket" })
-    } else if has("ticket") && has("reason") {
-        Some("defer")
-    } else {
-        fields.get("keep").is_some_and(Value::is_array).then_some("curate")
+    match meant_by(fields) {
+        Some(meant) if meant.is_within => {
+            let why = "it stands within another object; print it as an object of its own, with its `type`";
+            unreadable(meant.word, why)
+        }
+        Some(meant) => unreadable(meant.word, &format!("it has no `type`; is it a `{}`?", meant.word)),
+        None => Reading::Log,
     }
 }
 
@@ -225,7 +286,23 @@ mod tests {
             (json!({"tpe": "verdict", "met": true}), "verdict", "it has no `type`; do you mean `type` by `tpe`?"),
             (json!({"met": true}), "verdict", "it has no `type`; is it a `verdict`?"),
             (json!({"type": 7, "met": true}), "verdict", "its `type` is no text"),
-            (json!({"type": "issue", "title": "t", "priority": "high"}), "ticket", "there is no message `issue`"),
+            (
+                json!({"type": "issue", "title": "t", "priority": "high"}),
+                "ticket",
+                "there is no message `issue`; it seems to be a `ticket`",
+            ),
+            (json!({"type": null, "status": "blocked"}), "status", "it has no `type`; is it a `status`?"),
+            (json!({"type": ["status"], "status": "blocked"}), "status", "its `type` is no text"),
+            (
+                json!({"message": {"type": "verdict", "met": false}}),
+                "verdict",
+                "it stands within another object; print it as an object of its own, with its `type`",
+            ),
+            (
+                json!({"type": "result", "result": "{\"type\":\"verdict\",\"met\":false}"}),
+                "verdict",
+                "there is no message `result`; an object within it seems to be a `verdict`",
+            ),
             (json!({"type": "assistant"}), "assistant", "there is no message `assistant`"),
             (json!({"type": "verdict", "met": "perhaps"}), "verdict", "`met` must be true or false, not \"perhaps\""),
         ];
@@ -262,6 +339,44 @@ mod tests {
         assert_eq!(message.word(), "status");
         assert_eq!(notes, ["there is no message `Blocked`: it is read as a `status`"]);
         assert!(serde_json::to_string(&message).unwrap().contains("no key"));
+    }
+
+    #[test]
+    fn a_verdict_that_says_two_things_is_none() {
+        for gaps in [json!([]), json!("none"), json!(["None."]), json!(["n/a", ""]), Value::Null] {
+            let verdict = said(json!({"type": "verdict", "met": true, "gaps": gaps}));
+            assert!(matches!(verdict, Message::Verdict { met: true, .. }), "{verdict:?}");
+        }
+        let (word, why) = what(json!({"type": "verdict", "met": true, "gaps": ["no tests"]}));
+        let expected = "`met` is true and `gaps` says what is missing (no tests); give one of the two";
+        assert_eq!((word.as_str(), why.as_str()), ("verdict", expected));
+        said(json!({"type": "verdict", "met": false, "gaps": ["no tests"]}));
+    }
+
+    #[test]
+    fn usage_counts_all_that_it_tells_or_is_unreadable() {
+        for value in [
+            json!({"type": "usage", "model": "m"}),
+            json!({"type": "usage", "total_tokens": 900_000}),
+            json!({"type": "usage", "usage": {"input_tokens": 900_000}}),
+            json!({"type": "usage", "input_tokens": null}),
+            json!({"type": "usage", "input_tokens": 5, "cache_read_input_tokens": 900_000}),
+            json!({"type": "usage", "input_tokens": 5, "output_tokens": 2, "total_tokens": 900_000}),
+            json!({"type": "usage", "input_tokens": 5, "costUSDTotal": 12.5}),
+            json!({"usage": {"input_tokens": 900_000}}),
+            json!({"input_tokens": 900_000, "output_tokens": 5}),
+            json!({"type": "result", "total_cost_usd": 12.5, "usage": {"input_tokens": 5}}),
+        ] {
+            assert_eq!(what(value.clone()).0, "usage", "{value}");
+        }
+        for value in [
+            json!({"type": "usage", "input_tokens": 0}),
+            json!({"type": "usage", "input_tokens": 5, "output_tokens": 2, "total_tokens": 7, "reasoning_tokens": 1}),
+            json!({"type": "usage", "cost": 12.5}),
+            json!({"type": "usage", "input_tokens": 5, "reasoning_tokens": 0}),
+        ] {
+            assert_eq!(said(value.clone()).word(), "usage", "{value}");
+        }
     }
 
     #[test]

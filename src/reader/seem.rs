@@ -1,22 +1,25 @@
 //! Whether text that is no JSON was meant as a message.
-use super::{Source, words};
+use super::{Source, form::message, words};
 use memchr::memmem;
 use p0_model::protocol::{Message, refuses_its_attempt};
+use std::borrow::Cow;
 
 /// Whether a line that is no JSON object is worth a look: it has a brace, or the key of a message.
 pub(super) fn hints(line: &[u8]) -> bool {
     memchr::memchr(b'{', line).is_some() || memmem::find(line, b"type\"").is_some()
 }
 
-/// Whether a text that begins with a brace goes on as a JSON object does: with a key, or with the line's end.
-pub(super) fn begins_like_json(text: &str) -> bool {
+/// Whether a text that begins with a brace goes on as an object does: with a key, or with the line's end. An agent's may
+/// be Python's.
+pub(super) fn begins_like_json(text: &str, source: Source) -> bool {
     let rest = text.trim_start().strip_prefix('{').unwrap_or(text).trim_start();
-    rest.is_empty() || rest.starts_with('"')
+    rest.is_empty() || rest.starts_with('"') || (source == Source::Agent && rest.starts_with('\''))
 }
 
 /// The `type` word of the message that unreadable text was meant as; empty where it cannot be known which. `None` =
-/// nothing suggests a message: the text does not begin as one, or quotes one within a sentence.
+/// nothing suggests a message.
 pub(super) fn seems(text: &str, source: Source) -> Option<String> {
+    let text = plain_quotes(text);
     let text = text.trim_start_matches(|c: char| !c.is_alphanumeric() && !matches!(c, '{' | '"' | '\''));
     if text.starts_with("{\"native\":") {
         // What a driver copies into the log.
@@ -29,15 +32,68 @@ pub(super) fn seems(text: &str, source: Source) -> Option<String> {
     }
     let is_meant = match source {
         Source::Agent => begins_with_a_field(text),
-        Source::Program => begins_like_json(text) && text.trim_end() != "{",
+        Source::Program => begins_like_json(text, source) && text.trim_end() != "{",
     };
     if text.starts_with('{') && is_meant {
         return Some(String::new());
     }
-    // Text before an object that is not one.
-    let (_, tail) = text.rsplit_once("{\"type\"").or_else(|| text.rsplit_once("{'type'"))?;
-    let quoted = tail.rsplit_once('}').is_some_and(|(_, after)| !after.trim().is_empty());
-    if quoted { None } else { word_of_type(&format!("{{\"type\"{tail}")) }
+    amid(text)
+}
+
+/// The text with the double quotes of other alphabets, and of HTML, as JSON has them.
+fn plain_quotes(text: &str) -> Cow<'_, str> {
+    const HTML: &[&str] = &["&quot;", "&#34;", "&#x22;", "&ldquo;", "&rdquo;"];
+    let curly =
+        |c: char| matches!(c, '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{201f}' | '\u{ab}' | '\u{bb}' | '\u{ff02}');
+    if text.is_ascii() && !text.contains('&') {
+        return Cow::Borrowed(text);
+    }
+    let plain = text.replace(curly, "\"");
+    Cow::Owned(HTML.iter().fold(plain, |plain, entity| plain.replace(entity, "\"")))
+}
+
+/// Braces of one text behind which a message is looked for.
+const MOST_BRACES: usize = 32;
+
+/// The message amid other text that cannot be read: an object that begins with a `type`, or that has a message's word and
+/// another of its fields, in whatever notation.
+fn amid(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let last = lower.rfind("type")?;
+    let mut words = Vec::new();
+    for (open, _) in lower[..last].match_indices('{').take(MOST_BRACES) {
+        let Some(tail) = text.get(open..).filter(|tail| begins_with_a_key(tail)) else { continue };
+        if tail.starts_with("{\"type\"") || tail.starts_with("{'type'") {
+            words.extend(words_of_type(tail));
+        } else {
+            let has_more = |word: &String| !tail.contains('}') || has_a_field_of(word, tail);
+            words.extend(words_of_type(tail).into_iter().filter(has_more));
+        }
+    }
+    weightiest(&words)
+}
+
+/// Whether a brace is followed by a name and what separates a name from its value.
+fn begins_with_a_key(text: &str) -> bool {
+    let is_mark = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\\' | '`');
+    let rest = text.trim_start_matches('{').trim_start_matches(|c| is_mark(c) || c == ':');
+    let after = rest.trim_start_matches(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-'));
+    after.len() < rest.len() && after.trim_start_matches(is_mark).starts_with([':', '='])
+}
+
+/// Whether a text has a field of the message with this word, beside its `type`.
+fn has_a_field_of(word: &str, text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let is_key = |field: &String| {
+        lower.match_indices(field.as_str()).any(|(at, _)| {
+            let before = lower[..at].chars().next_back();
+            let after =
+                lower[at + field.len()..].trim_start_matches(|c: char| !c.is_alphanumeric() && !matches!(c, ':' | '='));
+            before.is_none_or(|c| !c.is_alphanumeric() && c != '_') && after.starts_with([':', '='])
+        })
+    };
+    let fields = message(word).and_then(|form| form.get("properties")?.as_object());
+    fields.is_some_and(|fields| fields.keys().any(is_key))
 }
 
 /// Fields that hardly anything but a message begins with.
@@ -62,16 +118,21 @@ const FIELDS: &[&str] = &[
 ];
 
 /// Whether the first key of what begins like an object is a field of the messages that an attempt is judged by, or
-/// the text ends within one.
+/// the text ends within one. In another notation than JSON it must be one that other programs have no use for.
 fn begins_with_a_field(text: &str) -> bool {
-    let Some(key) = text.strip_prefix('{').map(str::trim_start).and_then(|rest| rest.strip_prefix('"')) else {
-        return false;
+    const OURS: &[&str] = &["met", "rationale", "gaps", "decision", "depends_on"];
+    let Some(rest) = text.strip_prefix('{').map(str::trim_start) else { return false };
+    let (rest, fields) = match rest.strip_prefix('"') {
+        Some(rest) => (rest, FIELDS),
+        None => (rest.trim_start_matches([':', '\'', '\\', '"']), OURS),
     };
-    match key.split_once('"') {
-        Some((key, _)) => words::nearest(key, FIELDS.iter().copied()).is_some(),
+    let end = rest.find(['"', '\'', ':', '=', '\\']);
+    match end.and_then(|end| rest.get(..end)) {
+        Some(key) => words::nearest(key, fields.iter().copied()).is_some(),
         None => {
-            let begun = key.trim_end_matches(|c: char| !c.is_alphanumeric());
-            !begun.is_empty() && FIELDS.iter().any(|field| field.starts_with(begun))
+            let begun = rest.trim_end_matches(|c: char| !c.is_alphanumeric());
+            let may_begin = |field: &&str| field.starts_with(begun);
+            fields.len() == FIELDS.len() && !begun.is_empty() && fields.iter().any(may_begin)
         }
     }
 }
@@ -80,6 +141,7 @@ fn begins_with_a_field(text: &str) -> bool {
 /// be read. Of several it is the one that weighs most: one without which an attempt must not be judged. Empty when the
 /// text ends before it can be told which.
 pub(super) fn word_in(text: &str) -> Option<String> {
+    let text = &plain_quotes(text);
     let mut words = words_of_type(text);
     let is_value = |word: &str| {
         let quoted = format!("\"{word}\"");
@@ -87,10 +149,6 @@ pub(super) fn word_in(text: &str) -> Option<String> {
     };
     words.extend(Message::WORDS.iter().filter(|word| is_value(word)).map(|word| (*word).to_owned()));
     weightiest(&words)
-}
-
-fn word_of_type(text: &str) -> Option<String> {
-    weightiest(&words_of_type(text))
 }
 
 fn weightiest(words: &[String]) -> Option<String> {
@@ -105,7 +163,7 @@ fn words_of_type(text: &str) -> Vec<String> {
 /// The message's word behind the `type` key at `at`.
 fn word_at(text: &str, at: usize) -> Option<String> {
     let known = Message::WORDS;
-    let before = text[..at].chars().next_back();
+    let before = text[..at].trim_end().chars().next_back();
     let is_quoted = text[at + "type".len()..].starts_with(['"', '\'']);
     let begins = before.is_none_or(|c| matches!(c, '"' | '\'' | '{' | '[' | ',' | ':' | '\\'));
     if !begins && !is_quoted {
@@ -147,7 +205,23 @@ mod tests {
             (r#"["type":"question","text":"x"}"#, Some("question")),
             (r#"log: {"type":"feedback","title":"x"#, Some("feedback")),
             (r#"{\"type\":\"decision\"}"#, Some("decision")),
-            (r#"expected '{"type":"status"}' but got none"#, None),
+            (r#"expected '{"type":"status"}' but got none"#, Some("status")),
+            ("{ type: 'status', status: 'blocked' }", Some("status")),
+            (
+                "{\u{201c}type\u{201d}: \u{201c}status\u{201d}, \u{201c}status\u{201d}: \u{201c}blocked\u{201d}}",
+                Some("status"),
+            ),
+            ("final: {'met': False, 'type': 'verdict'} (sure)", Some("verdict")),
+            ("{&quot;type&quot;:&quot;verdict&quot;,&quot;met&quot;:false}", Some("verdict")),
+            ("says {:type=>\"verdict\", :met=>false} now", Some("verdict")),
+            ("{'met': False,", Some("")),
+            ("{ met: false,", Some("")),
+            (r#"echo "{\"type\":\"verdict\",\"met\":$met}" >> log"#, Some("verdict")),
+            ("{'status': 'ok', 'code': 200}", None),
+            ("{ items: [], key: 'x' }", None),
+            ("S { type: 'status', code: 200 }", None),
+            ("if x { type: click }", None),
+            ("error[E0277]: `{type}` is not implemented", None),
             ("fn main() {", None),
             ("{ foo: 1 }", None),
             ("{", None),

@@ -69,6 +69,7 @@ const TYPES: &[(&str, &str)] = &[
     ("ratelimit", "rate_limited"),
     ("ratelimited", "rate_limited"),
     ("rate_limit_exceeded", "rate_limited"),
+    ("rate_limit_error", "rate_limited"),
     ("sub_task", "subtask"),
     ("finding", "feedback"),
     ("requestfiles", "request_files"),
@@ -107,6 +108,20 @@ const FALSE: &[&str] = &["false", "no", "n", "0", "off", "open", "todo", "not_do
 pub(super) fn normal(word: &str) -> String {
     let spelt = |c: char| if matches!(c, '-' | ' ') { '_' } else { c.to_ascii_lowercase() };
     word.trim().chars().map(spelt).collect()
+}
+
+/// `dependsOn`, `Depends-On` and `DEPENDS_ON` as the protocol writes them.
+pub(super) fn snake(field: &str) -> String {
+    let mut spelt = String::with_capacity(field.len() + 4);
+    let mut before_small = false;
+    for c in field.chars() {
+        if c.is_ascii_uppercase() && before_small {
+            spelt.push('_');
+        }
+        before_small = c.is_ascii_lowercase() || c.is_ascii_digit();
+        spelt.push(c);
+    }
+    normal(&spelt)
 }
 
 /// The one of `known` that `word` means: itself in any case, or by a synonym.

@@ -55,13 +55,38 @@ fn what_stands_before_an_object() {
     for before in ["\u{feff}", "\x1b[32m", "\x1b]0;title\x07", "INFO agent: ", "2026-11-29T01:02:03Z ", "> ", "{: "] {
         assert_eq!(objects(&format!("{before}{one}")), [(1, value.clone())], "{before:?}");
     }
-    for quoted in [format!("expected '{one}' but got none"), format!("sends {one} now"), "f({\"a\": 1})".to_owned()] {
-        assert_eq!(objects(&quoted), [], "{quoted}");
+    for after in [".", "`", "</verdict>", " -->", "\u{200b}", ")**", "'"] {
+        assert_eq!(objects(&format!("({one}{after}")), [(1, value.clone())], "{after:?}");
     }
+    for amid in [
+        format!("expected '{one}' but got none"),
+        format!("sends {one} now"),
+        format!("INFO {one} req=12"),
+        format!("echo '{one}'"),
+        format!("I print `{one}`."),
+    ] {
+        let at = amid.find('{').unwrap() as u64 + 1;
+        let why = "there is other text on its line; print it on a line of its own";
+        assert_eq!(unreadable(&amid), [(1, at, "comment".to_owned(), why.to_owned())], "{amid}");
+    }
+    assert_eq!(objects("f({\"a\": 1}) and more"), []);
     assert_eq!(objects("INFO {\"type\":\"assistant\"}"), [], "no message of the protocol");
     let events =
         read(Source::Program, b"debug: {\"type\":\"assistant\"}\ndebug: {\"jsonrpc\":\"2.0\"}\ndebug: {\"a\":1}");
     assert_eq!(events.len(), 2, "{events:?}");
+}
+
+#[test]
+fn a_carriage_return_begins_a_line_anew() {
+    let one = r#"{"type":"comment","text":"a"}"#;
+    let value = json!({"type": "comment", "text": "a"});
+    for bar in [format!("Working 10%\r{one}\rdone"), format!("{one}\r\r"), format!("10%\r20%\r{one}")] {
+        assert_eq!(objects(&bar), [(1, value.clone())], "{bar:?}");
+    }
+    let broken = objects("{\"type\":\"comment\",\"text\":\"one\rtwo\"}\n\n{\r\"type\":\"comment\"\r}");
+    let expected = [(1, json!({"type": "comment", "text": "one\ntwo"})), (3, json!({"type": "comment"}))];
+    assert_eq!(broken, expected);
+    assert_eq!(unreadable(&format!("x\n10%\r{}", &one[..20]))[0].0, 2);
 }
 
 #[test]
@@ -85,7 +110,7 @@ fn what_cannot_be_read_is_told_with_its_place() {
         (r#"{"type":"verdict","met":tru}"#, 1, 28, "verdict", "expected ident"),
         ("log\n{\"type\":\"verdict\",\n  \"met\": False\n}", 3, 10, "verdict", "expected value"),
         (r#"{"type":"verdict","met":true"#, 1, 28, "verdict", "the output ends in the middle of it"),
-        (r#"{'type': 'verdict', 'met': True}"#, 1, 2, "verdict", "key must be a string"),
+        (r#"{'type': 'verdict', 'met': True}"#, 1, 2, "verdict", "a name must stand in double quotes"),
         (r#"{"type":"usage","cost_usd":NaN}"#, 1, 28, "usage", "expected value"),
         (r#"{"type":"usage","cost_usd":1e999}"#, 1, 32, "usage", "number out of range"),
         (r#""type":"verdict","met":false}"#, 1, 1, "verdict", "it is no JSON object"),
@@ -101,9 +126,17 @@ fn what_cannot_be_read_is_told_with_its_place() {
 
 #[test]
 fn plain_output_is_log() {
-    for output in
-        ["building...", "fn main() {\n    foo();\n}", "{ a: 1 }", "", "[1,2]", "{}", "{\n  body\n}", "a } b {"]
-    {
+    for output in [
+        "echo {\"name\": 1} now",
+        "building...",
+        "fn main() {\n    foo();\n}",
+        "{ a: 1 }",
+        "",
+        "[1,2]",
+        "{}",
+        "{\n  body\n}",
+        "a } b {",
+    ] {
         assert_eq!(
             read(Source::Agent, output.as_bytes()),
             read(Source::Agent, b"{}").into_iter().filter(|_| output == "{}").collect::<Vec<_>>(),

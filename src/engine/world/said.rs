@@ -7,15 +7,17 @@ use crate::{
         protocol::{Message, refuses_its_attempt},
         sandbox::{Denied, Redacted},
     },
-    reader::{Fragment, LineReader, Piece, Reading, Source, Unreadable, read_message},
+    reader::{Fragment, LineReader, Piece, Reading, Source, Unreadable, may_be_message, read_message},
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The most messages that one attempt may stage; more is a flood, not a plan.
 const MOST_STAGED: usize = 10_000;
-/// Messages of one attempt that are taken at once (comments, usage, …).
-const MOST_AT_ONCE: u64 = 2_000;
+/// Messages of one attempt that are taken at once and that nothing is decided by (comments, learnings, …).
+const MOST_WORDS: u64 = 2_000;
+/// Messages of one attempt that are taken at once and that something is decided by (statuses, usage, limits, …).
+const MOST_AT_ONCE: u64 = 20_000;
 /// Unreadable messages and notes of one attempt that are told one by one.
 const MOST_TOLD: usize = 20;
 
@@ -31,10 +33,11 @@ pub(super) struct Heard {
     pub(super) notes: Vec<String>,
     reader: LineReader,
     place: Place,
+    words: u64,
     at_once: u64,
     /// Unreadable messages that were reported.
     unread: usize,
-    /// What was already told of: `type` words that nobody knows, and the first unreadable usage.
+    /// What was already told of: `type` words that nobody knows, the first unreadable usage, and floods.
     told: BTreeSet<String>,
 }
 
@@ -48,6 +51,7 @@ impl Heard {
             notes: Vec::new(),
             reader: LineReader::new(Source::Agent),
             place: (0, 0),
+            words: 0,
             at_once: 0,
             unread: 0,
             told: BTreeSet::new(),
@@ -73,7 +77,7 @@ impl Heard {
     /// A long line of a log is noise; one that may have been a message must not be missing in silence.
     fn take_cut(&mut self, line: &SpoolLine) -> Vec<(Place, Message)> {
         self.malformed += 1;
-        if !line.bytes.trim_ascii_start().starts_with(b"{") {
+        if !line.bytes.trim_ascii_start().starts_with(b"{") && !may_be_message(&line.bytes) {
             return Vec::new();
         }
         let why = format!("it is longer than a line may be, {} bytes", process::LINE_LIMIT);
@@ -129,10 +133,24 @@ impl Heard {
             }
             return;
         }
-        self.at_once += 1;
         // A flood of words would hold the attempt's end up; what is over the limit stays in its transcript.
-        if self.at_once <= MOST_AT_ONCE {
+        let (count, most) = match is_only_words(&message) {
+            true => (&mut self.words, MOST_WORDS),
+            false => (&mut self.at_once, MOST_AT_ONCE),
+        };
+        *count += 1;
+        if *count <= most {
             messages.push((self.next_place(), message));
+            return;
+        }
+        let what = message.word().to_owned();
+        let why = format!("it is one of more than {most} such messages in one attempt; say less");
+        if !self.told.insert(format!("too many: {what}")) {
+            return;
+        }
+        match is_only_words(&message) {
+            true => self.note(format!("line {line}, the {what}: {why}")),
+            false => self.unreadable(Fragment { line, column: 0, what, why, text: String::new() }, messages),
         }
     }
 
@@ -177,6 +195,35 @@ impl Heard {
         if self.notes.len() < MOST_TOLD {
             self.notes.push(note);
         }
+    }
+}
+
+/// Whether nothing is decided by a message that is taken at once.
+fn is_only_words(message: &Message) -> bool {
+    match message {
+        Message::Comment { .. }
+        | Message::Learning { .. }
+        | Message::Artifact { .. }
+        | Message::Confidence { .. }
+        | Message::Activity { .. }
+        | Message::Permission { .. } => true,
+        Message::Ticket(_)
+        | Message::Defer { .. }
+        | Message::Decision { .. }
+        | Message::Status { .. }
+        | Message::Subtask(_)
+        | Message::Curate { .. }
+        | Message::RequestFiles { .. }
+        | Message::Verdict { .. }
+        | Message::Feedback { .. }
+        | Message::Checklist { .. }
+        | Message::Usage { .. }
+        | Message::Session { .. }
+        | Message::Failed { .. }
+        | Message::Ask { .. }
+        | Message::RateLimited { .. }
+        | Message::Question { .. }
+        | Message::Unreadable { .. } => false,
     }
 }
 

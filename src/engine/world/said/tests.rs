@@ -1,6 +1,7 @@
 //! Agents that garble what they say, in every role: whatever was not heard as it was meant keeps their work from being
 //! taken.
 use super::{Heard, Place, SpoolLine};
+use crate::effects::process::LINE_LIMIT;
 use crate::model::{
     protocol::{Message, refuses_its_attempt},
     run::RunState,
@@ -17,7 +18,8 @@ fn line(number: u64, bytes: &[u8]) -> SpoolLine {
 fn heard(output: &[u8]) -> (Heard, Vec<(Place, Message)>) {
     let (mut heard, mut at_once) = (Heard::new(), Vec::new());
     for (bytes, number) in output.split(|b| *b == b'\n').zip(1..) {
-        at_once.extend(heard.take(&line(number, bytes), &|_| {}));
+        let kept = &bytes[..bytes.len().min(LINE_LIMIT)];
+        at_once.extend(heard.take(&SpoolLine { cut: kept.len() < bytes.len(), ..line(number, kept) }, &|_| {}));
     }
     at_once.extend(heard.end(&|_| {}));
     (heard, at_once)
@@ -29,7 +31,13 @@ fn garbled(dice: &mut Dice, value: &Value) -> Vec<u8> {
     let mut bytes = text.clone().into_bytes();
     let structure: Vec<usize> = (0..bytes.len()).filter(|at| b"\"{}[]:,".contains(&bytes[*at])).collect();
     let at = structure[dice.roll(structure.len() as u64) as usize];
-    match dice.roll(50) {
+    let word = value["type"].as_str().unwrap_or_default();
+    let untyped = || {
+        let mut fields = value.as_object().unwrap().clone();
+        fields.remove("type");
+        Value::Object(fields).to_string()
+    };
+    match dice.roll(64) {
         0 => {
             bytes.remove(at);
         }
@@ -46,6 +54,18 @@ fn garbled(dice: &mut Dice, value: &Value) -> Vec<u8> {
         11 => bytes = [text.as_bytes(), b" and more {\"type\":\"comment\""].concat(),
         12 => bytes = [b"{\n", text.as_bytes()].concat(),
         13 => bytes = text.replace(",\"", ",\n\"").into_bytes(),
+        14 => bytes = format!("INFO {text} req=12").into_bytes(),
+        15 => bytes = format!("<{word}>{text}</{word}>").into_bytes(),
+        16 => bytes = format!("Working 10%\r{text}\rdone").into_bytes(),
+        17 => bytes = text.replace('"', "\u{201d}").into_bytes(),
+        18 => bytes = text.replace('"', "&quot;").into_bytes(),
+        19 => bytes = format!("final: {} (sure)", text.replace('"', "'").replace("true", "True")).into_bytes(),
+        20 => bytes = format!("{{\"message\":{text}}}").into_bytes(),
+        21 => bytes = format!("{{\"type\":\"result\",\"result\":{}}}", Value::from(text)).into_bytes(),
+        22 => bytes = format!("{{\"{word}\":{}}}", untyped()).into_bytes(),
+        23 => bytes = text.replacen('{', "{\"type\":\"comment\",", 1).into_bytes(),
+        24 => bytes = text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+        25 => bytes = [text.as_bytes(), &[b' '; 1024 * 1024]].concat(),
         _ => {}
     }
     bytes
@@ -116,6 +136,29 @@ fn a_line_that_is_too_long_is_no_message_and_not_passed_over() {
     let cut = |number, bytes: &[u8]| SpoolLine { cut: true, ..line(number, bytes) };
     heard.take(&cut(1, b"a log"), &|_| {});
     assert!(heard.misread.is_empty());
-    heard.take(&cut(2, b" {\"type\":\"artifact\""), &|_| {});
-    assert!(heard.misread[0].contains("longer than a line may be"), "{:?}", heard.misread);
+    let begun = [" {\"type\":\"artifact\"", "INFO {\"type\":\"artifact\",", "\u{feff}{\"type\":"];
+    for (begun, number) in begun.iter().zip(2..) {
+        heard.take(&cut(number, begun.as_bytes()), &|_| {});
+    }
+    assert_eq!(heard.misread.len(), 3, "{:?}", heard.misread);
+    assert!(heard.misread.iter().all(|why| why.contains("longer than a line may be")), "{:?}", heard.misread);
+}
+
+#[test]
+fn a_flood_of_comments_takes_nothing_else_with_it() {
+    let comment = b"{\"type\":\"comment\",\"text\":\"a\"}\n";
+    let blocked = b"{\"type\":\"status\",\"status\":\"blocked\"}\n";
+    let (told, at_once) = heard(&[comment.repeat(2_500), blocked.to_vec()].concat());
+    assert_eq!((at_once.len(), at_once.last().unwrap().1.word()), (2_001, "status"));
+    assert_eq!(
+        told.notes,
+        ["line 2001, the comment: it is one of more than 2000 such messages in one attempt; say less"]
+    );
+    assert!(told.misread.is_empty());
+    // More statuses than anybody means: what the last one said is not known.
+    let (told, at_once) = heard(&blocked.repeat(20_001));
+    assert_eq!((at_once.len(), at_once.last().unwrap().1.word()), (20_001, "unreadable"));
+    assert!(told.misread[0].contains("more than 20000"), "{:?}", told.misread);
+    let limit = b"{\"type\":\"rate_limited\"}\n";
+    assert_eq!(heard(&limit.repeat(20_002)).1.len(), 20_001);
 }

@@ -5,6 +5,7 @@ mod disk;
 mod plan_paths;
 mod provider;
 mod questions;
+mod rights;
 mod trouble;
 mod words;
 

@@ -296,6 +296,12 @@ impl Run {
         self.rules >= 5
     }
 
+    /// Whether a planner, a verifier or a specialist that printed what its role may not say is refused and told so, as
+    /// nobody took it in: since rules 6.
+    pub fn refuses_words_of_another_role(&self) -> bool {
+        self.rules >= 6
+    }
+
     /// Whether an attempt that had no room because another one filled the disk uses up no round: since rules 5.
     pub fn spares_who_had_no_room(&self) -> bool {
         self.rules >= 5

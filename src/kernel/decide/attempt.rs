@@ -77,8 +77,16 @@ fn take(
 ) -> Result<Option<String>, Rejection> {
     let (scope, agent) = (cx.scope_of(id)?, cx.agent(id)?);
     let attempt = cx.attempt(id)?;
-    if let Err(why) = may_say(attempt.rights, cx.run(attempt.run)?.rules, message) {
-        cx.emit_as(agent, scope, Event::RightsRefused { what: message.word().to_owned(), why: why.clone() });
+    let run = cx.run(attempt.run)?;
+    let is_unread = run.refuses_words_of_another_role() && line > 0;
+    if let Err(why) = may_say(attempt.rights, run.rules, message) {
+        let what = message.word().to_owned();
+        cx.emit_as(agent.clone(), scope.clone(), Event::RightsRefused { what: what.clone(), why: why.clone() });
+        // Through its socket it was told so, and can say it otherwise.
+        if is_unread {
+            let unread = Message::Unreadable { line, column: 0, what, why: why.clone() };
+            cx.emit_as(agent, scope, Event::AttemptReported { line, part, message: unread });
+        }
         return Ok(Some(why));
     }
     if let Err(why) = sound(message) {

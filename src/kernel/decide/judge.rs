@@ -90,7 +90,26 @@ fn not_all_heard(cx: &Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<Opti
             format!("its output passed {limit} bytes, so what it said is not complete; print less, and say it again");
         return Ok(Some(vec![reason]));
     }
-    Ok((!report.misread.is_empty()).then(|| [report.misread.as_slice(), &report.notes].concat()))
+    let mut reasons = report.misread.clone();
+    if attempt.rights != Rights::Executor && run.refuses_words_of_another_role() {
+        reasons.extend(words_of_another_role(attempt, run.rules, report));
+    }
+    Ok((!reasons.is_empty()).then(|| [reasons.as_slice(), &report.notes].concat()))
+}
+
+/// What it printed that its role may not say, and so nobody took in: a specialist that is blocked found nothing, and a
+/// verifier's finding may be why the milestone is not met.
+fn words_of_another_role(attempt: &Attempt, rules: u32, report: &ExitReport) -> Vec<String> {
+    let mut reasons: Vec<String> = Vec::new();
+    for said in &report.staged {
+        if let Err(why) = may_say(attempt.rights, rules, &said.message) {
+            reasons.push(format!("line {}: {why}", said.line));
+        }
+    }
+    let at_once = attempt.talk.unread.iter().filter(|unread| refuses_its_attempt(&unread.what));
+    let told: Vec<String> = at_once.map(ToString::to_string).filter(|why| !report.misread.contains(why)).collect();
+    reasons.extend(told);
+    reasons
 }
 
 /// Whether there is no sign that it did anything. Since rules 4 what it changed is one: not every program tells what it

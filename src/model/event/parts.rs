@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The version of the rules in `kernel`. Recorded by each run; raised when the same command may decide otherwise. What
 /// each version changed is told at the methods of [`crate::run::Run`] that ask for it.
-pub const RULES: u32 = 5;
+pub const RULES: u32 = 6;
 
 /// Whether a message is the first one of its line; see [`super::Event::AttemptReported`].
 pub(crate) fn is_first_part(part: &u32) -> bool {

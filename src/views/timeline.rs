@@ -1,7 +1,7 @@
 //! Events in words: one line each, for people who follow a run.
 use p0_model::{
     actor::Actor,
-    attempt::{ExitReport, Outcome},
+    attempt::{ExitReport, Outcome, Unread},
     event::{Event, OpenStatus, events_about},
     kept::Origin,
     protocol::Message,
@@ -170,6 +170,9 @@ fn of_attempt(event: &Event) -> Option<(Weight, String)> {
     Some(match event {
         Event::AttemptStarted { role, agent, round, .. } => (Normal, format!("{role} starts ({agent}, round {round})")),
         Event::AttemptSpawned { pid, .. } => (Detail, format!("supervisor {pid} waits")),
+        Event::AttemptReported { message: Message::Unreadable { line, column, what, why }, .. } => {
+            (Normal, Unread { line: *line, column: *column, what: what.clone(), why: why.clone() }.to_string())
+        }
         Event::AttemptReported { message, .. } => (Detail, said(message)),
         Event::AttemptExited { report } => {
             let weight = match report.ending.is_clean() {

@@ -165,14 +165,16 @@ fn incoming(mut object: Value) -> Incoming {
 /// The id of the message that `text` seems to be; null when none is seen. It stands at the beginning of a message or at its
 /// end, and what stands in its parameters is another's.
 pub(super) fn seen_id(text: &[u8]) -> Value {
-    static ID: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r#""id"\s*:\s*("(?:[^"\\]|\\.)*"|-?[0-9]+)\s*([,}\]]|$)"#).ok());
+    static ID: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r#"(?:"id"|'id'|\bid)\s*:\s*("(?:[^"\\]|\\.)*"|'[^'\\]*'|-?[0-9]+)\s*([,}\]]|$)"#).ok()
+    });
     let text = String::from_utf8_lossy(text);
     let Some(pattern) = ID.as_ref() else { return Value::Null };
-    let inner = text.find("\"params\"").unwrap_or(text.len());
+    let inner = text.find("params").unwrap_or(text.len());
     let found: Vec<_> = pattern.captures_iter(&text).filter_map(|c| Some((c.get(0)?.start(), c.get(1)?))).collect();
     let first = found.iter().find(|(at, _)| *at < inner);
     let last = found.last().filter(|(at, _)| text[*at..].matches('}').count() <= 1 && !text[*at..].contains('{'));
     let id = first.or(last).map(|(_, id)| id.as_str());
-    id.and_then(|id| serde_json::from_str(id).ok()).unwrap_or(Value::Null)
+    let bare = |id: &str| id.strip_prefix('\'')?.strip_suffix('\'').map(Value::from);
+    id.and_then(|id| bare(id).or_else(|| serde_json::from_str(id).ok())).unwrap_or(Value::Null)
 }

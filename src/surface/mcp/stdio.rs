@@ -9,10 +9,12 @@ use super::{
 use crate::surface::error::{Kind, Problem};
 use rmcp::{
     RoleServer, ServiceExt,
-    model::{ClientRequest, ErrorCode, ErrorData, JsonRpcMessage},
+    model::{ClientRequest, ErrorCode, ErrorData, JsonRpcMessage, RequestId},
     service::{RxJsonRpcMessage, ServerInitializeError, TxJsonRpcMessage},
     transport::{Transport, stdio_pipes},
 };
+use serde::Serialize;
+use serde_json::json;
 use std::{collections::VecDeque, io, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
@@ -132,7 +134,7 @@ impl<R: AsyncRead + Send + Unpin> LineTransport<R> {
             Incoming::Message(message) => *message,
             Incoming::Refused { id, code, why } => {
                 self.unreadable += 1;
-                self.output.answer(&JsonRpcMessage::error(ErrorData::new(code, why, None), id));
+                self.output.refuse(id, code, why);
                 return None;
             }
             Incoming::Ignored => return None,
@@ -208,12 +210,19 @@ impl Output {
     }
 
     /// Writes a message; the answer comes when it is written, and is an error when it cannot be.
-    fn write(&self, message: &TxJsonRpcMessage<RoleServer>) -> oneshot::Receiver<()> {
+    fn write(&self, message: &impl Serialize) -> oneshot::Receiver<()> {
         let (written, done) = oneshot::channel();
         if let (Some(lines), Ok(text)) = (&self.lines, serde_json::to_string(message)) {
             let _ = lines.send((text + "\n", written));
         }
         done
+    }
+
+    /// Writes the answer to what cannot be read. Where no id could be seen it is null, as JSON-RPC 2.0 has it; rmcp's own
+    /// error would leave it out.
+    fn refuse(&self, id: Option<RequestId>, code: ErrorCode, why: String) {
+        let error = ErrorData::new(code, why, None);
+        drop(self.write(&json!({ "jsonrpc": "2.0", "id": id, "error": error })));
     }
 
     /// Writes an answer without waiting for it.
@@ -233,7 +242,7 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     /// What a client reads that writes `input` and closes its end.
     async fn spoken(input: &[u8]) -> (Vec<String>, Vec<Value>) {
@@ -297,6 +306,8 @@ mod tests {
                 json!("b-1"),
                 -32700,
             ),
+            ("names without quotes", br#"{id: 7, method: "ping"}"#, json!(7), -32700),
+            ("Python", br#"{'id': 'b-1', 'method': 'ping', 'params': None}"#, json!("b-1"), -32700),
             ("half a line", br#"{"jsonrpc":"2.0","id":5,"method":"tools/call","par"#, json!(5), -32700),
             ("half a line without an id", br#"{"jsonrpc":"2.0","met"#, Value::Null, -32700),
             ("no JSON", b"Content-Length: 52", Value::Null, -32700),
@@ -351,6 +362,7 @@ mod tests {
     async fn a_flood_of_what_cannot_be_read_ends_the_connection() {
         let (_, answers) = spoken("garbage\n".repeat(3 * MOST_UNREADABLE).as_bytes()).await;
         assert_eq!(answers.len(), MOST_UNREADABLE);
+        assert!(answers.iter().all(|answer| answer.get("id") == Some(&Value::Null)), "{answers:?}");
         let error = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"m"}}"#;
         assert_eq!(spoken(error.as_bytes()).await.1, Vec::<Value>::new());
     }

@@ -13,6 +13,7 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pub mod contract;
 pub mod demo;
 pub mod effects;
 pub mod engine;
@@ -22,5 +23,6 @@ pub mod journal;
 pub mod kernel;
 pub mod model;
 pub mod reader;
+pub mod service;
 pub mod surface;
 pub mod views;

@@ -17,8 +17,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("views", &["model"]),
     ("effects", &["model", "reader"]),
     ("engine", &["model", "reader", "kernel", "journal", "views", "effects"]),
+    ("contract", &["model", "views"]),
     ("demo", &["model", "views"]),
-    ("surface", &["model", "reader", "views", "engine", "effects", "journal", "demo"]),
+    ("service", &["contract", "model", "views", "engine", "effects", "journal"]),
+    ("surface", &["contract", "service", "model", "reader", "views", "engine", "effects", "journal", "demo"]),
 ];
 
 /// Lines before its tests that a file may have, and the older offenders with what they have now: they may shrink, never

@@ -1,11 +1,13 @@
 //! The only reader of the environment.
 use crate::{
-    effects::clock,
-    effects::process::{is_executable, on_path},
+    effects::{
+        clock,
+        process::{is_executable, on_path},
+    },
     engine::start::Environment,
-    surface::{
-        error::{Kind, Problem},
+    service::{
         place,
+        problem::{Kind, Problem},
     },
 };
 use std::path::{Path, PathBuf};

@@ -1,0 +1,48 @@
+//! The log as a stream.
+use super::problem::ProblemDoc;
+use crate::views::retrying::Retrying;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which events.
+#[derive(Debug, Default, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct EventQuery {
+    /// After this sequence number or time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Up to and with this sequence number or time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Those of this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Those about this ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// Those whose actor begins so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Those whose kind begins so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Whether to go on at the head: anything but `false` and `0`; null = with server-sent events only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<String>,
+    /// Whether what is tried again right now is told too, as lines of their own: anything but `false` and `0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<String>,
+}
+
+/// What a stream with `live` tells beside events.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RetryingLine {
+    /// All of it, the oldest first.
+    pub retrying: Vec<Retrying>,
+}
+
+/// The last line of an answer that could not be given to its end.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct LastWords {
+    /// Why it ends here.
+    pub problem: ProblemDoc,
+}

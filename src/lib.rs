@@ -19,10 +19,10 @@ pub mod effects;
 pub mod engine;
 #[cfg(fuzzing)]
 pub mod fuzz;
-pub mod journal;
-pub mod kernel;
-pub mod model;
-pub mod reader;
+pub use p0_journal as journal;
+pub use p0_kernel as kernel;
+pub use p0_model as model;
+pub use p0_reader as reader;
 pub mod service;
 pub mod surface;
-pub mod views;
+pub use p0_views as views;

@@ -48,7 +48,7 @@ fn quoted(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::fixture::{aggregate, at, run_id};
+    use p0_samples::{aggregate, at, run_id};
 
     #[test]
     fn the_closing_words() {

@@ -33,9 +33,23 @@ pub enum SubmitError {
     /// There is no room for it in the log; nothing was written.
     #[error("the log has no room: {0}; free some space and try again")]
     NoRoom(String),
+    /// The secrets in it could not be taken out; nothing was written.
+    #[error("the secrets in it cannot be taken out: {0}; nothing was written")]
+    Unredacted(NotRedacted),
     /// The engine has stopped.
     #[error("the engine has stopped: {0}")]
     Stopped(String),
+}
+
+/// Why secrets could not be taken out of a command.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NotRedacted {
+    /// The patterns of its milestone's newest run are not known.
+    #[error(transparent)]
+    Patterns(ReadError),
+    /// Without them it is no command any more.
+    #[error("a secret stands where p0 needs one of its own words ({0})")]
+    Value(Arc<serde_json::Error>),
 }
 
 /// The answer to an accepted command, given when it is durable.
@@ -59,7 +73,7 @@ pub trait AttemptDoor: Send + Sync {
 }
 
 /// Why the log could not be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("the log cannot be read: {0}")]
 pub struct ReadError(pub String);
 
@@ -77,7 +91,7 @@ impl Handle {
     /// It was refused, there is no room, or the engine has stopped.
     pub async fn submit(&self, milestone: MilestoneId, actor: Actor, action: Action) -> Result<Accepted, SubmitError> {
         let action = match actor {
-            Actor::Person(_) | Actor::Worker(_) => self.without_secrets(milestone, action),
+            Actor::Person(_) | Actor::Worker(_) => self.without_secrets(milestone, action)?,
             Actor::Agent { .. } | Actor::Engine => action,
         };
         let (answer, answered) = oneshot::channel();
@@ -88,21 +102,20 @@ impl Handle {
     }
 
     /// What a person says, without what matches the patterns that the milestone's newest run was given.
-    fn without_secrets(&self, milestone: MilestoneId, action: Action) -> Action {
+    /// Where that cannot be told or done, the command is refused: what is in the log stays there.
+    fn without_secrets(&self, milestone: MilestoneId, action: Action) -> Result<Action, SubmitError> {
         if matches!(action, Action::StartRun(_)) {
-            return action;
+            return Ok(action);
         }
-        let Ok(Some(state)) = self.aggregate(milestone) else { return action };
-        let Some(run) = state.last_run().filter(|run| !run.settings.secret_patterns.is_empty()) else { return action };
+        let state = self.aggregate(milestone).map_err(|why| SubmitError::Unredacted(NotRedacted::Patterns(why)))?;
+        let Some(run) = state.as_ref().and_then(|state| state.last_run()) else { return Ok(action) };
+        if run.settings.secret_patterns.is_empty() {
+            return Ok(action);
+        }
         let redactor = Redactor::default().with_patterns(&run.settings.secret_patterns);
-        let Ok(mut clean) = serde_json::to_value(&action) else { return action };
-        let mut found = BTreeMap::new();
         // Not names, hashes and ids: what they stand for would be another.
-        redactor.redact_json(&mut clean, &|name| FREE_TEXTS.contains(&name), &mut found);
-        if found.is_empty() {
-            return action;
-        }
-        serde_json::from_value(clean).unwrap_or(action)
+        let clean = redactor.redact_value(action, &|name| FREE_TEXTS.contains(&name), &mut BTreeMap::new());
+        clean.map_err(|why| SubmitError::Unredacted(NotRedacted::Value(Arc::new(why))))
     }
 
     /// The durable state of a milestone; brought back from the store when it is at rest.

@@ -65,7 +65,7 @@ impl Drop for Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::fixture::at;
+    use p0_samples::at;
 
     #[test]
     fn an_entry_is_there_from_its_first_word_until_it_is_dropped() {

@@ -99,7 +99,7 @@ pub fn unbelievable(now: Time) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::fixture::at;
+    use p0_samples::at;
 
     const HOUR: u64 = 3600;
 

@@ -19,6 +19,7 @@ use crate::{
         Time,
         actor::Actor,
         aggregate::Aggregate,
+        backoff::Backoff,
         command::{Action, Command},
         effect::Effect,
         id::MilestoneId,
@@ -38,9 +39,8 @@ const GROUP: usize = 256;
 /// How long the turn looks for the next command before it sleeps. Who works alone asks again as soon as he is answered,
 /// and waking a thread takes about as long as this.
 const LINGER: Duration = Duration::from_micros(50);
-/// How long an effect rests that ended and is wanted still: at first, and at the most.
-const AGAIN_FIRST: Duration = Duration::from_secs(1);
-const AGAIN_MOST: Duration = Duration::from_secs(30);
+/// How long an effect rests that ended and is wanted still.
+const RESTS: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
 
 /// What the turn is asked to do.
 pub(super) enum Ask {
@@ -81,8 +81,8 @@ pub(super) struct Turn {
     /// Staged states of milestones that are not at rest.
     live: HashMap<MilestoneId, Aggregate>,
     in_flight: HashMap<MilestoneId, BTreeSet<Effect>>,
-    /// How long effects that ended without an outcome rested last.
-    rests: HashMap<(MilestoneId, Effect), Duration>,
+    /// How often in a row effects that ended without an outcome have rested.
+    rests: HashMap<(MilestoneId, Effect), u32>,
     /// The number of the next event to be staged.
     next_seq: u64,
     last_at: Time,
@@ -393,8 +393,9 @@ impl Turn {
     fn effect_over(&mut self, stream: MilestoneId, effect: &Effect) {
         let key = (stream, effect.clone());
         if self.conduct.active && self.wanted(stream).contains(effect) {
-            let pause = self.rests.get(&key).map_or(AGAIN_FIRST, |last| (*last * 2).min(AGAIN_MOST));
-            self.rests.insert(key, pause);
+            let rests = self.rests.entry(key).or_default();
+            let pause = RESTS.after(*rests);
+            *rests = rests.saturating_add(1);
             let _ = self.orders.send(Order::Again(stream, effect.clone(), pause));
             return;
         }

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::journal::frame::Frame;
-use crate::journal::run_file::{self, FileFrames, RunFileError, RunReader};
-use crate::journal::span::Span;
-use crate::journal::{Error, Hash};
+use crate::Error;
+use crate::Hash;
+use crate::frame::Frame;
+use crate::run_file::{self, FileFrames, RunFileError, RunReader};
+use crate::span::Span;
 
 /// The archives' directory in the data directory.
 pub const ARCHIVES: &str = "archives";

@@ -11,8 +11,9 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utim
 
 use serde::{Deserialize, Serialize};
 
-use crate::journal::disk::{Disk, RealDisk};
-use crate::journal::{Error, Hash};
+use crate::Error;
+use crate::Hash;
+use crate::disk::{Disk, RealDisk};
 
 const LEVEL: i32 = 3;
 const COPY_BYTES: usize = 64 << 10;

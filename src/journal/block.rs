@@ -16,8 +16,8 @@ use std::ops::Range;
 
 use zstd::bulk::{Compressor, Decompressor};
 
-use crate::journal::Hash;
-use crate::journal::frame::{self, MAX_BODY_BYTES};
+use crate::Hash;
+use crate::frame::{self, MAX_BODY_BYTES};
 
 /// A block that has reached this many bytes of frames is full.
 pub(crate) const BLOCK_BYTES: usize = 32 << 10;

@@ -14,15 +14,16 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::journal::archives::Archives;
-use crate::journal::block::{self, Tickets};
-use crate::journal::disk::Disk;
-use crate::journal::frame::{self, Entry, Frame};
-use crate::journal::log::JOURNAL_DIR;
-use crate::journal::span::Span;
-use crate::journal::store::Store;
-use crate::journal::walk::{self, Segment, Step, Walk};
-use crate::journal::{Error, trees};
+use crate::Error;
+use crate::archives::Archives;
+use crate::block::{self, Tickets};
+use crate::disk::Disk;
+use crate::frame::{self, Entry, Frame};
+use crate::log::JOURNAL_DIR;
+use crate::span::Span;
+use crate::store::Store;
+use crate::trees;
+use crate::walk::{self, Segment, Step, Walk};
 
 /// The file that is going to take a segment's place.
 const REWRITTEN: &str = "rewritten";

@@ -82,7 +82,7 @@ pub enum Error {
     #[error("there is no blob {hash} at {path}")]
     BlobMissing {
         /// The hash asked for.
-        hash: crate::journal::Hash,
+        hash: crate::Hash,
         /// Where it should be.
         path: PathBuf,
     },
@@ -120,7 +120,7 @@ pub enum Error {
 
 impl Error {
     /// Sorts a system error into full, not writable, and the rest.
-    pub(crate) fn io(doing: &'static str, path: &Path, source: io::Error) -> Error {
+    pub fn io(doing: &'static str, path: &Path, source: io::Error) -> Error {
         let path = path.to_path_buf();
         if is_full(&source) {
             return Error::Full { path, source };
@@ -133,7 +133,7 @@ impl Error {
 }
 
 /// Whether the system says that there is no room: disk, quota or the largest file size.
-pub(crate) fn is_full(source: &io::Error) -> bool {
+pub fn is_full(source: &io::Error) -> bool {
     matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 

@@ -16,9 +16,9 @@
 
 use uuid::Uuid;
 
-use crate::journal::Hash;
-use crate::journal::raw::{self, Raw};
-use crate::journal::span::Span;
+use crate::Hash;
+use crate::raw::{self, Raw};
+use crate::span::Span;
 
 /// The first bytes of every frame.
 pub(crate) const MAGIC: [u8; 4] = *b"p0\x1cf";
@@ -90,9 +90,9 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A frame of which only the payload matters, and the numbers of its events.
-    #[cfg(any(test, fuzzing))]
-    pub(crate) fn with_payload(first_seq: u64, events: u32, payload: Vec<u8>) -> Frame {
+    /// A frame of which only the payload matters, and the numbers of its events: for tests and the fuzzer.
+    #[must_use]
+    pub fn with_payload(first_seq: u64, events: u32, payload: Vec<u8>) -> Frame {
         Frame {
             first_seq,
             events,

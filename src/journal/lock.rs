@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use crate::journal::Error;
+use crate::Error;
 
 const POLL: Duration = Duration::from_millis(20);
 

@@ -4,15 +4,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::journal::frame::{Entry, Frame};
-use crate::journal::seam::{Head, Journal};
-use crate::journal::segments::{LocalJournal, Options, Sealer};
-use crate::journal::store::{Opened, SUSPECT, Store};
-use crate::journal::store_write::{StoreWriter, WriterThread};
-use crate::journal::tail::{self, Look, Repair, Settled};
-use crate::journal::trees::Applied;
-use crate::journal::walk::{self, Chain, Step, Walk};
-use crate::journal::{AppendError, Blobs, DirLock, Error, NewFrame, store_renew};
+use crate::AppendError;
+use crate::Blobs;
+use crate::DirLock;
+use crate::Error;
+use crate::NewFrame;
+use crate::frame::{Entry, Frame};
+use crate::seam::{Head, Journal};
+use crate::segments::{LocalJournal, Options, Sealer};
+use crate::store::{Opened, SUSPECT, Store};
+use crate::store_renew;
+use crate::store_write::{StoreWriter, WriterThread};
+use crate::tail::{self, Look, Repair, Settled};
+use crate::trees::Applied;
+use crate::walk::{self, Chain, Step, Walk};
 
 /// The segment files' directory in the data directory.
 pub(crate) const JOURNAL_DIR: &str = "journal";

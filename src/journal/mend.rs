@@ -6,12 +6,16 @@
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use crate::journal::frame::{self, Entry, Frame};
-use crate::journal::log::JOURNAL_DIR;
-use crate::journal::segments::Options;
-use crate::journal::store::{Opened, Store};
-use crate::journal::walk::{self, Chain, Damage, Segment, SegmentReader, Step, Walk};
-use crate::journal::{DirLock, Error, log, store_renew, tail};
+use crate::DirLock;
+use crate::Error;
+use crate::frame::{self, Entry, Frame};
+use crate::log;
+use crate::log::JOURNAL_DIR;
+use crate::segments::Options;
+use crate::store::{Opened, Store};
+use crate::store_renew;
+use crate::tail;
+use crate::walk::{self, Chain, Damage, Segment, SegmentReader, Step, Walk};
 
 /// Where segment files are kept as they were found.
 const ASIDE: &str = "journal.damaged";

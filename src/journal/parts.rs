@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::journal::archives::archive_path;
-use crate::journal::log::JOURNAL_DIR;
-use crate::journal::tail::is_unacknowledged;
-use crate::journal::walk::{self, Segment, Step, Walk};
-use crate::journal::{Error, Frame, Hash, Head};
+use crate::Error;
+use crate::Frame;
+use crate::Hash;
+use crate::Head;
+use crate::archives::archive_path;
+use crate::log::JOURNAL_DIR;
+use crate::tail::is_unacknowledged;
+use crate::walk::{self, Segment, Step, Walk};
 
 /// A file of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use crate::journal::Hash;
-use crate::journal::frame::{EventsView, Frame, FrameKeys, take};
+use crate::Hash;
+use crate::frame::{EventsView, Frame, FrameKeys, take};
 
 /// A frame of which nothing was copied from where it stands.
 #[derive(Debug, Clone, Copy)]

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use crate::journal::archives::Archives;
-use crate::journal::tail::is_unacknowledged;
-use crate::journal::walk::{self, Damage, Step, Walk};
-use crate::journal::{Error, Frame};
+use crate::Error;
+use crate::Frame;
+use crate::archives::Archives;
+use crate::tail::is_unacknowledged;
+use crate::walk::{self, Damage, Step, Walk};
 
 /// The frames of a journal in order, as far as they are whole.
 #[derive(Debug)]

@@ -1,6 +1,10 @@
 //! The seam between the engine's log and whatever keeps it: today local segment files, later a replicated log.
 
-use crate::journal::{AppendError, Error, Frame, Hash, NewFrame};
+use crate::AppendError;
+use crate::Error;
+use crate::Frame;
+use crate::Hash;
+use crate::NewFrame;
 
 /// Where a log ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

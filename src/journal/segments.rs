@@ -10,14 +10,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use uuid::Uuid;
 
-use crate::journal::disk::{Disk, RealDisk};
-use crate::journal::frame::{self, Frame, NewFrame};
-use crate::journal::read::JournalFrames;
-use crate::journal::seam::{Head, Journal, Tips};
-use crate::journal::spare::{NoWay, Spare, Taken, allocate};
-use crate::journal::tail::{self, Look, Settled};
-use crate::journal::walk::{self, Chain, Segment};
-use crate::journal::{AppendError, Error, Repair};
+use crate::AppendError;
+use crate::Error;
+use crate::Repair;
+use crate::disk::{Disk, RealDisk};
+use crate::frame::{self, Frame, NewFrame};
+use crate::read::JournalFrames;
+use crate::seam::{Head, Journal, Tips};
+use crate::spare::{NoWay, Spare, Taken, allocate};
+use crate::tail::{self, Look, Settled};
+use crate::walk::{self, Chain, Segment};
 
 /// What a process has written before it is worth having zeros written ahead of it: some hundreds of events.
 const BUSY_BYTES: u64 = 256 << 10;

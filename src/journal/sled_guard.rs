@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::journal::Error;
-use crate::journal::error::is_full;
+use crate::Error;
+use crate::error::is_full;
 
 /// How often sled flushes and cleans by itself.
 const FLUSH_EVERY_MS: u64 = 600_000;

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use crate::journal::Hash;
-use crate::journal::frame::{Flaw, Frame, take};
+use crate::Hash;
+use crate::frame::{Flaw, Frame, take};
 
 /// Whose frames a span holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,10 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::journal::Error;
-use crate::journal::disk::Disk;
-use crate::journal::error::is_full;
-use crate::journal::zeroing::Zeroing;
+use crate::Error;
+use crate::disk::Disk;
+use crate::error::is_full;
+use crate::zeroing::Zeroing;
 
 /// Smaller ones are not worth a thread.
 const ZERO_FROM_BYTES: u64 = 4 << 20;
@@ -121,7 +121,7 @@ pub(crate) fn allocate(disk: &dyn Disk, file: &File, path: &Path, from: u64, to:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::disk::RealDisk;
+    use crate::disk::RealDisk;
     use std::time::Duration;
 
     #[test]

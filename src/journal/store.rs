@@ -1,7 +1,7 @@
 //! The store: the frames of the journal in sled, found by sequence, stream, run and ticket, and views kept beside them.
 //!
 //! What the journal has made durable is readable here at once: it waits in memory ([`Store::push`]) until a thread of the
-//! store's own ([`crate::journal::store_write`]) has written it into sled, block by block. So sled's pace is never the
+//! store's own ([`crate::store_write`]) has written it into sled, block by block. So sled's pace is never the
 //! writer's, and what a killed process had not written yet the journal gives back at the next open.
 
 use std::collections::VecDeque;
@@ -11,14 +11,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 use uuid::Uuid;
 
-use crate::journal::archives::Archives;
-use crate::journal::frame::{self, Entry, Frame, View};
-use crate::journal::seam::Tips;
-use crate::journal::segments::{Options, Written};
-use crate::journal::sled_guard::{self, Trouble, guarded};
-use crate::journal::store_read::{Batches, Frames, FramesByKey, Wanted};
-use crate::journal::trees::{self, Applied, Trees};
-use crate::journal::{Error, Head, block};
+use crate::Error;
+use crate::Head;
+use crate::archives::Archives;
+use crate::block;
+use crate::frame::{self, Entry, Frame, View};
+use crate::seam::Tips;
+use crate::segments::{Options, Written};
+use crate::sled_guard::{self, Trouble, guarded};
+use crate::store_read::{Batches, Frames, FramesByKey, Wanted};
+use crate::trees::{self, Applied, Trees};
 
 /// Says, beside the store, that reading it failed, so that the next open rebuilds it.
 pub(crate) const SUSPECT: &str = "store.suspect";

@@ -8,15 +8,17 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::journal::archives::Archives;
-use crate::journal::block::Tickets;
-use crate::journal::frame::{self, Entry, Frame};
-use crate::journal::segments::Written;
-use crate::journal::span::{Member, Span};
-use crate::journal::store::{Snapshot, Store};
-use crate::journal::trees::{self, Index};
-use crate::journal::walk::Chain;
-use crate::journal::{Error, Hash, block};
+use crate::Error;
+use crate::Hash;
+use crate::archives::Archives;
+use crate::block;
+use crate::block::Tickets;
+use crate::frame::{self, Entry, Frame};
+use crate::segments::Written;
+use crate::span::{Member, Span};
+use crate::store::{Snapshot, Store};
+use crate::trees::{self, Index};
+use crate::walk::Chain;
 
 /// A block that is being read.
 #[derive(Debug, Default)]

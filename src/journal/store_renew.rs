@@ -14,10 +14,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use crate::journal::Error;
-use crate::journal::sled_guard::{self, Trouble, guarded};
-use crate::journal::store::Store;
-use crate::journal::trees::Trees;
+use crate::Error;
+use crate::sled_guard::{self, Trouble, guarded};
+use crate::store::Store;
+use crate::trees::Trees;
 
 /// The files may take this many times what is kept in them, and [`SLACK_BYTES`] besides.
 const GROWTH: u64 = 4;

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::journal::Error;
-use crate::journal::store::Store;
-use crate::journal::trees;
+use crate::Error;
+use crate::store::Store;
+use crate::trees;
 
 impl Store {
     /// Keeps `bytes` as the view or snapshot `name`, folded up to event `upto`; the one before it is dropped. A view is

@@ -9,12 +9,12 @@ use std::thread::JoinHandle;
 
 use uuid::Uuid;
 
-use crate::journal::Error;
-use crate::journal::block::{self, BLOCK_BYTES, Tickets};
-use crate::journal::frame::{self, View};
-use crate::journal::segments::Written;
-use crate::journal::store::Store;
-use crate::journal::trees::{self, Applied, Index};
+use crate::Error;
+use crate::block::{self, BLOCK_BYTES, Tickets};
+use crate::frame::{self, View};
+use crate::segments::Written;
+use crate::store::Store;
+use crate::trees::{self, Applied, Index};
 
 /// The store's writer: one at a time, by the holder of the data directory's lock.
 #[derive(Debug)]

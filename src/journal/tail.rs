@@ -5,10 +5,10 @@ use std::fmt;
 use std::fs::OpenOptions;
 use std::path::PathBuf;
 
-use crate::journal::Error;
-use crate::journal::disk::Disk;
-use crate::journal::frame::{Entry, Flaw, Frame};
-use crate::journal::walk::{Chain, Damage, Segment, SegmentReader, Slot, Step, Walk};
+use crate::Error;
+use crate::disk::Disk;
+use crate::frame::{Entry, Flaw, Frame};
+use crate::walk::{Chain, Damage, Segment, SegmentReader, Slot, Step, Walk};
 
 /// An unacknowledged tail that was cut away at an open.
 #[derive(Debug, Clone, PartialEq, Eq)]

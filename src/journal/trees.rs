@@ -16,9 +16,9 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use crate::journal::Hash;
-use crate::journal::frame::View;
-use crate::journal::sled_guard::{Trouble, guarded};
+use crate::Hash;
+use crate::frame::View;
+use crate::sled_guard::{Trouble, guarded};
 
 /// The version of everything above. A store of an older one is made anew from the journal.
 ///

@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::journal::archives::Archives;
-use crate::journal::hash::NotAHash;
-use crate::journal::log::JOURNAL_DIR;
-use crate::journal::walk::{self, Damage, Segment, Step, Walk};
-use crate::journal::{DirLock, Error, Frame, Hash};
+use crate::DirLock;
+use crate::Error;
+use crate::Frame;
+use crate::Hash;
+use crate::archives::Archives;
+use crate::hash::NotAHash;
+use crate::log::JOURNAL_DIR;
+use crate::walk::{self, Damage, Segment, Step, Walk};
 
 /// How often and how long a live writer gets to finish what looks half written.
 const LIVE_TRIES: u32 = 40;

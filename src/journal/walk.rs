@@ -6,9 +6,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::journal::frame::{self, Entry, Flaw, Frame, HEADER_BYTES};
-use crate::journal::span::Span;
-use crate::journal::{Error, Hash, Head};
+use crate::Error;
+use crate::Hash;
+use crate::Head;
+use crate::frame::{self, Entry, Flaw, Frame, HEADER_BYTES};
+use crate::span::Span;
 
 /// The extension of segment files.
 pub(crate) const EXTENSION: &str = "p0j";

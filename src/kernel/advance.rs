@@ -4,7 +4,7 @@ use super::{
     decide::cx::{Cx, Scope},
     schedule::{self, NotReady},
 };
-use crate::model::{
+use p0_model::{
     attempt::{Attempt, Outcome, Session},
     event::Event,
     id::{AgentName, AttemptId, CommitId, Fence, RoleName, RunId, StageName, TicketId},

@@ -3,7 +3,7 @@ use super::{
     decide::cx::{Cx, Scope},
     schedule::{self, Exhausted},
 };
-use crate::model::{
+use p0_model::{
     attempt::{Attempt, Phase},
     event::Event,
     id::AttemptId,

@@ -1,5 +1,5 @@
 //! The digest of a state: equal states have equal digests, in every process that folds the same log.
-use crate::model::aggregate::Aggregate;
+use p0_model::aggregate::Aggregate;
 
 /// BLAKE3 (hexadecimal) of the state written as JSON. Maps are ordered, so the text is the same everywhere.
 pub fn digest(state: &Aggregate) -> String {

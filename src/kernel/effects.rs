@@ -1,5 +1,5 @@
 //! Which effects a state wants to be in flight.
-use crate::model::{
+use p0_model::{
     aggregate::Aggregate,
     attempt::{Attempt, Phase, Step, Worktree},
     effect::{Effect, Timer},
@@ -36,11 +36,6 @@ pub fn outstanding(state: &Aggregate) -> BTreeSet<Effect> {
         }
     }
     wanted
-}
-
-/// The effects that a step added. By construction the same as what recovery would find.
-pub fn react(before: &Aggregate, after: &Aggregate) -> BTreeSet<Effect> {
-    outstanding(after).difference(&outstanding(before)).cloned().collect()
 }
 
 fn of_run(run: &Run, landing: bool, wanted: &mut BTreeSet<Effect>) {

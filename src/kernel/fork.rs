@@ -1,6 +1,6 @@
 //! What a fork takes over of a run's state: its items under the new key, what was learned, and the commit its branch was
 //! at. Not taken over: approvals, verdicts, claims, attempts – whatever was at work at that point is lost to the fork.
-use crate::model::{
+use p0_model::{
     aggregate::Aggregate,
     event::RULES,
     id::{MilestoneId, RunId, TicketId},

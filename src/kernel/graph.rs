@@ -1,5 +1,5 @@
 //! Dependencies between work items, as a graph.
-use crate::model::{aggregate::Aggregate, id::TicketId};
+use p0_model::{aggregate::Aggregate, id::TicketId};
 use petgraph::{algo::tarjan_scc, graphmap::DiGraphMap};
 use std::collections::BTreeMap;
 

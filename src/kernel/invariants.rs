@@ -1,5 +1,5 @@
 //! What holds in every state. Checked by simulations after every event; in part of every state that comes from the disk.
-use crate::model::{aggregate::Aggregate, attempt::Phase, run::RunState, ticket::Status};
+use p0_model::{aggregate::Aggregate, attempt::Phase, run::RunState, ticket::Status};
 
 /// What makes a state one that no log leads to, under whatever rules it was written; a sentence.
 pub fn impossible(state: &Aggregate) -> Option<String> {

@@ -1,6 +1,6 @@
 //! What no log of this program says: events that contradict what came before them. [`evolve`](super::evolve()) passes over
 //! them; whoever folds a log asks here first, so that a record that cannot be true is not shown as one.
-use crate::model::{aggregate::Aggregate, event::Event, record::Draft, run::RunState};
+use p0_model::{aggregate::Aggregate, event::Event, record::Draft, run::RunState};
 
 /// Why this event cannot follow on this state, if it cannot.
 pub fn contradicts(state: &Aggregate, draft: &Draft) -> Option<String> {
@@ -43,10 +43,8 @@ pub fn contradicts(state: &Aggregate, draft: &Draft) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        model::{actor::Actor, id::TicketId},
-        views::fixture::{aggregate, at, run_id},
-    };
+    use p0_model::{actor::Actor, id::TicketId};
+    use p0_samples::{aggregate, at, run_id};
 
     fn told(ticket: Option<u32>, run: bool, event: Event) -> Option<String> {
         let ticket = ticket.map(|n| TicketId::new("BLOG", n));
@@ -68,7 +66,7 @@ mod tests {
         let done = Event::RunDone { commit: "0".into() };
         assert!(contradicts(&over, &draft(done)).unwrap().contains("done already"));
         let mut other = draft(Event::RunPaused { why: "p".into(), until: None, held: false });
-        other.run = Some(crate::model::id::RunId(uuid::Uuid::from_u128(77)));
+        other.run = Some(p0_model::id::RunId(uuid::Uuid::from_u128(77)));
         assert!(contradicts(&over, &other).unwrap().contains("never started"));
     }
 }

@@ -1,7 +1,7 @@
 //! Which role may say what (section 8 of the design).
-use crate::model::{protocol::Message, workflow::Rights};
+use p0_model::{protocol::Message, workflow::Rights};
 
-/// Whether a role with these rights may say this under these rules ([`crate::model::event::RULES`]); if not, why, in a
+/// Whether a role with these rights may say this under these rules ([`p0_model::event::RULES`]); if not, why, in a
 /// sentence the agent can act on.
 ///
 /// # Errors
@@ -106,7 +106,7 @@ mod tests {
         let mut table = String::new();
         for message in &messages {
             let marks: String = [Rights::Planner, Rights::Executor, Rights::Verifier, Rights::Specialist]
-                .map(|r| if may_say(r, crate::model::event::RULES, message).is_ok() { 'x' } else { '.' })
+                .map(|r| if may_say(r, p0_model::event::RULES, message).is_ok() { 'x' } else { '.' })
                 .iter()
                 .collect();
             table.push_str(&format!("{marks} {}\n", message.word()));

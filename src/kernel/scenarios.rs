@@ -9,7 +9,7 @@ mod trouble;
 mod words;
 
 use super::{decide, evolve, invariants, outstanding};
-use crate::model::{
+use p0_model::{
     actor::Actor,
     aggregate::Aggregate,
     attempt::{Attempt, ChangeKind, Ending, ExitReport, Harvest, PathChange, Said, Usage},

@@ -1,6 +1,6 @@
 //! What is ready, and why the rest is not. Every ticket that does not move has a typed reason.
-use crate::model::Time;
-use crate::model::{
+use p0_model::Time;
+use p0_model::{
     aggregate::Aggregate,
     attempt::{Phase, Step},
     id::{AgentName, CommitId, RoleName, StageName, TicketId},

@@ -109,7 +109,8 @@ impl<'de> Deserialize<'de> for Aggregate {
 
 impl Aggregate {
     /// With what is made from the rest.
-    pub(crate) fn indexed(mut self) -> Aggregate {
+    #[must_use]
+    pub fn indexed(mut self) -> Aggregate {
         let claimed = self.tickets.iter().filter(|(_, ticket)| ticket.claim.is_some());
         let open = self.tickets.iter().filter(|(_, ticket)| ticket.status == Status::Open);
         let live = self.attempts.iter().filter(|(_, attempt)| attempt.is_live());
@@ -122,12 +123,12 @@ impl Aggregate {
     }
 
     /// Whether what is made from the rest is what the rest says.
-    pub(crate) fn is_indexed(&self) -> bool {
+    pub fn is_indexed(&self) -> bool {
         self.clone().indexed().at_work == self.at_work
     }
 
     /// Lets `change` have a ticket, if there is one of this id.
-    pub(crate) fn change_ticket(&mut self, id: &TicketId, change: impl FnOnce(&mut Ticket)) {
+    pub fn change_ticket(&mut self, id: &TicketId, change: impl FnOnce(&mut Ticket)) {
         let Some(ticket) = self.tickets.get_mut(id).map(Arc::make_mut) else { return };
         let before = Shows::of(ticket);
         change(ticket);
@@ -139,7 +140,7 @@ impl Aggregate {
     }
 
     /// Adds a ticket.
-    pub(crate) fn add_ticket(&mut self, id: TicketId, ticket: Ticket) {
+    pub fn add_ticket(&mut self, id: TicketId, ticket: Ticket) {
         let shows = Shows::of(&ticket);
         self.tickets.insert(id.clone(), Arc::new(ticket));
         self.note_ticket(&id, shows);
@@ -156,7 +157,7 @@ impl Aggregate {
     }
 
     /// To be told of every attempt that begins or ends.
-    pub(crate) fn note_attempt(&mut self, id: AttemptId) {
+    pub fn note_attempt(&mut self, id: AttemptId) {
         match self.attempts.get(&id).is_some_and(|attempt| attempt.is_live()) {
             true => self.at_work.attempts.insert(id),
             false => self.at_work.attempts.remove(&id),

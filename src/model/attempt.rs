@@ -366,7 +366,7 @@ pub struct Attempt {
     pub wall_ms: u64,
     /// The commit found in its worktree.
     pub commit: Option<CommitId>,
-    /// How often the gates on its commit were lost, in a row; see [`crate::model::run::LOST_IN_A_ROW`].
+    /// How often the gates on its commit were lost, in a row; see [`crate::run::LOST_IN_A_ROW`].
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub gates_lost: u32,
     /// Whether a worktree is (or may be) held.

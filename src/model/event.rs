@@ -4,8 +4,10 @@
 //! fixture of the old form stays in `replay-fixtures/`.
 #[macro_use]
 mod list;
+mod nouns;
 mod parts;
 
+pub use nouns::events_about;
 pub(super) use parts::is_first_part;
 pub use parts::{ClockStep, Intent, LostGate, OpenStatus, RULES};
 

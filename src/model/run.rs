@@ -181,14 +181,14 @@ pub struct Spent {
 /// What an agent's provider did to it over the whole run: limits and trouble. It counts half after each clean end of an
 /// attempt, and after each hour without a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Backoff {
+pub struct ProviderTroubles {
     /// How often, as of `since`.
     pub times: u32,
     /// The end of the last wait.
     pub since: Time,
 }
 
-impl Backoff {
+impl ProviderTroubles {
     /// How often, as of `at`.
     fn times_at(self, at: Time) -> u32 {
         let quiet = (at - self.since).num_seconds().max(0) / QUIET.num_seconds();
@@ -238,7 +238,7 @@ pub struct Run {
     pub trouble: OrdMap<AgentName, u32>,
     /// What each agent's provider did to it over the run: since rules 5.
     #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
-    pub backoff: OrdMap<AgentName, Backoff>,
+    pub backoff: OrdMap<AgentName, ProviderTroubles>,
     /// Attempts of each agent that ended badly and not by the engine or for its provider, in a row: since rules 4.
     #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
     pub bad_ends: OrdMap<AgentName, u32>,
@@ -342,7 +342,7 @@ impl Run {
     pub fn note_trouble(&mut self, agent: &AgentName, at: Time) {
         if self.backs_off_over_the_run() {
             let before = self.backoff.get(agent).map_or(0, |backoff| backoff.times_at(at));
-            self.backoff.insert(agent.clone(), Backoff { times: before.saturating_add(1), since: at });
+            self.backoff.insert(agent.clone(), ProviderTroubles { times: before.saturating_add(1), since: at });
         }
     }
 

@@ -286,10 +286,10 @@ pub struct Ticket {
     pub rounds: u32,
     /// Rounds that count against the limit: reset when the planner changes a blocked item.
     pub rounds_counted: u32,
-    /// Attempts lost in a row; see [`crate::model::run::LOST_IN_A_ROW`].
+    /// Attempts lost in a row; see [`crate::run::LOST_IN_A_ROW`].
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u32,
-    /// How often planners have put it back to work in the current run; see [`crate::model::run::MOST_RENEWALS`].
+    /// How often planners have put it back to work in the current run; see [`crate::run::MOST_RENEWALS`].
     #[serde(default, skip_serializing_if = "is_zero")]
     pub renewals: u32,
     /// Why the last round was refused, a sentence each; handed to the next round.

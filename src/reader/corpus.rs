@@ -1,7 +1,7 @@
 //! Lines as programs really write them, and what the reader makes of each: every message of the protocol under every
 //! repair, lines that cannot be read, and events of the programs that are driven.
 use super::{LineReader, Piece, Reading, Source, read_message};
-use crate::model::protocol::Message;
+use p0_model::protocol::Message;
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -187,7 +187,7 @@ fn lines_that_were_seen() {
 /// Events of the programs that are driven, from the recordings of tests/adapters, and messages of ACP and MCP.
 #[test]
 fn events_of_programs_mean_the_same_in_other_words() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/adapters");
+    let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/adapters");
     let mut lines: Vec<String> = vec![
         r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":1,"agentCapabilities":{"loadSession":true},"authMethods":[]}}"#.into(),
         r#"{"jsonrpc":"2.0","method":"session/update","params":{"sessionId":"s","update":{"sessionUpdate":"agent_message_chunk","content":{"type":"text","text":"é \"x\" {"}}}}"#.into(),
@@ -224,7 +224,7 @@ fn events_of_programs_mean_the_same_in_other_words() {
 /// What `scripts/fuzz` begins with, and a thousand mutations of each file of it.
 #[test]
 fn the_corpus_of_the_fuzzer_is_read_without_harm() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/reader");
+    let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("fuzz/corpus/reader");
     let mut seed = 1_u64;
     let mut next = |below: usize| {
         // A linear congruential generator (Knuth, MMIX): the same bytes on every machine.
@@ -255,13 +255,13 @@ fn the_corpus_of_the_fuzzer_is_read_without_harm() {
 
 mod mutations {
     use super::{super::*, DOCUMENTED};
-    use crate::model::protocol::refuses_its_attempt;
+    use p0_model::protocol::refuses_its_attempt;
     use proptest::prelude::*;
 
     /// What an output of one message came to.
     #[derive(Debug, PartialEq)]
     enum Came {
-        Message(Box<crate::model::protocol::Message>),
+        Message(Box<p0_model::protocol::Message>),
         OnRecord(String),
         Log,
     }

@@ -2,7 +2,7 @@
 //!
 //! Clients differ in what they understand: some hide a tool whose schema refers to definitions, some one with a choice
 //! at its top, some stumble over `null` among the types. So a form is one object with everything written out in place.
-use crate::model::protocol::Message;
+use p0_model::protocol::Message;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -151,7 +151,7 @@ fn as_enum(form: &mut Form) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::protocol::Proposal;
+    use p0_model::protocol::Proposal;
 
     #[test]
     fn the_words_are_those_of_the_schema() {

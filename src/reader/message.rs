@@ -2,9 +2,9 @@
 use super::{
     check::{Unknown, fit},
     form::message,
-    words::{meant_type, nearest},
+    words::{meant_type, nearest, normal},
 };
-use crate::model::protocol::{FailureClass, Message, refuses_its_attempt};
+use p0_model::protocol::{FailureClass, Message, refuses_its_attempt};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -47,6 +47,9 @@ pub fn read_message(value: &Value) -> Reading {
         return unreadable(what, "its `type` is no text");
     };
     let Some(word) = meant_type(written, Message::WORDS) else {
+        if let Some(reading) = status_as_type(fields, written) {
+            return reading;
+        }
         let near = nearest(written, Message::WORDS.iter().copied());
         let meant = near.map(|near| format!("; do you mean `{near}`?")).unwrap_or_default();
         let why = format!("there is no message `{}`{meant}", shown(written));
@@ -58,6 +61,23 @@ pub fn read_message(value: &Value) -> Reading {
         return Reading::Message { message, notes: Vec::new() };
     }
     tolerant(fields, word)
+}
+
+/// `{"type": "blocked"}`: the state itself stands where `status` should.
+fn status_as_type(fields: &Map<String, Value>, written: &str) -> Option<Reading> {
+    // Only this state: programs end their own logs with `{"type": "done"}`.
+    if normal(written) != "blocked" || fields.contains_key("status") {
+        return None;
+    }
+    let mut whole = fields.clone();
+    whole.insert("status".to_owned(), "blocked".into());
+    match tolerant(&whole, "status") {
+        Reading::Message { message, mut notes } => {
+            notes.push(format!("there is no message `{}`: it is read as a `status`", shown(written)));
+            Some(Reading::Message { message, notes })
+        }
+        other => Some(other),
+    }
 }
 
 /// A message whose fields are all known and as the protocol has them. Objects within it are looked at by [`tolerant`]: a
@@ -233,6 +253,15 @@ mod tests {
         let Reading::Message { message, notes } = read_message(&value) else { panic!("no message") };
         assert_eq!(message, Message::Verdict { met: true, rationale: "r".into(), gaps: Vec::new() });
         assert_eq!(notes, ["`reason` was taken for `rationale`", "there is no field `weather`; it was left out"]);
+    }
+
+    #[test]
+    fn a_state_as_the_type_is_a_status() {
+        let value = json!({"type": "Blocked", "reason": "no key"});
+        let Reading::Message { message, notes } = read_message(&value) else { panic!("no message") };
+        assert_eq!(message.word(), "status");
+        assert_eq!(notes, ["there is no message `Blocked`: it is read as a `status`"]);
+        assert!(serde_json::to_string(&message).unwrap().contains("no key"));
     }
 
     #[test]

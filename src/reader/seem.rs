@@ -1,7 +1,7 @@
 //! Whether text that is no JSON was meant as a message.
 use super::{Source, words};
-use crate::model::protocol::{Message, refuses_its_attempt};
 use memchr::memmem;
+use p0_model::protocol::{Message, refuses_its_attempt};
 
 /// Whether a line that is no JSON object is worth a look: it has a brace, or the key of a message.
 pub(super) fn hints(line: &[u8]) -> bool {

@@ -59,7 +59,9 @@ impl Service {
                 Ok(granted) => return Ok(granted),
                 // Between looking and claiming somebody else was faster, or the rules keep these for a run.
                 Err(SubmitError::Rejected(rejection)) => why = why.or_else(|| Some(rejection.to_string())),
-                Err(other @ (SubmitError::NoRoom(_) | SubmitError::Stopped(_))) => return Err(other.into()),
+                Err(other @ (SubmitError::NoRoom(_) | SubmitError::Unredacted(_) | SubmitError::Stopped(_))) => {
+                    return Err(other.into());
+                }
             }
         }
         Err(Rejection::NothingReady { why }.into())

@@ -2,7 +2,7 @@
 use crate::{
     contract::problem::ProblemDoc,
     engine::{
-        handle::{ReadError, SubmitError},
+        handle::{NotRedacted, ReadError, SubmitError},
         start::StartError,
     },
     model::{config::BadConfig, rejection::Rejection, spec::BadSpec, workflow::check::Flaw},
@@ -152,7 +152,10 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Problem {
         match error {
             SubmitError::Rejected(rejection) => rejection.into(),
-            SubmitError::NoRoom(_) | SubmitError::Stopped(_) => Problem::new(Kind::Store, error),
+            SubmitError::NoRoom(_) | SubmitError::Unredacted(NotRedacted::Patterns(_)) | SubmitError::Stopped(_) => {
+                Problem::new(Kind::Store, error)
+            }
+            SubmitError::Unredacted(NotRedacted::Value(_)) => Problem::new(Kind::Refused, error),
         }
     }
 }

@@ -332,13 +332,11 @@ async fn learnings(State(door): State<Door>) -> Answer<Vec<LearningInput>> {
 fn without_secrets(dir: &Path, message: Message) -> Result<Message, Failure> {
     let (redactor, mut counts) = (process::redactor(dir), BTreeMap::new());
     let bad = |e: serde_json::Error| Failure(Problem::general(&e));
-    let mut clean = serde_json::to_value(&message).map_err(bad)?;
-    redactor.redact_json(&mut clean, &|_| true, &mut counts);
-    if counts.is_empty() {
-        return Ok(message);
+    let clean = redactor.redact_value(message, &|_| true, &mut counts);
+    if !counts.is_empty() {
+        process::note_redacted(dir, &counts);
     }
-    process::note_redacted(dir, &counts);
-    serde_json::from_value(clean).map_err(bad)
+    clean.map_err(bad)
 }
 
 /// A question that this attempt asked, once it is answered, or as it stands when `wait_s` is over.

@@ -1,5 +1,5 @@
 //! Questions to people as the documents that `p0 approvals --json` prints, and that an attempt waits for.
-use crate::model::{
+use p0_model::{
     Time,
     aggregate::Aggregate,
     approval::Approval,

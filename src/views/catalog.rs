@@ -32,9 +32,9 @@ mod unique;
 
 pub use rows::{RowError, RowIter, Rows};
 
-use crate::model::{
+use p0_model::{
     Time,
-    event::Event,
+    event::{Event, events_about},
     id::{AttemptId, BlobId, CommitId, KEY_CHARS, MilestoneId, RunId},
     record::Draft,
 };
@@ -168,9 +168,7 @@ impl Catalog {
                 row.spec.clone_from(spec);
                 self.put_milestone(stream, &row)?;
             }
-            Event::TicketCreated { .. } | Event::FeedbackFiled { .. } => {
-                self.set_open(stream, true)?;
-            }
+            Event::TicketCreated { .. } | Event::FeedbackFiled { .. } => self.set_open(stream, true)?,
             Event::RunStarted { id, workflow, base, branch, .. } => {
                 self.set_open(stream, true)?;
                 self.add_run(&RunRow {
@@ -203,7 +201,15 @@ impl Catalog {
             Event::RunDone { .. } => self.set(draft, "done", None, true)?,
             Event::RunFailed { why } => self.set(draft, "failed", Some(why), true)?,
             Event::RunCancelled { why } => self.set(draft, "cancelled", Some(why), true)?,
-            _ => return Ok(false),
+            events_about!(ticket stage attempt ownership gate verdict learning agent approval rights refusal engine)
+            | Event::RunRebased { .. }
+            | Event::RunIterationStarted { .. }
+            | Event::RunDecided { .. }
+            | Event::RunBudgetChanged { .. }
+            | Event::IntegrationQueued { .. }
+            | Event::IntegrationMerged { .. }
+            | Event::IntegrationConflicted { .. }
+            | Event::EffectIntended { .. } => return Ok(false),
         }
         Ok(true)
     }

@@ -1,5 +1,5 @@
 //! Work items and workflows as graphs, in the languages of Graphviz (DOT) and Mermaid.
-use crate::model::{
+use p0_model::{
     aggregate::Aggregate,
     ticket::{Status, Ticket},
     workflow::{Choice, Goal, When, Workflow},
@@ -169,7 +169,8 @@ fn css(colour: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::workflow::builtin, views::fixture::aggregate};
+    use p0_model::workflow::builtin;
+    use p0_samples::aggregate;
 
     #[test]
     fn tickets_in_dot() {

@@ -1,7 +1,7 @@
 //! Who is at work now, folded from a run's events.
-use crate::model::{
+use p0_model::{
     Time,
-    event::Event,
+    event::{Event, events_about},
     id::{AttemptId, TicketId},
     record::Record,
 };
@@ -67,7 +67,26 @@ impl Progress {
                     self.live.remove(&attempt);
                 }
             }
-            _ => {}
+            Event::TicketClaimed { .. }
+            | Event::TicketReleased { .. }
+            | Event::TicketRenewed {}
+            | Event::TicketLeaseExpired { .. }
+            | Event::TicketStatusChanged { .. }
+            | Event::TicketReopened { .. }
+            | Event::TicketCommented { .. }
+            | Event::TicketDeferred { .. }
+            | Event::TicketCompleted { .. }
+            | Event::TicketBlocked { .. }
+            | Event::AttemptReported { .. }
+            | Event::AttemptTimedOut { .. }
+            | Event::AttemptLost { .. }
+            | Event::AttemptHarvested { .. }
+            | Event::AttemptReleased { .. }
+            | Event::IntegrationConflicted { .. }
+            | Event::IntegrationLanded { .. }
+            | events_about!(
+                milestone run stage ownership gate verdict learning agent approval rights refusal run_file engine
+            ) => {}
         }
     }
 
@@ -100,10 +119,8 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        model::{actor::Actor, attempt::Outcome, record::Draft, workflow::Rights},
-        views::fixture::{at, attempt_id},
-    };
+    use p0_model::{actor::Actor, attempt::Outcome, record::Draft, workflow::Rights};
+    use p0_samples::{at, attempt_id};
 
     #[test]
     fn agents_come_and_go() {

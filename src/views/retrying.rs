@@ -1,6 +1,6 @@
 //! What the engine tries again and again right now. It is about the present, so it is not in the log.
 use super::timeline::one_line;
-use crate::model::{Time, id::RunId};
+use p0_model::{Time, id::RunId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ impl Retrying {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::fixture::at;
+    use p0_samples::at;
 
     #[test]
     fn a_line_says_what_why_how_often_since_when_and_what_helps() {

@@ -3,7 +3,7 @@ use super::{
     approvals::{self, ApprovalDoc},
     retrying::Retrying,
 };
-use crate::model::{
+use p0_model::{
     Time,
     aggregate::Aggregate,
     attempt::{Attempt, Phase, Usage},
@@ -176,7 +176,7 @@ fn count(state: &Aggregate) -> TicketCounts {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of a run are far below 2^52")]
-fn time(from: Time, to: Time, spent: &crate::model::run::Spent) -> TimeSpent {
+fn time(from: Time, to: Time, spent: &p0_model::run::Spent) -> TimeSpent {
     let seconds = |ms: u64| ms as f64 / 1000.0;
     let wall_s = seconds(u64::try_from((to - from).num_milliseconds()).unwrap_or(0));
     let agent_s = seconds(spent.agents_ms);
@@ -187,7 +187,7 @@ fn time(from: Time, to: Time, spent: &crate::model::run::Spent) -> TimeSpent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::fixture::{aggregate, at, run_id};
+    use p0_samples::{aggregate, at, run_id};
 
     #[test]
     fn the_document_has_its_fixed_names() {

@@ -1,5 +1,5 @@
 //! Work items as the documents that `p0 tickets --json` and `p0 ticket show --json` print.
-use crate::model::{
+use p0_model::{
     Time,
     aggregate::Aggregate,
     attempt::Phase,
@@ -198,7 +198,7 @@ pub fn expires(now: Time, lease_s: u64) -> Time {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::fixture::{aggregate, ticket};
+    use p0_samples::{aggregate, ticket};
 
     #[test]
     fn the_documents_have_their_fixed_names() {

@@ -1,8 +1,8 @@
 //! Events in words: one line each, for people who follow a run.
-use crate::model::{
+use p0_model::{
     actor::Actor,
     attempt::{ExitReport, Outcome},
-    event::{Event, OpenStatus},
+    event::{Event, OpenStatus, events_about},
     kept::Origin,
     protocol::Message,
     record::Record,
@@ -124,7 +124,11 @@ fn of_run(event: &Event) -> Option<(Weight, String)> {
         Event::RunCancelled { why } => (Bad, with_reason("cancelled", why)),
         Event::StageEntered { stage } => (Normal, format!("stage {stage}")),
         Event::StageCompleted { stage } => (Detail, format!("stage {stage} is complete")),
-        _ => return None,
+        Event::RunRebased { .. }
+        | events_about!(
+            new_ticket ticket new_attempt attempt ownership gate integration verdict learning agent approval
+            rights refusal engine
+        ) => return None,
     })
 }
 
@@ -154,7 +158,10 @@ fn of_ticket(event: &Event) -> Option<(Weight, String)> {
         Event::TicketCompleted { commit: None } => (Good, "done".to_owned()),
         Event::TicketBlocked { on } => (Bad, format!("blocked: {on}")),
         Event::FeedbackFiled { ticket } => (Normal, format!("feedback: {}", ticket.title)),
-        _ => return None,
+        events_about!(
+            milestone run stage new_attempt attempt ownership gate integration verdict learning agent approval
+            rights refusal run_file engine
+        ) => return None,
     })
 }
 
@@ -187,7 +194,10 @@ fn of_attempt(event: &Event) -> Option<(Weight, String)> {
         },
         Event::AttemptReleased { parked: Some(parked) } => (Normal, format!("unlanded work is kept at {parked}")),
         Event::AttemptReleased { parked: None } => (Detail, "worktree given back".to_owned()),
-        _ => return None,
+        events_about!(
+            milestone new_ticket ticket run stage ownership gate integration verdict learning agent approval
+            rights refusal run_file engine
+        ) => return None,
     })
 }
 
@@ -234,7 +244,10 @@ fn of_landing(event: &Event) -> Option<(Weight, String)> {
         Event::IntegrationConflicted { paths, .. } => (Bad, format!("does not merge: {}", paths.join(", "))),
         Event::IntegrationLanded { commit, .. } => (Good, format!("landed as {}", commit.short())),
         Event::EffectIntended { .. } => (Detail, "about to land".to_owned()),
-        _ => return None,
+        events_about!(
+            milestone new_ticket ticket run stage new_attempt attempt verdict learning agent approval rights refusal
+            run_file engine
+        ) => return None,
     })
 }
 
@@ -276,7 +289,10 @@ fn of_the_rest(event: &Event) -> (Weight, String) {
         Event::JournalRepaired { what } => (Normal, format!("the log was repaired: {what}")),
         Event::StoreRebuilt { why } => (Normal, format!("the store was made anew: {why}")),
         Event::ClockStepped { step } => (Bad, step.to_string()),
-        other => (Detail, other.kind().to_owned()),
+        other @ (Event::AgentUnavailable { .. }
+        | events_about!(
+            milestone new_ticket ticket run stage new_attempt attempt ownership gate integration run_file
+        )) => (Detail, other.kind().to_owned()),
     }
 }
 
@@ -297,7 +313,23 @@ fn said(message: &Message) -> String {
             let word = if *allowed { "may use" } else { "may not use" };
             with_reason(&format!("{word} {}", on(tool, target)), why)
         }
-        other => format!("said {}", other.word()),
+        other @ (Message::Ticket(_)
+        | Message::Defer { .. }
+        | Message::Decision { .. }
+        | Message::Subtask(_)
+        | Message::Curate { .. }
+        | Message::RequestFiles { .. }
+        | Message::Verdict { .. }
+        | Message::Feedback { .. }
+        | Message::Artifact { .. }
+        | Message::Checklist { .. }
+        | Message::Confidence { .. }
+        | Message::Session { .. }
+        | Message::Failed { .. }
+        | Message::Activity { .. }
+        | Message::Ask { .. }
+        | Message::RateLimited { .. }
+        | Message::Unreadable { .. }) => format!("said {}", other.word()),
     }
 }
 
@@ -308,10 +340,8 @@ fn with_reason(what: &str, why: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        model::{id::TicketId, record::Draft},
-        views::fixture::{at, attempt_id},
-    };
+    use p0_model::{id::TicketId, record::Draft};
+    use p0_samples::{at, attempt_id};
 
     fn record(actor: Actor, ticket: Option<u32>, event: Event) -> Record {
         let ticket = ticket.map(|n| TicketId::new("BLOG", n));

@@ -105,7 +105,7 @@ fn floods_its_output() {
 
 #[test]
 fn a_message_beyond_the_limit_counts() {
-    let own = "def executor():\n  own_files()\n  for i in range(4000): print('x' * 100)\n  say('blocked', reason='no access')\n  for i in range(4000): print('x' * 100)\n";
+    let own = "def executor():\n  own_files()\n  for i in range(4000): print('x' * 100)\n  say('status', status='blocked', reason='no access')\n  for i in range(4000): print('x' * 100)\n";
     let t = TestEnvironment::with(own);
     t.config("output_bytes = 100000\n");
     let run = t.run_json(10);

@@ -14,11 +14,12 @@ use super::files::AttemptDir;
 use super::look::{Found, Running, glance, until_gone};
 use super::spool::{Cursor, SpoolLine, read_lines};
 use super::wake::when_readable;
+use crate::model::backoff::Backoff;
 
 /// About how many bytes of lines are handed on at once.
 const PAGE_BYTES: usize = 256 * 1024;
-/// How often to look where the kernel does not wake us: from, to.
-const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
+/// How often to look where the kernel does not wake us.
+const POLL: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(250));
 
 /// A reader of one output; made by [`follow`].
 #[derive(Debug)]
@@ -27,7 +28,8 @@ pub struct Follow {
     path: PathBuf,
     cursor: Cursor,
     watch: Option<AsyncFd<OwnedFd>>,
-    pause: Duration,
+    /// Looks in a row that found nothing.
+    idle_looks: u32,
     /// Who was seen alive, and of whose end nothing has been heard.
     supervisor: Option<Running>,
     ended: bool,
@@ -37,7 +39,7 @@ pub struct Follow {
 pub fn follow(path: &Path, from: Cursor) -> Follow {
     let dir = path.parent().unwrap_or(Path::new(".")).to_path_buf();
     let watch = watch(&dir);
-    Follow { dir, path: path.to_path_buf(), cursor: from, watch, pause: POLL.0, supervisor: None, ended: false }
+    Follow { dir, path: path.to_path_buf(), cursor: from, watch, idle_looks: 0, supervisor: None, ended: false }
 }
 
 /// `None` = the kernel gives no watch (too many instances, or a file system without); we poll then.
@@ -58,7 +60,7 @@ impl Follow {
             let (lines, cursor) = read_lines(&self.path, self.cursor, PAGE_BYTES, self.ended)?;
             self.cursor = cursor;
             if !lines.is_empty() {
-                self.pause = POLL.0;
+                self.idle_looks = 0;
                 return Ok(Some(lines));
             }
             if self.ended {
@@ -90,8 +92,8 @@ impl Follow {
     /// Sleeps until something in the directory changed or the supervisor is gone.
     async fn change(&mut self, supervisor: Running) {
         let Some(watch) = &self.watch else {
-            tokio::time::sleep(self.pause).await;
-            self.pause = (self.pause * 2).min(POLL.1);
+            tokio::time::sleep(POLL.after(self.idle_looks)).await;
+            self.idle_looks = self.idle_looks.saturating_add(1);
             self.supervisor = None;
             return;
         };

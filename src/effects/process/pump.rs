@@ -116,7 +116,7 @@ struct Messages {
 impl Messages {
     fn gather(&mut self, part: &[u8]) {
         let fits = part.len().min(self.left.saturating_sub(self.line.len()));
-        self.line.extend(part.iter().take(fits));
+        self.line.extend_from_slice(part.get(..fits).unwrap_or_default());
         self.cut |= fits < part.len();
     }
 
@@ -183,7 +183,8 @@ impl<W: Keep> Spooler<W> {
         let Some(messages) = &mut self.messages else { return };
         let begun = match memchr::memrchr(b'\n', fits) {
             Some(newline) => {
-                (messages.line.clear(), messages.cut = false);
+                messages.line.clear();
+                messages.cut = false;
                 fits.get(newline + 1..).unwrap_or_default()
             }
             None => fits,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -12,9 +12,16 @@ use super::files::{AttemptDir, create_private};
 use crate::effects::sandbox::{Redactor, secrets_in_file};
 
 /// Knows the secrets of the attempt in `dir`, and those that its program put into its logins since; none where there is
-/// no specification.
+/// no specification, and takes everything for one where the specification cannot be read.
 pub fn redactor(dir: &Path) -> Redactor {
-    let Ok(spec) = AttemptDir::new(dir).read_spec() else { return Redactor::default() };
+    let spec = match AttemptDir::new(dir).read_spec() {
+        Ok(spec) => spec,
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Redactor::default(),
+        Err(why) => {
+            tracing::warn!("nothing that this attempt says or prints is kept: {why}");
+            return Redactor::of_everything();
+        }
+    };
     let renewed = spec.logins.iter().flat_map(|(name, path)| secrets_in_file(name, path));
     Redactor::of(&spec.env, &spec.secrets).and(spec.hidden.clone()).and(renewed).with_patterns(&spec.secret_patterns)
 }

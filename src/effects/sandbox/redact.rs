@@ -1,6 +1,7 @@
 //! Values that must not be shown, replaced by their names in whatever is kept.
 
 use regex_lite::{NoExpand, Regex};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -13,10 +14,13 @@ const SHORTEST_NAMED: usize = 6;
 const LONGEST_LINE: usize = 1 << 20;
 /// Words are shorter.
 const LONG_WORD: usize = 12;
+/// A pattern of every line.
+const EVERYTHING: &str = ".+";
 /// Words in the names of variables that hold secrets.
 const WORDS: &[&str] = &["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
 
-/// Whether a variable of this name holds a secret. A number of tokens is none.
+/// Whether a variable of this name holds a secret: the one answer for what is redacted and for what gates do not get. A
+/// number of tokens is none.
 pub fn looks_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let counts = name.ends_with("TOKENS");
@@ -129,13 +133,40 @@ impl Redactor {
         Redactor { wanted, first, patterns: Vec::new() }
     }
 
-    /// With what matches regular expressions within a line. The configuration was checked when it was read; what cannot
-    /// be understood all the same is passed over.
+    /// Takes every line for a secret: where what is secret is not known.
+    pub fn of_everything() -> Redactor {
+        Redactor::default().with_patterns(&[EVERYTHING.to_owned()])
+    }
+
+    /// With what matches regular expressions within a line. The configuration was checked when it was read; one that
+    /// cannot be understood all the same stands for every line.
     #[must_use]
     pub fn with_patterns(mut self, patterns: &[String]) -> Redactor {
-        let named = |(i, pattern): (usize, &String)| Some((Regex::new(pattern).ok()?, format!("pattern {}", i + 1)));
+        let understood = |pattern: &str| Regex::new(pattern).or_else(|_| Regex::new(EVERYTHING)).ok();
+        let named = |(i, pattern): (usize, &String)| Some((understood(pattern)?, format!("pattern {}", i + 1)));
         self.patterns.extend(patterns.iter().enumerate().filter_map(named));
         self
+    }
+
+    /// A value without the secrets in its texts; see [`Redactor::redact_json`].
+    ///
+    /// # Errors
+    /// Without them it is no such value any more. It must not be kept, then: it has a secret where none can be taken out.
+    pub fn redact_value<T: Serialize + DeserializeOwned>(
+        &self,
+        value: T,
+        is_text: &dyn Fn(&str) -> bool,
+        counts: &mut BTreeMap<String, u64>,
+    ) -> Result<T, serde_json::Error> {
+        let (mut clean, mut found) = (serde_json::to_value(&value)?, BTreeMap::new());
+        self.redact_json(&mut clean, is_text, &mut found);
+        if found.is_empty() {
+            return Ok(value);
+        }
+        for (name, times) in found {
+            *counts.entry(name).or_default() += times;
+        }
+        serde_json::from_value(clean)
     }
 
     /// Whether there is nothing to look for.
@@ -428,10 +459,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_known_to_be_clean_is_not_kept() {
+        let mut counts = BTreeMap::new();
+        let bad = Redactor::default().with_patterns(&["(".to_owned()]);
+        assert_eq!(bad.redact(b"a\n\nb", &mut counts), b"[redacted pattern 1]\n\n[redacted pattern 1]");
+        let all = Redactor::of_everything();
+        assert!(!all.is_idle());
+        // A secret where only one of some words may stand: without it, the value cannot be read back.
+        let status = crate::model::protocol::OwnStatus::Done;
+        assert!(all.redact_value(status, &|_| true, &mut counts).is_err());
+        assert_eq!(redactor().redact_value(status, &|_| true, &mut counts).unwrap(), status);
+    }
+
+    #[test]
     fn names_that_look_like_secrets() {
         for name in ["OPENAI_API_KEY", "github_token", "DB_PASSWORD", "AWS_SECRET_ACCESS", "X_CREDENTIALS"] {
             assert!(looks_secret(name), "{name}");
         }
+        assert!(looks_secret("APIKEY") && looks_secret("DB_PASS") && !looks_secret("MAX_TOKENS"));
         assert!(!looks_secret("PATH") && !looks_secret("HOME"));
     }
 }

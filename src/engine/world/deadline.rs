@@ -60,9 +60,9 @@ mod tests {
     use crate::{
         model::approval::Approval,
         model::id::{AgentName, ApprovalId, Fence, RunId, TicketId},
-        views::fixture::{aggregate, at, attempt_id, run_id},
     };
     use chrono::TimeDelta;
+    use p0_samples::{aggregate, at, attempt_id, run_id};
 
     fn limit(until: Time) -> Timer {
         Timer::AgentLimit { run: RunId(uuid::Uuid::nil()), agent: AgentName("a".into()), until }

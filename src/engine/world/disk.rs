@@ -204,7 +204,7 @@ impl World {
                         tokio::time::sleep(RETRY_FIRST).await;
                     }
                 }
-                Err(SubmitError::Rejected(_) | SubmitError::Stopped(_)) => return false,
+                Err(SubmitError::Rejected(_) | SubmitError::Unredacted(_) | SubmitError::Stopped(_)) => return false,
             }
         }
         false
@@ -337,7 +337,7 @@ fn can_end(attempt: &Attempt) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::fixture::aggregate;
+    use p0_samples::aggregate;
 
     const RESERVE: u64 = 64 * MIB;
 

@@ -6,6 +6,7 @@ use crate::{
     model::{
         Time,
         aggregate::Aggregate,
+        backoff::Backoff,
         command::Action,
         id::{MilestoneId, RunId},
         run::Run,
@@ -16,8 +17,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 /// How long something may fail before it is told.
 const TELL_AFTER: Duration = Duration::from_secs(2);
-/// How long to wait at the most before the next try: whoever has put a repository back does not wait long.
-const PAUSE_MOST: Duration = Duration::from_secs(5);
+/// How long to wait before the next try: whoever has put a repository back does not wait long.
+const PAUSES: Backoff = Backoff::new(RETRY_FIRST, Duration::from_secs(5));
 /// How long a disk may be full before the engine stops.
 const ROOM_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -40,7 +41,6 @@ pub(super) struct Retry {
     began: std::time::Instant,
     since: Time,
     times: u32,
-    pause: Duration,
     entry: Entry,
 }
 
@@ -54,7 +54,6 @@ impl Retry {
             began: clock::monotonic(),
             since: clock::now(),
             times: 0,
-            pause: RETRY_FIRST,
             entry: world.handle.shared.retries.entry(),
         }
     }
@@ -73,9 +72,7 @@ impl Retry {
                 help: self.help.clone(),
             });
         }
-        let pause = self.pause;
-        self.pause = (pause * 2).min(PAUSE_MOST);
-        pause
+        PAUSES.after(self.times - 1)
     }
 
     fn lasted(&self) -> Duration {

@@ -249,19 +249,7 @@ impl World {
         if !agent.env_names.is_empty() {
             env.extend((self.options.agent_env)(project, &attempt.agent)?);
         }
-        let text = |path: &Path| path.display().to_string();
-        let variables = [
-            ("P0_ROLE", attempt.role.0.clone()),
-            ("P0_RIGHTS", rights_word(attempt)),
-            ("P0_RUN", attempt.run.to_string()),
-            ("P0_TICKET", attempt.ticket.as_ref().map(ToString::to_string).unwrap_or_default()),
-            ("P0_ATTEMPT", attempt.id.to_string()),
-            ("P0_WORKTREE", text(worktree)),
-            ("P0_SOCKET", socket.as_deref().map(text).unwrap_or_default()),
-            ("P0_TOKEN", token.to_owned()),
-            ("P0_BIN", text(&self.options.supervisor)),
-        ];
-        env.extend(variables.map(|(name, value)| (name.to_owned(), value)));
+        env.extend(own_variables(attempt, worktree, socket.as_deref(), token, &self.options.supervisor));
         // The program that the driver starts must be readable as well.
         let named: Vec<String> = argv.iter().chain(&agent.command).cloned().collect();
         let confine = match &own {
@@ -291,6 +279,29 @@ impl World {
             logins,
         })
     }
+}
+
+/// What every agent is told of its attempt in its environment (docs/agents.md).
+fn own_variables(
+    attempt: &Attempt,
+    worktree: &Path,
+    socket: Option<&Path>,
+    token: &str,
+    p0: &Path,
+) -> [(String, String); 9] {
+    let text = |path: &Path| path.display().to_string();
+    [
+        ("P0_ROLE", attempt.role.0.clone()),
+        ("P0_RIGHTS", rights_word(attempt)),
+        ("P0_RUN", attempt.run.to_string()),
+        ("P0_TICKET", attempt.ticket.as_ref().map(ToString::to_string).unwrap_or_default()),
+        ("P0_ATTEMPT", attempt.id.to_string()),
+        ("P0_WORKTREE", text(worktree)),
+        ("P0_SOCKET", socket.map(text).unwrap_or_default()),
+        ("P0_TOKEN", token.to_owned()),
+        ("P0_BIN", text(p0)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
 }
 
 /// The rights of an attempt's role in the words of `model::workflow::Rights`: its list of tools does not wait for an engine

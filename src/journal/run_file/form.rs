@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{Readable, base64, blobs_named};
-use crate::journal::Hash;
-use crate::journal::frame::{self, Frame, FrameKeys};
+use crate::Hash;
+use crate::frame::{self, Frame, FrameKeys};
 
 /// The version of the form.
 pub(super) const VERSION: u32 = 1;

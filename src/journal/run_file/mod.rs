@@ -37,4 +37,4 @@ pub use write::{Source, StreamFrames, Written, write};
 pub const EXTENSION: &str = "p0run";
 
 /// Gives the JSON of a frame's payload when the payload is in another form; none when it cannot be read.
-pub type Readable = fn(&crate::journal::Frame) -> Option<String>;
+pub type Readable = fn(&crate::Frame) -> Option<String>;

@@ -1,6 +1,7 @@
 //! Which blobs a payload names.
 
-use crate::journal::{BlobRef, Hash};
+use crate::BlobRef;
+use crate::Hash;
 
 const HASH: &str = r#""hash":""#;
 const SIZE: &str = r#"","size":"#;

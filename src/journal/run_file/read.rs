@@ -9,7 +9,10 @@ use uuid::Uuid;
 
 use super::form::{BlobLine, EndLine, FrameLine, Header, Line, MAX_LINE_BYTES, PART_BYTES, VERSION};
 use super::{Readable, base64, blobs_named};
-use crate::journal::{BlobRef, Error, Frame, Hash};
+use crate::BlobRef;
+use crate::Error;
+use crate::Frame;
+use crate::Hash;
 
 /// The largest window that a decoder takes memory for, as a power of two: more than any level below 20 uses.
 const WINDOW_LOG: u32 = 24;
@@ -143,7 +146,7 @@ impl RunReader {
     }
 
     /// Opens a run file of which only the frames' bytes and the blobs count, not what it tells people of them.
-    pub(crate) fn open_unread(path: &Path) -> Result<RunReader, RunFileError> {
+    pub fn open_unread(path: &Path) -> Result<RunReader, RunFileError> {
         RunReader::open_with(path, None)
     }
 

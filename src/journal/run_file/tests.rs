@@ -1,5 +1,13 @@
 use super::{Entry, RunFileError, RunReader, Source, check, write};
-use crate::journal::{Blobs, DirLock, Error, Frame, FrameKeys, Hash, Log, NewFrame, Options};
+use crate::Blobs;
+use crate::DirLock;
+use crate::Error;
+use crate::Frame;
+use crate::FrameKeys;
+use crate::Hash;
+use crate::Log;
+use crate::NewFrame;
+use crate::Options;
 use proptest::prelude::*;
 use std::fs;
 use std::io::Write as _;

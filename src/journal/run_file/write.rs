@@ -8,7 +8,10 @@ use uuid::Uuid;
 
 use super::form::{BlobLine, EndLine, FrameLine, Header, Line, MAX_LINE_BYTES, PART_BYTES, VERSION};
 use super::{Readable, base64, blobs_named};
-use crate::journal::{BlobRef, Error, Frame, Hash};
+use crate::BlobRef;
+use crate::Error;
+use crate::Frame;
+use crate::Hash;
 
 /// How hard zstd tries. Level 9 is where text stops getting much smaller for the time it takes.
 const LEVEL: i32 = 9;

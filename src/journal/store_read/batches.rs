@@ -5,9 +5,10 @@ use std::ops::Range;
 use uuid::Uuid;
 
 use super::{FramesByKey, Reading, Wanted};
-use crate::journal::frame::{self, EventsView, Frame, RawEntry};
-use crate::journal::store::Store;
-use crate::journal::{Error, block};
+use crate::Error;
+use crate::block;
+use crate::frame::{self, EventsView, Frame, RawEntry};
+use crate::store::Store;
 
 /// Frames of one stream that were read together.
 #[derive(Debug, Default)]

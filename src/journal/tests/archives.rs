@@ -3,10 +3,18 @@
 
 use super::faults::{Fault, FaultyDisk};
 use super::*;
-use crate::journal::compact::Archived;
-use crate::journal::disk::{Disk, RealDisk};
-use crate::journal::run_file::{self, Source};
-use crate::journal::{Anchor, Compacted, Hash, Kept, archive_path, compact, read_frames, verify, verify_with};
+use crate::Anchor;
+use crate::Compacted;
+use crate::Hash;
+use crate::Kept;
+use crate::archive_path;
+use crate::compact;
+use crate::compact::Archived;
+use crate::disk::{Disk, RealDisk};
+use crate::read_frames;
+use crate::run_file::{self, Source};
+use crate::verify;
+use crate::verify_with;
 
 fn stream(n: u64) -> Uuid {
     Uuid::from_u64_pair(1, n)
@@ -66,7 +74,7 @@ fn reads_as(dir: &Path, log: &Log, frames: &[Frame]) {
         let from = frames.iter().position(|f| f.end_seq() > n).unwrap();
         assert_eq!(store.frames_from(n).unwrap().map(Result::unwrap).collect::<Vec<_>>(), frames[from..]);
     }
-    let read = |frames: crate::journal::FramesByKey| frames.map(Result::unwrap).collect::<Vec<_>>();
+    let read = |frames: crate::FramesByKey| frames.map(Result::unwrap).collect::<Vec<_>>();
     let find = |wanted: &dyn Fn(&Frame) -> bool| frames.iter().filter(|f| wanted(f)).cloned().collect::<Vec<_>>();
     for n in 0..3 {
         assert_eq!(read(store.frames_of_stream(stream(n))), find(&|f| f.keys.stream == stream(n)));
@@ -105,7 +113,7 @@ fn what_is_archived_reads_as_before() {
 
     // Opened again, with its store and without it.
     let (log, report) = open_with(dir.path(), options()).unwrap();
-    assert_eq!(report.store, crate::journal::StoreReport::Clean);
+    assert_eq!(report.store, crate::StoreReport::Clean);
     reads_as(dir.path(), &log, &frames);
     log.close().unwrap();
     fs::remove_dir_all(dir.path().join("store")).unwrap();

@@ -1,7 +1,10 @@
 //! Every way to change a journal is named, or repaired and reported; never wrong data.
 
 use super::*;
-use crate::journal::{Hash, Journal, read_frames, verify};
+use crate::Hash;
+use crate::Journal;
+use crate::read_frames;
+use crate::verify;
 
 const NAME: &str = "00000000000000000001.p0j";
 

@@ -5,8 +5,10 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
-use crate::journal::disk::{Disk, RealDisk};
-use crate::journal::{AppendError, verify, walk};
+use crate::AppendError;
+use crate::disk::{Disk, RealDisk};
+use crate::verify;
+use crate::walk;
 
 /// A real disk with a budget, whose calls can be made to fail.
 #[derive(Debug)]

@@ -5,8 +5,10 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::journal::disk::{Disk, RealDisk};
-use crate::journal::{AppendError, Blobs, verify};
+use crate::AppendError;
+use crate::Blobs;
+use crate::disk::{Disk, RealDisk};
+use crate::verify;
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,11 @@
 //! The log as its user sees it: append, read, reopen, close.
 
 use super::*;
-use crate::journal::{AppendError, Head, StoreReport, read_frames, verify};
+use crate::AppendError;
+use crate::Head;
+use crate::StoreReport;
+use crate::read_frames;
+use crate::verify;
 
 #[test]
 fn appends_and_reads_back() {
@@ -39,7 +43,7 @@ fn indexes_find_what_was_written() {
     append(&mut log, 40);
     let frames = all(&log);
     let find = |keep: &dyn Fn(&Frame) -> bool| frames.iter().filter(|f| keep(f)).cloned().collect::<Vec<_>>();
-    let read = |found: crate::journal::FramesByKey| found.collect::<Result<Vec<_>, _>>().unwrap();
+    let read = |found: crate::FramesByKey| found.collect::<Result<Vec<_>, _>>().unwrap();
     let store = log.reader();
     assert_eq!(read(store.frames_of_run(run_id(1))), find(&|f| f.keys.run == Some(run_id(1))));
     let stream = Uuid::from_u64_pair(1, 2);
@@ -209,7 +213,7 @@ fn the_parts_of_a_journal_hold_whole_records() {
         log.append(vec![zeros]).unwrap();
     }
     let mut seen = 0;
-    let (parts, head) = crate::journal::parts(dir.path(), &mut |_| seen += 1).unwrap();
+    let (parts, head) = crate::parts(dir.path(), &mut |_| seen += 1).unwrap();
     assert_eq!((seen, head), (20, log.head()));
     let copy = tempfile::tempdir().unwrap();
     fs::create_dir(copy.path().join("journal")).unwrap();

@@ -1,7 +1,9 @@
 //! A journal that was damaged, and the store that still has it.
 
 use super::*;
-use crate::journal::{Mended, mend, verify};
+use crate::Mended;
+use crate::mend;
+use crate::verify;
 
 fn lock(dir: &Path) -> DirLock {
     DirLock::acquire(dir, Duration::ZERO).unwrap()

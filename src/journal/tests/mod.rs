@@ -18,9 +18,17 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::journal::{
-    DirLock, Error, Frame, FrameKeys, Journal, LocalJournal, Log, NewFrame, OpenReport, Options, Tips,
-};
+use crate::DirLock;
+use crate::Error;
+use crate::Frame;
+use crate::FrameKeys;
+use crate::Journal;
+use crate::LocalJournal;
+use crate::Log;
+use crate::NewFrame;
+use crate::OpenReport;
+use crate::Options;
+use crate::Tips;
 
 pub(super) fn options() -> Options {
     Options { segment_bytes: 64 << 10, keep_free_bytes: 0, ..Options::default() }
@@ -118,10 +126,7 @@ impl Tips for MemoryTips {
     }
 }
 
-pub(super) fn open_journal(
-    dir: &Path,
-    options: Options,
-) -> Result<(LocalJournal, Option<crate::journal::Repair>), Error> {
+pub(super) fn open_journal(dir: &Path, options: Options) -> Result<(LocalJournal, Option<crate::Repair>), Error> {
     LocalJournal::open(dir, options, Box::new(MemoryTips::default()))
 }
 

@@ -1,7 +1,7 @@
 //! A store whose files have outgrown what they keep is made anew, and nobody who uses it notices.
 
 use super::*;
-use crate::journal::StoreReport;
+use crate::StoreReport;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes that nothing compresses, other ones for each `n`.

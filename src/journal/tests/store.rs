@@ -1,7 +1,7 @@
 //! Whatever happens to the store, the journal gives it back.
 
 use super::*;
-use crate::journal::StoreReport;
+use crate::StoreReport;
 
 fn filled(dir: &Path) -> Vec<Frame> {
     let (mut log, _) = open(dir);

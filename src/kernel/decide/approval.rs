@@ -1,6 +1,7 @@
 //! Questions to people: asked by attempts, answered by people, or by time.
 use super::cx::{Cx, Scope};
-use crate::model::{
+use chrono::TimeDelta;
+use p0_model::{
     actor::Actor,
     approval::Approval,
     event::{Event, OpenStatus},
@@ -9,7 +10,6 @@ use crate::model::{
     reply::Reply,
     ticket::{BlockedOn, Status},
 };
-use chrono::TimeDelta;
 
 /// Questions that one attempt may have open at a time; a program that asks more does not wait for answers.
 const MOST_OPEN: usize = 16;

@@ -4,19 +4,18 @@ use super::{
     cx::{Cx, Scope},
     finding, provider,
 };
-use crate::{
-    kernel::{rights::may_say, schedule},
-    model::{
-        attempt::{DiskUse, Ending, ExitReport, Outcome, Phase, Usage, Worktree},
-        event::Event,
-        files::Files,
-        id::{AttemptId, LearningId},
-        paths::PathFact,
-        protocol::Message,
-        rejection::Rejection,
-        reply::Reply,
-        run::RunState,
-    },
+use crate::rights::may_say;
+use crate::schedule;
+use p0_model::{
+    attempt::{DiskUse, Ending, ExitReport, Outcome, Phase, Usage, Worktree},
+    event::Event,
+    files::Files,
+    id::{AttemptId, LearningId},
+    paths::PathFact,
+    protocol::Message,
+    rejection::Rejection,
+    reply::Reply,
+    run::RunState,
 };
 
 /// Programs of one agent that may fail to start in a row before the run fails.
@@ -147,7 +146,27 @@ fn sound(message: &Message) -> Result<(), String> {
             }
         }
         Message::Confidence { value } if !value.is_finite() => Err(format!("{value} is no confidence")),
-        _ => Ok(()),
+        Message::Ticket(_)
+        | Message::Defer { .. }
+        | Message::Decision { .. }
+        | Message::Status { .. }
+        | Message::Subtask(_)
+        | Message::Comment { .. }
+        | Message::Learning { .. }
+        | Message::Curate { .. }
+        | Message::RequestFiles { .. }
+        | Message::Verdict { .. }
+        | Message::Feedback { .. }
+        | Message::Artifact { .. }
+        | Message::Checklist { .. }
+        | Message::Confidence { .. }
+        | Message::Failed { .. }
+        | Message::Activity { .. }
+        | Message::Permission { .. }
+        | Message::Ask { .. }
+        | Message::RateLimited { .. }
+        | Message::Question { .. }
+        | Message::Unreadable { .. } => Ok(()),
     }
 }
 

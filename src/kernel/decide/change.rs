@@ -1,15 +1,14 @@
 //! What a change of an item brings with it: whether a blocked one goes back to work, and who waits for a new fix.
 use super::cx::{Cx, Scope};
-use crate::{
-    kernel::{graph, schedule},
-    model::{
-        actor::Actor,
-        aggregate::Aggregate,
-        event::Event,
-        id::TicketId,
-        run::MOST_RENEWALS,
-        ticket::{Changes, Kind, Status, Ticket},
-    },
+use crate::graph;
+use crate::schedule;
+use p0_model::{
+    actor::Actor,
+    aggregate::Aggregate,
+    event::Event,
+    id::TicketId,
+    run::MOST_RENEWALS,
+    ticket::{Changes, Kind, Status, Ticket},
 };
 use std::collections::{BTreeMap, BTreeSet};
 

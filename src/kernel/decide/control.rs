@@ -1,6 +1,6 @@
 //! Runs: pause, resume, cancel, their reports and their timers.
 use super::cx::{Cx, Scope};
-use crate::model::{
+use p0_model::{
     attempt::{Outcome, Phase, Step},
     effect::Timer,
     event::Event,

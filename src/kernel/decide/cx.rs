@@ -1,18 +1,16 @@
 //! The desk a decision is made at: the state so far, the events so far, ids from the command's seed.
-use crate::{
-    kernel::evolve::evolve,
-    model::{
-        Time,
-        actor::Actor,
-        aggregate::Aggregate,
-        attempt::Attempt,
-        command::Command,
-        event::Event,
-        id::{AttemptId, RunId, TicketId},
-        record::Draft,
-        rejection::Rejection,
-        run::Run,
-    },
+use crate::evolve::evolve;
+use p0_model::{
+    Time,
+    actor::Actor,
+    aggregate::Aggregate,
+    attempt::Attempt,
+    command::Command,
+    event::Event,
+    id::{AttemptId, RunId, TicketId},
+    record::Draft,
+    rejection::Rejection,
+    run::Run,
 };
 use std::sync::Arc;
 use uuid::Uuid;

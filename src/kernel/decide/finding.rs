@@ -3,8 +3,8 @@ use super::{
     cx::{Cx, Scope},
     proposal,
 };
-use crate::kernel::schedule;
-use crate::model::{
+use crate::schedule;
+use p0_model::{
     event::{Event, OpenStatus},
     files::Files,
     id::{AttemptId, TicketId},
@@ -17,11 +17,9 @@ use std::collections::BTreeSet;
 
 /// Why findings cannot be filed, a sentence each. One that is left out in silence would be a false DONE.
 pub(super) fn bad(said: &[Message]) -> Vec<String> {
-    let why = |message: &Message| match message {
-        Message::Feedback { title, body, .. } => {
-            proposal::check_text(title, body).err().map(|why| format!("the finding '{title:.60}': {why}"))
-        }
-        _ => None,
+    let why = |message: &Message| {
+        let Message::Feedback { title, body, .. } = message else { return None };
+        proposal::check_text(title, body).err().map(|why| format!("the finding '{title:.60}': {why}"))
     };
     said.iter().filter_map(why).collect()
 }

@@ -1,6 +1,6 @@
 //! A run goes on from the state another one had at one event, as a milestone of its own. The original is not touched.
 use super::cx::{Cx, Scope};
-use crate::model::{
+use p0_model::{
     actor::Actor,
     event::Event,
     id::{LearningId, RunId},

@@ -1,5 +1,5 @@
 //! What the end of a gate says about the commit: a judgement, or nothing.
-use crate::model::{
+use p0_model::{
     attempt::{Attempt, Ending},
     command::{GateEnd, GateReport},
     run::{LOST_IN_A_ROW, Run, SIGNALS_IN_A_ROW},

@@ -6,17 +6,15 @@ use super::{
     gates::{self, Said},
     judge,
 };
-use crate::{
-    kernel::schedule,
-    model::{
-        attempt::{Outcome, Phase, Step},
-        command::{GateReport, LandingReport, MergeReport},
-        event::{Event, Intent, LostGate},
-        id::{AttemptId, CommitId, RunId},
-        rejection::Rejection,
-        reply::Reply,
-        run::Run,
-    },
+use crate::schedule;
+use p0_model::{
+    attempt::{Outcome, Phase, Step},
+    command::{GateReport, LandingReport, MergeReport},
+    event::{Event, Intent, LostGate},
+    id::{AttemptId, CommitId, RunId},
+    rejection::Rejection,
+    reply::Reply,
+    run::Run,
 };
 
 fn step_of(cx: &Cx<'_>, id: AttemptId) -> Result<Option<Step>, Rejection> {

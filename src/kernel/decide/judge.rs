@@ -1,18 +1,16 @@
 //! The end of an attempt: is there evidence, and did it keep to its rights?
 use super::{control, cx::Cx, finding, plan};
-use crate::{
-    kernel::rights::{may_say, may_write_files},
-    model::{
-        attempt::{Attempt, ChangeKind, Ending, ExitReport, Harvest, Outcome, Phase, Worktree},
-        event::{Event, OpenStatus},
-        id::{AttemptId, CommitId},
-        protocol::{FailureClass, Message, OwnStatus, refuses_its_attempt},
-        rejection::Rejection,
-        reply::Reply,
-        run::{LOST_IN_A_ROW, SIGNALS_IN_A_ROW},
-        ticket::BlockedOn,
-        workflow::Rights,
-    },
+use crate::rights::{may_say, may_write_files};
+use p0_model::{
+    attempt::{Attempt, ChangeKind, Ending, ExitReport, Harvest, Outcome, Phase, Worktree},
+    event::{Event, OpenStatus},
+    id::{AttemptId, CommitId},
+    protocol::{FailureClass, Message, OwnStatus, refuses_its_attempt},
+    rejection::Rejection,
+    reply::Reply,
+    run::{LOST_IN_A_ROW, SIGNALS_IN_A_ROW},
+    ticket::BlockedOn,
+    workflow::Rights,
 };
 
 /// The system's words for a disk without room.
@@ -385,7 +383,7 @@ fn unread(cx: &Cx<'_>, id: AttemptId) -> Result<Vec<String>, Rejection> {
 fn with_unread(outcome: Outcome, unread: Vec<String>) -> Outcome {
     match outcome {
         Outcome::Refused { reasons } => Outcome::Refused { reasons: [reasons, unread].concat() },
-        outcome => outcome,
+        Outcome::Accepted | Outcome::Failed { .. } | Outcome::Lost { .. } | Outcome::Cancelled => outcome,
     }
 }
 

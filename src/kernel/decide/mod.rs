@@ -22,7 +22,8 @@ mod tracker;
 pub(crate) use control::end as end_run;
 
 use super::advance::advance;
-use crate::model::{
+use cx::{Cx, Scope};
+use p0_model::{
     aggregate::Aggregate,
     command::{Action, Command},
     event::Event,
@@ -30,7 +31,6 @@ use crate::model::{
     rejection::Rejection,
     reply::Reply,
 };
-use cx::{Cx, Scope};
 
 /// The answer of [`decide`].
 #[derive(Debug, Clone)]

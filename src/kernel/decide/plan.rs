@@ -6,16 +6,15 @@ use super::{
     plan_paths::PlanPaths,
     proposal::{self, Names},
 };
-use crate::{
-    kernel::{graph, schedule},
-    model::{
-        event::Event,
-        id::{AttemptId, LearningId, TicketId},
-        paths::PathFact,
-        protocol::{Message, Proposal, ProposalKind},
-        ticket::{Changes, Kind, Priority, Seed, Status, Ticket},
-        workflow::Choice,
-    },
+use crate::graph;
+use crate::schedule;
+use p0_model::{
+    event::Event,
+    id::{AttemptId, LearningId, TicketId},
+    paths::PathFact,
+    protocol::{Message, Proposal, ProposalKind},
+    ticket::{Changes, Kind, Priority, Seed, Status, Ticket},
+    workflow::Choice,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,13 +51,8 @@ enum Item {
 
 impl Plan<'_> {
     fn items(&mut self, trial: &mut Cx<'_>, said: &[Message]) {
-        let proposals: Vec<&Proposal> = said
-            .iter()
-            .filter_map(|m| match m {
-                Message::Ticket(proposal) => Some(proposal),
-                _ => None,
-            })
-            .collect();
+        let proposals: Vec<&Proposal> =
+            said.iter().filter_map(|m| if let Message::Ticket(proposal) = m { Some(proposal) } else { None }).collect();
         let Ok(scope) = trial.scope_of(self.id) else { return };
         let items = self.resolve(trial, &proposals);
         self.facts.check(&proposals, &mut self.reasons);
@@ -169,7 +163,7 @@ impl Plan<'_> {
                 Item::Change(..) | Item::New(_) => None,
             })
             .collect();
-        let mut owners: Vec<(TicketId, String, crate::model::files::Files, BTreeSet<TicketId>)> = trial
+        let mut owners: Vec<(TicketId, String, p0_model::files::Files, BTreeSet<TicketId>)> = trial
             .state
             .tickets
             .iter()
@@ -283,9 +277,8 @@ impl Plan<'_> {
         let Ok(scope) = trial.scope_of(self.id) else { return };
         let decisions: Vec<(Choice, &str)> = said
             .iter()
-            .filter_map(|m| match m {
-                Message::Decision { decision, reason } => Some((*decision, reason.as_str())),
-                _ => None,
+            .filter_map(|m| {
+                if let Message::Decision { decision, reason } = m { Some((*decision, reason.as_str())) } else { None }
             })
             .collect();
         let planned = said.iter().any(|m| matches!(m, Message::Ticket(_)));
@@ -376,10 +369,7 @@ pub(super) fn subtasks(
     let mut number = trial.state.tickets.get(&parent).map_or(0, |t| t.children);
     let mut names = Names { state: &cx.state, keys: BTreeMap::new() };
     let mut added = 0;
-    let proposals = said.iter().filter_map(|m| match m {
-        Message::Subtask(proposal) => Some(proposal),
-        _ => None,
-    });
+    let proposals = said.iter().filter_map(|m| if let Message::Subtask(proposal) = m { Some(proposal) } else { None });
     // Said again after a refused round, a sub-task is the one that is there.
     let same = |p: &Proposal| {
         let of_parent = |t: &Ticket| t.seed.parent.as_ref() == Some(&parent) && Some(&t.seed.title) == p.title.as_ref();
@@ -409,7 +399,7 @@ pub(super) fn subtasks(
                 added += 1;
                 let (of_child, files) = (scope.clone().ticket(&seed.id), seed.files.clone());
                 trial.emit_as(
-                    trial.agent(id).unwrap_or(crate::model::actor::Actor::Engine),
+                    trial.agent(id).unwrap_or(p0_model::actor::Actor::Engine),
                     of_child.clone(),
                     Event::TicketCreated { ticket: seed.into() },
                 );

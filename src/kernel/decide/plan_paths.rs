@@ -1,6 +1,6 @@
 //! What a plan lists, against the tree it is for: what cannot land is refused before an agent is paid for it.
 use super::cx::{Cx, Scope};
-use crate::model::{event::Event, files::Files, id::AttemptId, paths::PathFact, protocol::Proposal, ticket::Status};
+use p0_model::{event::Event, files::Files, id::AttemptId, paths::PathFact, protocol::Proposal, ticket::Status};
 
 /// The facts about the paths that one attempt listed.
 pub(super) struct PlanPaths<'f> {

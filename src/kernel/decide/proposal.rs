@@ -1,6 +1,6 @@
 //! From a proposal to a work item: ids, dependencies, files. Shared by plans, sub-tasks and people.
 use super::cx::Cx;
-use crate::model::{
+use p0_model::{
     aggregate::Aggregate,
     files::Files,
     id::TicketId,

@@ -3,7 +3,7 @@ use super::{
     control,
     cx::{Cx, Scope},
 };
-use crate::model::{
+use p0_model::{
     command::StartRun,
     event::{Event, OpenStatus},
     id::{CommitId, RunId, TicketId},

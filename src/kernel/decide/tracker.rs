@@ -5,17 +5,17 @@ use super::{
     finding,
     proposal::{self, Names},
 };
-use crate::{
-    kernel::{evolve::lease_end, graph, schedule},
-    model::{
-        command::WantedStatus,
-        event::{Event, OpenStatus},
-        id::{Fence, TicketId},
-        protocol::{Proposal, ProposalKind},
-        rejection::Rejection,
-        reply::Reply,
-        ticket::{BlockedOn, Claim, Holder, Kind, Status, Ticket},
-    },
+use crate::evolve::lease_end;
+use crate::graph;
+use crate::schedule;
+use p0_model::{
+    command::WantedStatus,
+    event::{Event, OpenStatus},
+    id::{Fence, TicketId},
+    protocol::{Proposal, ProposalKind},
+    rejection::Rejection,
+    reply::Reply,
+    ticket::{BlockedOn, Claim, Holder, Kind, Status, Ticket},
 };
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,9 +1,9 @@
 //! Events about attempts and their commits.
-use crate::model::{
+use p0_model::{
     Time,
     aggregate::Aggregate,
     attempt::{Attempt, Conversation, Ending, ExitReport, Outcome, Phase, Session, Step, Unread, Usage, Worktree},
-    event::{Event, Intent},
+    event::{Event, Intent, events_about},
     id::{AgentName, AttemptId},
     protocol::{FailureClass, Message},
     record::Draft,
@@ -64,7 +64,21 @@ pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
             change(state, draft);
             trouble(state, draft, report);
         }
-        _ => change(state, draft),
+        Event::AttemptSpawned { .. }
+        | Event::AttemptLost { .. }
+        | Event::AttemptStopping { .. }
+        | Event::AttemptHarvested { .. }
+        | Event::IntegrationMerged { .. }
+        | Event::EffectIntended { .. } => change(state, draft),
+        // Nothing of an attempt: `super::evolve` says which events come here.
+        Event::AttemptTimedOut { .. }
+        | Event::GatePassed { .. }
+        | Event::GateFailed { .. }
+        | Event::IntegrationConflicted { .. }
+        | events_about!(
+            milestone new_ticket ticket run stage ownership verdict learning agent approval rights refusal run_file
+            engine
+        ) => {}
     }
 }
 
@@ -168,7 +182,20 @@ fn change(state: &mut Aggregate, draft: &Draft) {
         Event::EffectIntended { what: Intent::Land { commit, parent } } => {
             step(attempt, Step::Landing { onto: parent.clone(), candidate: commit.clone() });
         }
-        _ => {}
+        // These change more than the attempt's own row, in `evolve`; the others change none.
+        Event::AttemptStarted { .. }
+        | Event::AttemptReported { .. }
+        | Event::AttemptTimedOut { .. }
+        | Event::AttemptFinished { .. }
+        | Event::GatePassed { .. }
+        | Event::GateFailed { .. }
+        | Event::IntegrationQueued { .. }
+        | Event::IntegrationConflicted { .. }
+        | Event::IntegrationLanded { .. }
+        | events_about!(
+            milestone new_ticket ticket run stage ownership verdict learning agent approval rights refusal run_file
+            engine
+        ) => {}
     }
 }
 
@@ -216,7 +243,15 @@ fn bad_end(run: &mut Run, attempt: &Attempt, ending: &Ending) {
         {
             *run.bad_ends.entry(attempt.agent.clone()).or_default() += 1;
         }
-        _ => {}
+        // The provider's, or too long a conversation (above); p0's own doing, or nobody's.
+        Ending::Exited { .. }
+        | Ending::Signaled { .. }
+        | Ending::TimedOut { .. }
+        | Ending::Idle { .. }
+        | Ending::NotStarted { .. }
+        | Ending::Stopped
+        | Ending::NeverRan
+        | Ending::Lost { .. } => {}
     }
 }
 

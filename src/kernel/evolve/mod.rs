@@ -5,10 +5,10 @@ mod ticket;
 
 pub(crate) use ticket::lease_end;
 
-use crate::model::{
+use p0_model::{
     aggregate::{Aggregate, Learning, Milestone},
     approval::Answer,
-    event::Event,
+    event::{Event, events_about},
     id::LearningId,
     record::Draft,
 };
@@ -56,70 +56,25 @@ pub fn evolve(state: &mut Aggregate, draft: &Draft) {
                 approval.answer = Some(Answer { allowed: *allowed, by: draft.actor.clone(), reason: reason.clone() });
             }
         }
-        Event::TicketCreated { .. }
-        | Event::TicketUpdated { .. }
-        | Event::TicketClaimed { .. }
-        | Event::TicketReleased { .. }
-        | Event::TicketRenewed {}
-        | Event::TicketLeaseExpired { .. }
-        | Event::TicketStatusChanged { .. }
-        | Event::TicketReopened { .. }
-        | Event::TicketCommented { .. }
-        | Event::TicketDeferred { .. }
-        | Event::TicketCompleted { .. }
-        | Event::TicketBlocked { .. }
-        | Event::FeedbackFiled { .. }
-        | Event::OwnershipGranted { .. } => ticket::evolve(state, draft),
-        Event::RunStarted { .. }
-        | Event::RunOpened { .. }
-        | Event::RunRebased { .. }
-        | Event::RunIterationStarted { .. }
-        | Event::RunDecided { .. }
-        | Event::RunPaused { .. }
-        | Event::RunAwaitingApproval { .. }
-        | Event::RunResumed {}
-        | Event::RunBudgetChanged { .. }
-        | Event::RunStuck { .. }
-        | Event::RunDone { .. }
-        | Event::RunFailed { .. }
-        | Event::RunCancelled { .. }
-        | Event::StageEntered { .. }
-        | Event::StageCompleted { .. }
-        | Event::VerdictIssued { .. }
+        events_about!(new_ticket ticket) | Event::OwnershipGranted { .. } => ticket::evolve(state, draft),
+        events_about!(run stage verdict agent rights)
         | Event::BudgetExhausted { .. }
-        | Event::AgentRateLimited { .. }
-        | Event::AgentAvailable { .. }
-        | Event::AgentUnavailable { .. }
         | Event::OwnershipViolated { .. }
-        | Event::RightsRefused { .. }
         | Event::GatePassed { .. }
         | Event::GateFailed { .. }
         | Event::IntegrationConflicted { .. } => run::evolve(state, draft),
-        Event::AttemptStarted { .. }
-        | Event::AttemptSpawned { .. }
-        | Event::AttemptReported { .. }
-        | Event::AttemptExited { .. }
-        | Event::AttemptLost { .. }
-        | Event::AttemptStopping { .. }
-        | Event::AttemptHarvested { .. }
-        | Event::AttemptFinished { .. }
-        | Event::AttemptReleased { .. }
+        events_about!(new_attempt attempt)
         | Event::GateLost { .. }
         | Event::IntegrationQueued { .. }
         | Event::IntegrationMerged { .. }
         | Event::IntegrationLanded { .. }
         | Event::EffectIntended { .. } => attempt::evolve(state, draft),
         // On record for people; nothing is decided from them.
-        Event::AttemptTimedOut { .. }
-        | Event::OwnershipExtensionRequested { .. }
+        Event::OwnershipExtensionRequested { .. }
         | Event::PlanRefused { .. }
         | Event::SandboxDenied { .. }
         | Event::SecretRedacted { .. }
         | Event::ResultIgnored { .. }
-        | Event::RunImported { .. }
-        | Event::RunArchived { .. }
-        | Event::JournalRepaired { .. }
-        | Event::StoreRebuilt { .. }
-        | Event::ClockStepped { .. } => {}
+        | events_about!(run_file engine) => {}
     }
 }

@@ -1,14 +1,14 @@
 //! Events about runs and their stages.
-use crate::model::{
+use imbl::{OrdMap, OrdSet, Vector};
+use p0_model::{
     aggregate::Aggregate,
     attempt::Usage,
-    event::Event,
+    event::{Event, events_about},
     id::StageName,
     record::Draft,
     run::{AtStage, Counters, Run, RunState, Spent, Verdict},
     ticket::Ticket,
 };
-use imbl::{OrdMap, OrdSet, Vector};
 use std::sync::Arc;
 
 pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
@@ -145,7 +145,16 @@ fn change(run: &mut Run, draft: &Draft) {
             run.spent.integration_ms += wall_ms;
         }
         Event::IntegrationConflicted { .. } => run.counters.merge_conflicts += 1,
-        _ => {}
+        // A run begins in `start`; its attempts' own events count in `attempt`.
+        Event::RunStarted { .. }
+        | Event::OwnershipGranted { .. }
+        | Event::OwnershipExtensionRequested { .. }
+        | Event::GateLost { .. }
+        | Event::IntegrationQueued { .. }
+        | Event::IntegrationMerged { .. }
+        | Event::IntegrationLanded { .. }
+        | Event::EffectIntended { .. }
+        | events_about!(milestone new_ticket ticket new_attempt attempt learning approval refusal run_file engine) => {}
     }
 }
 

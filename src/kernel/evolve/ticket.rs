@@ -1,28 +1,26 @@
 //! Events about work items.
-use crate::model::{
+use imbl::Vector;
+use p0_model::{
     Time,
     actor::Actor,
     aggregate::Aggregate,
-    event::{Event, OpenStatus},
+    event::{Event, OpenStatus, events_about},
     files::Files,
     record::Draft,
     ticket::{Changes, Comment, Holder, Kind, Seed, Status, Ticket},
 };
-use imbl::Vector;
 use std::sync::Arc;
 
 pub(super) fn evolve(state: &mut Aggregate, draft: &Draft) {
-    match &draft.event {
-        Event::TicketCreated { ticket } | Event::FeedbackFiled { ticket } => create(state, draft, ticket),
-        event => {
-            if let Event::TicketClaimed { claim } = event {
-                state.last_fence = state.last_fence.max(claim.fence.0);
-            }
-            let explicit = state.keeps_a_persons_word();
-            if let Some(id) = &draft.ticket {
-                state.change_ticket(id, |ticket| change(ticket, draft, event, explicit));
-            }
-        }
+    if let Event::TicketCreated { ticket } | Event::FeedbackFiled { ticket } = &draft.event {
+        return create(state, draft, ticket);
+    }
+    if let Event::TicketClaimed { claim } = &draft.event {
+        state.last_fence = state.last_fence.max(claim.fence.0);
+    }
+    let explicit = state.keeps_a_persons_word();
+    if let Some(id) = &draft.ticket {
+        state.change_ticket(id, |ticket| change(ticket, draft, &draft.event, explicit));
     }
 }
 
@@ -84,14 +82,7 @@ fn change(ticket: &mut Ticket, draft: &Draft, event: &Event, explicit: bool) {
                 ticket.status = Status::Open;
             }
         }
-        Event::TicketRenewed {} => {
-            if let Some(claim) = &mut ticket.claim
-                && let Holder::Worker { renewals, lease_s, expires, .. } = &mut claim.holder
-            {
-                *renewals += 1;
-                *expires = lease_end(draft.at, *lease_s);
-            }
-        }
+        Event::TicketRenewed {} => renew(ticket, draft.at),
         Event::TicketStatusChanged { status, .. } => {
             if explicit && matches!(draft.actor, Actor::Person(_)) {
                 ticket.deferred = None;
@@ -122,7 +113,22 @@ fn change(ticket: &mut Ticket, draft: &Draft, event: &Event, explicit: bool) {
             ticket.claim = None;
         }
         Event::OwnershipGranted { files } => grant(&mut ticket.seed.files, files),
-        _ => {}
+        // New items are made in `create`.
+        Event::OwnershipViolated { .. }
+        | Event::OwnershipExtensionRequested { .. }
+        | events_about!(
+            milestone new_ticket run stage new_attempt attempt gate integration verdict learning agent approval rights refusal
+            run_file engine
+        ) => {}
+    }
+}
+
+fn renew(ticket: &mut Ticket, at: Time) {
+    if let Some(claim) = &mut ticket.claim
+        && let Holder::Worker { renewals, lease_s, expires, .. } = &mut claim.holder
+    {
+        *renewals += 1;
+        *expires = lease_end(at, *lease_s);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Budgets that are used up before, while and after an attempt works.
 use super::{ONE, Scenario, outstanding};
-use crate::model::{
+use p0_model::{
     attempt::{Ending, ExitReport, Outcome},
     command::Action,
     effect::Effect,

@@ -1,6 +1,6 @@
 //! Attempts that fill the disk, and those that have no room meanwhile.
 use super::{ONE, Scenario};
-use crate::model::{
+use p0_model::{
     attempt::{DiskUse, Ending, ExitReport, Outcome},
     command::Action,
     id::AttemptId,
@@ -92,7 +92,7 @@ fn one_that_had_no_room_while_another_filled_the_disk_uses_up_no_round() {
         let proposal = serde_json::from_value(json!({"title":"another","files":{"create":["g"]}})).unwrap();
         it.submit(Action::CreateTicket { proposal, parent: None });
         let [victim, filler] = [1, 2].map(|_| {
-            let id = it.state.attempts.values().find(|a| a.phase == crate::model::attempt::Phase::Starting).unwrap().id;
+            let id = it.state.attempts.values().find(|a| a.phase == p0_model::attempt::Phase::Starting).unwrap().id;
             let (nonce, token_hash) = (String::new(), String::new());
             let spawned =
                 Action::AttemptSpawned { attempt: id, pid: 1, start_ticks: 1, nonce, token_hash, input: None };
@@ -103,7 +103,7 @@ fn one_that_had_no_room_while_another_filled_the_disk_uses_up_no_round() {
         let mut report = ExitReport::silent(Ending::Exited { code: 1 });
         report.stderr_tail = "cc: error: out.o: No space left on device".into();
         it.submit(Action::AttemptExited { attempt: victim, report: Box::new(report) });
-        let harvest = crate::model::attempt::Harvest {
+        let harvest = p0_model::attempt::Harvest {
             commit: None,
             tree: String::new(),
             changes: Vec::new(),

@@ -1,14 +1,12 @@
 //! Plans against the tree they are for: refused before an executor starts, under rules 5 and not before.
 use super::{ONE, Scenario};
-use crate::{
-    kernel::scenarios::RULES,
-    model::{
-        attempt::Harvest,
-        command::Action,
-        id::TicketId,
-        paths::{Found, PathFact},
-        reply::Reply,
-    },
+use crate::scenarios::RULES;
+use p0_model::{
+    attempt::Harvest,
+    command::Action,
+    id::TicketId,
+    paths::{Found, PathFact},
+    reply::Reply,
 };
 use serde_json::{Value, json};
 
@@ -27,7 +25,7 @@ fn planned(rules: u32, items: &[Value], facts: &[PathFact]) -> (Scenario, Vec<St
     let harvest = Harvest { paths: facts.to_vec(), ..empty() };
     it.submit(Action::AttemptHarvested { attempt, harvest: Box::new(harvest) });
     let reasons = match it.state.attempts[&attempt].outcome() {
-        Some(crate::model::attempt::Outcome::Refused { reasons }) => reasons.clone(),
+        Some(p0_model::attempt::Outcome::Refused { reasons }) => reasons.clone(),
         _ => Vec::new(),
     };
     (it, reasons)

@@ -1,6 +1,6 @@
 //! How long a provider in trouble is waited for, and agents that a person has to configure.
 use super::{ONE, Scenario, TWO};
-use crate::model::{command::Action, effect::Timer, event::RULES, run::RunState};
+use p0_model::{command::Action, effect::Timer, event::RULES, run::RunState};
 use serde_json::json;
 
 const ROUNDS: &str = "[agents.a]\nkind='codex'\n[limits]\nrounds=9";

@@ -1,6 +1,6 @@
 //! Questions of tickets: a run waits for the answers, and goes on with what it can.
 use super::{ONE, Scenario};
-use crate::model::{actor::Actor, command::Action, id::TicketId, reply::Reply};
+use p0_model::{actor::Actor, command::Action, id::TicketId, reply::Reply};
 use serde_json::json;
 
 /// The state of the run, and the word for what stands first in the way.

@@ -1,17 +1,15 @@
 //! What counts as a failure: given an attempt, a gate or a repository that comes to grief, when p0, a signal, a lost process or
 //! the surroundings brought that about, then no round is used up, and what cannot go on pauses.
 use super::{ONE, Scenario};
-use crate::{
-    kernel::outstanding,
-    model::{
-        actor::Actor,
-        attempt::{Ending, ExitReport, Outcome},
-        command::{Action, GateEnd, GateReport, LandingReport, MergeReport},
-        effect::Effect,
-        id::{AttemptId, BlobId, TicketId},
-        run::{LOST_IN_A_ROW, RunState, SIGNALS_IN_A_ROW},
-        ticket::{BlockedOn, Status},
-    },
+use crate::outstanding;
+use p0_model::{
+    actor::Actor,
+    attempt::{Ending, ExitReport, Outcome},
+    command::{Action, GateEnd, GateReport, LandingReport, MergeReport},
+    effect::Effect,
+    id::{AttemptId, BlobId, TicketId},
+    run::{LOST_IN_A_ROW, RunState, SIGNALS_IN_A_ROW},
+    ticket::{BlockedOn, Status},
 };
 use serde_json::json;
 

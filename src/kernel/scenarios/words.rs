@@ -1,15 +1,13 @@
 //! What a person said ends by a person: given a block, a priority or an open item, when planners, new runs and forks come, then
 //! it stays. And what a planner's change of a blocked item brings with it.
 use super::{ONE, Scenario};
-use crate::{
-    kernel::fork::{NewName, fork_of},
-    model::{
-        actor::Actor,
-        command::{Action, WantedStatus},
-        id::{MilestoneId, TicketId},
-        run::MOST_RENEWALS,
-        ticket::{BlockedOn, Status},
-    },
+use crate::fork::{NewName, fork_of};
+use p0_model::{
+    actor::Actor,
+    command::{Action, WantedStatus},
+    id::{MilestoneId, TicketId},
+    run::MOST_RENEWALS,
+    ticket::{BlockedOn, Status},
 };
 use serde_json::{Value, json};
 

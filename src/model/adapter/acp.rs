@@ -1,6 +1,6 @@
 //! Settings of the dialect `acp`.
 use super::{Scope, UsageAt, UsageLog};
-use crate::model::permission::Permissions;
+use crate::permission::Permissions;
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,

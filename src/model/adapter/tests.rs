@@ -81,7 +81,7 @@ fn what_is_wrong_is_said_with_table_key_and_mend() {
 
 #[test]
 fn a_mode_can_be_named_for_each_policy_and_a_list_is_for_allow() {
-    use crate::model::permission::Permissions::{Allow, Ask, Deny};
+    use crate::permission::Permissions::{Allow, Ask, Deny};
     let acp = |text: &str| read(&format!("extends = \"acp\"\n{text}")).unwrap().acp;
     let of = |text: &str| {
         let acp = acp(text);
@@ -105,7 +105,7 @@ fn modes_that_ask_nobody_are_known() {
     assert!(!claude.is_unasked("default") && !claude.is_unasked("plan"));
     for name in Adapter::builtin_names() {
         let acp = Adapter::builtin(name).unwrap().acp;
-        for permissions in [crate::model::permission::Permissions::Ask, crate::model::permission::Permissions::Deny] {
+        for permissions in [crate::permission::Permissions::Ask, crate::permission::Permissions::Deny] {
             let unasked: Vec<_> = acp.modes_for(permissions).into_iter().filter(|mode| acp.is_unasked(mode)).collect();
             assert!(unasked.is_empty(), "{name} sets {unasked:?} with {permissions:?}");
         }

@@ -1,9 +1,7 @@
 //! What an attempt's program tells of its conversation with a model.
 use super::Usage;
-use crate::model::{
-    id::{AgentName, CommitId},
-    protocol::FailureClass,
-};
+use crate::id::{AgentName, CommitId};
+use crate::protocol::FailureClass;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +67,7 @@ impl std::fmt::Display for DiskUse {
     }
 }
 
-/// Output that was meant as a message and could not be read; see [`crate::model::protocol::Message::Unreadable`].
+/// Output that was meant as a message and could not be read; see [`crate::protocol::Message::Unreadable`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Unread {
     /// The number of the line in the output, from 1; 0 = unknown.

@@ -1,5 +1,5 @@
 //! What can be wrong with a configuration, each with its mend.
-use crate::model::adapter::BadAdapter;
+use crate::adapter::BadAdapter;
 
 /// What is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -374,8 +374,8 @@ fn join<'a>(names: impl Iterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::permission::Permissions;
-    use crate::model::workflow::builtin::ralph;
+    use crate::permission::Permissions;
+    use crate::workflow::builtin::ralph;
 
     fn resolve(text: &str) -> Result<Settings, BadConfig> {
         Config::parse(text, Path::new(".p0/config.toml"))?.resolve(&ralph(), Path::new("/r"), &Overrides::default())

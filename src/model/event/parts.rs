@@ -1,14 +1,14 @@
 //! What events are made of, where nothing else is.
-use crate::model::id::{BlobId, CommitId};
+use crate::id::{BlobId, CommitId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The version of the rules in `kernel`. Recorded by each run; raised when the same command may decide otherwise. What
-/// each version changed is told at the methods of [`crate::model::run::Run`] that ask for it.
+/// each version changed is told at the methods of [`crate::run::Run`] that ask for it.
 pub const RULES: u32 = 5;
 
 /// Whether a message is the first one of its line; see [`super::Event::AttemptReported`].
-pub(in crate::model) fn is_first_part(part: &u32) -> bool {
+pub(crate) fn is_first_part(part: &u32) -> bool {
     *part == 0
 }
 

@@ -1,5 +1,6 @@
 //! What an agent reads.
-use crate::model::{files::Files, ticket::BacklogItem};
+use crate::files::Files;
+use crate::ticket::BacklogItem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -130,7 +130,7 @@ fn check_roles(workflow: &Workflow, stage: &super::Stage) -> Result<(), Flaw> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::workflow::builtin;
+    use crate::workflow::builtin;
 
     #[test]
     fn every_built_in_workflow_is_sound() {

@@ -3,6 +3,7 @@ use crate::{
     effects::{
         clock,
         process::{is_executable, on_path},
+        sandbox::looks_secret,
     },
     engine::start::Environment,
     service::{
@@ -83,19 +84,17 @@ pub fn environment() -> Environment {
 
 fn split(all: &[(String, String)]) -> Environment {
     let pick = |wanted: fn(&str) -> bool| all.iter().filter(|(name, _)| wanted(name)).cloned().collect();
-    Environment { agents: pick(is_for_agents), gates: pick(|name| !is_secret(name)), person: all.to_vec() }
+    Environment { agents: pick(is_for_agents), gates: pick(is_for_gates), person: all.to_vec() }
 }
 
 fn is_for_agents(name: &str) -> bool {
     FOR_AGENTS.contains(&name) || name.starts_with("LC_") || name.starts_with("SSL_CERT_")
 }
 
-fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|word| name.contains(word))
-        || name.ends_with("_KEY")
-        || name.starts_with("AWS_")
-        || name.starts_with("P0_")
+/// No secret, nothing of a cloud account, and nothing that leads to p0.
+fn is_for_gates(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    !looks_secret(name) && !upper.starts_with("AWS_") && !upper.starts_with("P0_")
 }
 
 /// The data directory: the flag, `P0_DATA_DIR`, `$XDG_STATE_HOME/p0`, `~/.local/state/p0`. Absolute.
@@ -170,6 +169,14 @@ mod tests {
         let names = |list: &[(String, String)]| list.iter().map(|(n, _)| n.clone()).collect::<Vec<_>>();
         assert_eq!(names(&split.agents), ["PATH", "LC_ALL", "CARGO_HOME"]);
         assert_eq!(names(&split.gates), ["PATH", "LC_ALL", "CARGO_HOME", "EDITOR"]);
+    }
+
+    #[test]
+    fn what_is_redacted_is_not_handed_to_gates() {
+        for name in ["APIKEY", "DB_PASS", "SSH_KEY_FILE", "github_token", "MAX_TOKENS", "EDITOR"] {
+            assert_ne!(is_for_gates(name), looks_secret(name), "{name}");
+        }
+        assert!(!is_for_gates("APIKEY") && !is_for_gates("DB_PASS") && is_for_gates("MAX_TOKENS"));
     }
 
     #[test]

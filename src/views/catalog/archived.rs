@@ -1,6 +1,6 @@
 //! Milestones whose record is in an archive: what stays known of them without it.
 use super::{Catalog, Found, MilestoneRow, RowError, RunRow, decode, names};
-use crate::model::{
+use p0_model::{
     id::MilestoneId,
     kept::{Archived, RunSummary},
 };

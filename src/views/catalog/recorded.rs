@@ -1,6 +1,6 @@
 //! Runs whose record can be looked at: those of this data directory, and those that were taken in from others.
 use super::{Catalog, Found, Lookup, NotOne, RunRow, SEVERAL, decode};
-use crate::model::{id::RunId, kept::Imported};
+use p0_model::{id::RunId, kept::Imported};
 
 /// A run whose record can be looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{actor::Actor, id::is_key};
+use p0_model::{actor::Actor, id::is_key};
 use std::{collections::BTreeMap, sync::Mutex};
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! What only one milestone may have: the question, and a draft of the catalog to ask it of before a commit.
 use super::{Catalog, Found, RowError, RowIter, Rows};
-use crate::model::id::MilestoneId;
+use p0_model::id::MilestoneId;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},

@@ -1,13 +1,11 @@
 //! Agents that garble what they say, in every role: whatever was not heard as it was meant keeps their work from being
 //! taken.
 use super::{Heard, Place, SpoolLine};
-use crate::{
-    kernel::simulation::{Dice, Simulation, Spoken},
-    model::{
-        protocol::{Message, refuses_its_attempt},
-        run::RunState,
-    },
+use crate::model::{
+    protocol::{Message, refuses_its_attempt},
+    run::RunState,
 };
+use p0_simulation::{Dice, Simulation, Spoken};
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -1,20 +1,22 @@
 //! How what an agent means to say reaches the rules.
 use super::Dice;
-use crate::model::{attempt::Said, protocol::Message};
+use p0_model::{attempt::Said, protocol::Message};
 use serde_json::Value;
 
 /// What is heard of what an agent says.
-pub(crate) struct Spoken {
-    pub(crate) staged: Vec<Said>,
-    pub(crate) misread: Vec<String>,
+pub struct Spoken {
+    /// What waits for the attempt's end.
+    pub staged: Vec<Said>,
+    /// Why a message could not be read, each in a sentence.
+    pub misread: Vec<String>,
     /// What is taken at once, with its line and its part of that line.
-    pub(crate) at_once: Vec<((u64, u32), Message)>,
+    pub at_once: Vec<((u64, u32), Message)>,
     /// Whether something that its work is judged by was not heard as it was meant.
-    pub(crate) lost: bool,
+    pub lost: bool,
 }
 
 /// How an agent's messages are heard: from a seed and what it means to say.
-pub(crate) type Speech = fn(Dice, &[Value]) -> Spoken;
+pub type Speech = fn(Dice, &[Value]) -> Spoken;
 
 /// Every message is heard as it was meant.
 pub(super) fn clearly(_: Dice, meant: &[Value]) -> Spoken {

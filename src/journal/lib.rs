@@ -26,6 +26,14 @@
 //! | `parts` | the journal's files as a copy needs them |
 //! | `run_file` | one run as a single file, for exports and archives |
 //! | `blobs`, `lock`, `error` | content-addressed files; one writer per data directory; what can go wrong |
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::disallowed_methods,
+        reason = "a test may stop at the first surprise and may make its own world"
+    )
+)]
 
 pub mod archives;
 pub mod blobs;
@@ -80,7 +88,7 @@ pub use verify::{Anchor, Anchors, Bad, Extent, Kept, Verified, extent, verify, v
 
 /// Reads `bytes` as a frame, as a value of the store, and as what stands in a segment file.
 #[cfg(fuzzing)]
-pub(crate) fn fuzz_frames(bytes: &[u8]) {
+pub fn fuzz_frames(bytes: &[u8]) {
     if let Ok(frame::Entry::Span(span)) = frame::read(bytes) {
         let mut again = Vec::new();
         frame::encode_span(&span, &mut again);

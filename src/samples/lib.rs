@@ -1,5 +1,6 @@
-//! A small milestone for the views' tests.
-use crate::model::{
+//! A small milestone for the tests of all rooms: three tickets, a run and an attempt.
+#![allow(clippy::unwrap_used, reason = "only tests use it: they stop at the first surprise")]
+use p0_model::{
     Time,
     actor::Actor,
     aggregate::{Aggregate, Milestone},
@@ -14,19 +15,27 @@ use crate::model::{
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-pub(crate) fn at(second: i64) -> Time {
+/// The moment so many seconds after the samples' beginning.
+#[must_use]
+pub fn at(second: i64) -> Time {
     chrono::DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap()
 }
 
-pub(crate) fn run_id() -> RunId {
+/// The run.
+#[must_use]
+pub fn run_id() -> RunId {
     RunId(Uuid::from_u128(7))
 }
 
-pub(crate) fn attempt_id() -> AttemptId {
+/// The attempt, of the second ticket.
+#[must_use]
+pub fn attempt_id() -> AttemptId {
     AttemptId(Uuid::from_u128(9))
 }
 
-pub(crate) fn ticket(number: u32, status: Status, depends_on: &[u32]) -> Ticket {
+/// A ticket `BLOG-number` that waits for `depends_on`.
+#[must_use]
+pub fn ticket(number: u32, status: Status, depends_on: &[u32]) -> Ticket {
     Ticket {
         seed: Seed {
             id: TicketId::new("BLOG", number),
@@ -148,7 +157,8 @@ fn attempt() -> Attempt {
 }
 
 /// Item 1 is done, 2 is at work, 3 waits for 2.
-pub(crate) fn aggregate() -> Aggregate {
+#[must_use]
+pub fn aggregate() -> Aggregate {
     let mut state = Aggregate::default();
     let mut second = ticket(2, Status::InProgress, &[1]);
     second.attempts.push(attempt_id());

@@ -2,11 +2,20 @@
 //!
 //! What is never in here: input or output, a clock, randomness, async, or a rule about what may happen. Everything is
 //! plain data that serde can write down; what is stored carries a version (see [`event`]).
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::disallowed_methods,
+        reason = "a test may stop at the first surprise and may make its own world"
+    )
+)]
 pub mod actor;
 pub mod adapter;
 pub mod aggregate;
 pub mod approval;
 pub mod attempt;
+pub mod backoff;
 pub mod command;
 pub mod config;
 pub mod effect;

@@ -12,11 +12,25 @@
 //! | `progress` | who is at work now |
 //! | `diff` | what differs between two states |
 //! | `graph` | work items and workflows as graphs, in DOT and Mermaid |
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::disallowed_methods,
+        reason = "a test may stop at the first surprise and may make its own world"
+    )
+)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::wildcard_enum_match_arm,
+        clippy::match_wildcard_for_single_variants,
+        reason = "a new event or state stops the build until every match here says what it does with it"
+    )
+)]
 pub mod approvals;
 pub mod catalog;
 pub mod diff;
-#[cfg(test)]
-pub(crate) mod fixture;
 pub mod graph;
 pub mod progress;
 pub mod retrying;

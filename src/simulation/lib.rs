@@ -1,11 +1,12 @@
 //! The real rules against a simulated world, from a seed: crashes at every boundary, and the outcome must equal that of
 //! the undisturbed run. Nothing sleeps; a seed that fails is a test case for ever.
+#![allow(clippy::unwrap_used, reason = "only tests use it: they stop at the first surprise")]
 mod speech;
 
-pub(crate) use speech::{Speech, Spoken};
+pub use speech::{Speech, Spoken};
 
-use super::{decide, digest, evolve, invariants, outstanding};
-use crate::model::{
+use p0_kernel::{decide, digest, evolve, invariants, outstanding};
+use p0_model::{
     actor::Actor,
     aggregate::Aggregate,
     attempt::{ChangeKind, Ending, ExitReport, Harvest, Outcome, PathChange},
@@ -19,15 +20,15 @@ use crate::model::{
     ticket::{Kind, Status},
     workflow::{Rights, builtin},
 };
-use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A small generator of choices (SplitMix64): the same seed gives the same choices on every machine.
-pub(crate) struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
+    /// The next number, from 0 to `sides` - 1.
+    pub fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -35,7 +36,9 @@ impl Dice {
         (z ^ (z >> 31)) % sides
     }
 
-    pub(crate) fn of(seed: u64, text: &str) -> Dice {
+    /// The choices for one purpose: from the run's seed and the purpose's name.
+    #[must_use]
+    pub fn of(seed: u64, text: &str) -> Dice {
         let hash = blake3::hash(format!("{seed}/{text}").as_bytes());
         Dice(u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap()))
     }
@@ -65,7 +68,8 @@ struct Engine {
     in_flight: Vec<Effect>,
 }
 
-pub(crate) struct Simulation {
+/// An engine that decides by the real rules, and the world that it acts on.
+pub struct Simulation {
     rules: u32,
     world: World,
     engine: Engine,
@@ -93,7 +97,7 @@ impl Simulation {
 
     /// Runs one to its end with agents that are heard so, under the rules of now, with a crash in so many steps (0 = none);
     /// answers how the run ended.
-    pub(crate) fn heard(seed: u64, crashes: u64, speech: Speech) -> RunState {
+    pub fn heard(seed: u64, crashes: u64, speech: Speech) -> RunState {
         let mut simulation = Simulation::new(seed, seed, crashes);
         simulation.rules = RULES;
         simulation.world.speech = speech;
@@ -354,6 +358,7 @@ impl Simulation {
         harvest
     }
 
+    #[cfg(test)]
     /// What a person would compare: the end, every item with its status, and what landed.
     fn outcome(&self) -> (String, BTreeSet<(String, &'static str)>, BTreeSet<String>) {
         let state = &self.engine.state;
@@ -411,33 +416,39 @@ fn start(rules: u32) -> StartRun {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn crashes_change_nothing(seed in any::<u64>(), schedule in any::<u64>(), crashes in 2u64..40, rules in prop::sample::select(vec![1, RULES])) {
+            let mut calm = Simulation::new(seed, schedule, 0);
+            calm.rules = rules;
+            calm.run();
+            calm.check();
+            let mut rough = Simulation::new(seed, schedule.wrapping_add(1), crashes);
+            rough.rules = rules;
+            rough.run();
+            rough.check();
+            prop_assert_eq!(calm.outcome(), rough.outcome());
+        }
+    }
 
     #[test]
-    fn crashes_change_nothing(seed in any::<u64>(), schedule in any::<u64>(), crashes in 2u64..40, rules in prop::sample::select(vec![1, RULES])) {
-        let mut calm = Simulation::new(seed, schedule, 0);
-        calm.rules = rules;
-        calm.run();
-        calm.check();
-        let mut rough = Simulation::new(seed, schedule.wrapping_add(1), crashes);
-        rough.rules = rules;
-        rough.run();
-        rough.check();
-        prop_assert_eq!(calm.outcome(), rough.outcome());
+    fn the_simulation_reaches_every_end_it_should() {
+        let ends: BTreeSet<String> = (0..200)
+            .map(|seed| {
+                let mut simulation = Simulation::new(seed, seed, 0);
+                simulation.run();
+                let run = simulation.engine.state.last_run().unwrap();
+                assert!(matches!(run.state, RunState::Done | RunState::Stuck { .. }), "{:?}", run.state);
+                run.state.word().to_owned()
+            })
+            .collect();
+        assert_eq!(ends, BTreeSet::from(["done".to_owned(), "stuck".to_owned()]));
     }
-}
-
-#[test]
-fn the_simulation_reaches_every_end_it_should() {
-    let ends: BTreeSet<String> = (0..200)
-        .map(|seed| {
-            let mut simulation = Simulation::new(seed, seed, 0);
-            simulation.run();
-            let run = simulation.engine.state.last_run().unwrap();
-            assert!(matches!(run.state, RunState::Done | RunState::Stuck { .. }), "{:?}", run.state);
-            run.state.word().to_owned()
-        })
-        .collect();
-    assert_eq!(ends, BTreeSet::from(["done".to_owned(), "stuck".to_owned()]));
 }

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 /// Which questions.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ApprovalQuery {
-    /// Those of this run.
+    /// Those of this run; null = of every run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// Anything = those that are answered as well.
+    /// Anything = those that are answered as well; null = the open ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<String>,
 }
@@ -16,7 +16,7 @@ pub struct ApprovalQuery {
 /// What an answer says beside yes and no.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ApprovalReason {
-    /// Why.
+    /// Why; null = no reason is given.
     #[serde(default)]
     pub why: Option<String>,
 }

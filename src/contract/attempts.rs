@@ -23,7 +23,7 @@ pub struct AttemptNow {
     pub iteration: u32,
     /// The round, from 1.
     pub round: u32,
-    /// Its ticket, if it has one.
+    /// Its ticket; null where its role works on none.
     pub ticket: Option<TicketId>,
     /// The files it may create and modify now.
     pub files: Files,
@@ -34,7 +34,7 @@ pub struct AttemptNow {
 /// For which ticket an attempt believes to speak.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SayQuery {
-    /// The ticket; `@mine` = its own.
+    /// The ticket; `@mine` or null = its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<String>,
 }

@@ -9,7 +9,7 @@ pub struct GcRequest {
     /// Only say what would go.
     #[serde(default)]
     pub dry_run: bool,
-    /// Archive runs that were over for so many days, whatever their projects say.
+    /// Archive runs that were over for so many days, whatever their projects say; null = as each project says.
     #[serde(default)]
     pub older_than_days: Option<u32>,
 }

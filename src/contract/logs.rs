@@ -11,7 +11,7 @@ pub struct LogQuery {
     /// The byte to begin at.
     #[serde(default)]
     pub from: u64,
-    /// Whether to go on until the program ends: anything but `false` and `0`.
+    /// Whether to go on until the program ends: anything but `false` and `0`; null = not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<String>,
 }

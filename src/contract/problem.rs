@@ -13,7 +13,7 @@ pub struct ProblemDoc {
     pub detail: String,
     /// The exit code of `p0` for it.
     pub code: u8,
-    /// What to do, where `detail` does not say it.
+    /// What to do; null where `detail` says it.
     #[serde(default)]
     pub hint: Option<String>,
 }

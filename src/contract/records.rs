@@ -12,13 +12,13 @@ use std::path::PathBuf;
 /// How far to replay, and how much to tell.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ReplayQuery {
-    /// A sequence number or a time.
+    /// A sequence number or a time; null = to the run's last event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-    /// Anything = with the events.
+    /// Anything = with the events; null = without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub records: Option<String>,
-    /// Anything = with the commands and their events.
+    /// Anything = with the commands and their events; null = without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<String>,
 }
@@ -34,7 +34,7 @@ pub struct ReplayDoc {
     pub until: u64,
     /// Whether every decision is the same today.
     pub verified: bool,
-    /// The first that is not.
+    /// The first that is not; null where all are.
     pub divergence: Option<DivergenceDoc>,
     /// The digest of the state.
     pub digest: String,

@@ -51,7 +51,7 @@ pub struct RunBegun {
     pub seq: u64,
     /// The program that carries it out: `p0d`, `p0 run`.
     pub holder: String,
-    /// The unfinished run of an earlier text of the spec that was cancelled for this one.
+    /// The unfinished run of an earlier text of the spec that was cancelled for this one; null where there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded: Option<RunId>,
     /// The run goes on with another budget than was asked for: only a paused one takes a new budget.
@@ -102,7 +102,7 @@ pub struct RunRowDoc {
     pub workflow: String,
     /// `running`, `awaiting_approval`, `paused`, `done`, `stuck`, `failed`, `cancelled`.
     pub state: String,
-    /// Why it is in this state.
+    /// Why it is in this state; null where the state says it all.
     pub reason: Option<String>,
     /// Its integration branch.
     pub branch: String,
@@ -110,7 +110,7 @@ pub struct RunRowDoc {
     pub commit: CommitId,
     /// When it began.
     pub started_at: Time,
-    /// When it was over.
+    /// When it was over; null while it is not.
     pub ended_at: Option<Time>,
 }
 
@@ -128,13 +128,13 @@ pub struct QuarantinedDoc {
 /// Why a run is paused, resumed or cancelled.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SteerRequest {
-    /// The reason, for the log.
+    /// The reason, for the log; null = the name of who asks stands for it.
     #[serde(default)]
     pub why: Option<String>,
-    /// With `resume`: what may be spent from now on, in US dollars.
+    /// With `resume`: what may be spent from now on, in US dollars; null = as before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_usd: Option<f64>,
-    /// With `resume`: what may be spent from now on, in tokens.
+    /// With `resume`: what may be spent from now on, in tokens; null = as before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_tokens: Option<u64>,
 }
@@ -142,7 +142,7 @@ pub struct SteerRequest {
 /// In which language a graph is drawn.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct GraphQuery {
-    /// `dot` (the default) or `mermaid`.
+    /// `dot` (null means this) or `mermaid`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
 }

@@ -7,16 +7,16 @@ use std::path::PathBuf;
 /// Which items.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TicketQuery {
-    /// Those of this run's milestone.
+    /// Those of this run's milestone; null = of the newest run's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// Anything = those of every milestone, the newest milestones first.
+    /// Anything = those of every milestone, the newest milestones first; null = of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<String>,
-    /// Those with this status: `open`, `in_progress`, `done`, `blocked`.
+    /// Those with this status: `open`, `in_progress`, `done`, `blocked`; null = with any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// How many at the most.
+    /// How many at the most; null = all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }
@@ -26,13 +26,13 @@ pub struct TicketQuery {
 pub struct NewTicket {
     /// Its content.
     pub proposal: Proposal,
-    /// The item that it is a part of.
+    /// The item that it is a part of; null = of none.
     #[serde(default)]
     pub parent: Option<String>,
     /// The key of its milestone; null = the newest of the project.
     #[serde(default)]
     pub milestone: Option<String>,
-    /// A path in the repository it is for.
+    /// A path in the repository it is for; null where a parent or a milestone is given.
     #[serde(default)]
     pub project: Option<PathBuf>,
 }
@@ -45,7 +45,7 @@ pub struct NewStatus {
     /// Why.
     #[serde(default)]
     pub reason: String,
-    /// The claim's token, of a worker.
+    /// The claim's token, of a worker; null = somebody else writes.
     #[serde(default)]
     pub token: Option<String>,
 }
@@ -67,7 +67,7 @@ pub struct NewStatuses {
 pub struct NewComment {
     /// The comment.
     pub text: String,
-    /// The claim's token, of a worker.
+    /// The claim's token, of a worker; null = somebody else writes.
     #[serde(default)]
     pub token: Option<String>,
 }

@@ -114,7 +114,7 @@ impl Service {
         })
     }
 
-    /// The run that a name stands for, and its file in pieces; `write` gets them on a thread that may block.
+    /// Writes the file of a run, piece by piece. It blocks.
     pub(crate) fn export(&self, run: RunId, write: impl std::io::Write) -> Result<(), Problem> {
         Ok(self.handle.export(run, write)?)
     }

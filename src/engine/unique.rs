@@ -41,7 +41,8 @@ fn wanted(action: &Action) -> Option<Wanted<'_>> {
 }
 
 /// Why `action` cannot be decided for `milestone`, whose staged state is `state`: another milestone has what this one
-/// would begin with. `staged` are the events that were decided and are not published yet, each with its milestone and its place.
+/// would begin with. `staged` are the events that were decided and are not published yet, each with its milestone and
+/// its place.
 pub(super) fn taken<'a>(
     catalog: &Catalog,
     staged: impl Iterator<Item = (MilestoneId, u64, &'a Draft)>,

@@ -51,14 +51,14 @@ macro_rules! from_problem {
 
 from_problem!(Problem, SubmitError, ReadError, NotOne, RowError, Lookup);
 
-/// Who asks: as the socket says, else the user that this process works for.
+/// Who asks: the user that this process works for, who alone may open the main socket.
 pub(crate) struct Caller(pub(crate) Principal);
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        Ok(Caller(parts.extensions.get::<Principal>().cloned().unwrap_or_else(|| app.user())))
+    async fn from_request_parts(_: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        Ok(Caller(app.user()))
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `app` | [`Service`]: the engine, and what every use case needs |
+//! | `app` | `Service`: the engine, and what every use case needs |
 //! | `principal` | who asks |
 //! | `start` | from a spec to its run |
 //! | `runs`, `steer` | runs: lists and status; pausing, resuming, cancelling |

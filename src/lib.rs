@@ -13,6 +13,7 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pub mod contract;
 pub mod demo;
 pub mod effects;
 pub mod engine;
@@ -22,5 +23,6 @@ pub use p0_journal as journal;
 pub use p0_kernel as kernel;
 pub use p0_model as model;
 pub use p0_reader as reader;
+pub mod service;
 pub mod surface;
 pub use p0_views as views;

@@ -1,9 +1,13 @@
 //! What was decided together and becomes durable together.
-use super::handle::{Accepted, SubmitError};
-use crate::{
-    journal::NewFrame,
-    model::{aggregate::Aggregate, effect::Effect, id::MilestoneId, record::Draft},
+use super::{
+    handle::{Accepted, SubmitError},
+    payload,
 };
+use crate::{
+    journal::{FrameKeys, NewFrame},
+    model::{aggregate::Aggregate, command::Command, effect::Effect, id::MilestoneId, record::Draft},
+};
+use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 
 /// A group of commands: their frames share one fdatasync.
@@ -41,8 +45,33 @@ impl Group {
         self.answers.len() == 1
     }
 
+    /// Its events, each with its milestone and its place.
+    pub(super) fn events(&self) -> impl Iterator<Item = (MilestoneId, u64, &Draft)> {
+        self.decided.iter().flat_map(|one| one.drafts.iter().map(|(seq, draft)| (one.milestone, *seq, draft)))
+    }
+
     /// How many callers wait for it.
     pub(super) fn answers(&self) -> usize {
         self.answers.len()
     }
+}
+
+/// A command and its events as a frame, with the events at their places.
+pub(super) fn frame(
+    milestone: MilestoneId,
+    first_seq: u64,
+    command: &Command,
+    drafts: Vec<Draft>,
+) -> Result<(NewFrame, Vec<(u64, Draft)>), String> {
+    let drafts: Vec<(u64, Draft)> = (first_seq..).zip(drafts).collect();
+    let run = drafts.iter().find_map(|(_, d)| d.run);
+    let tickets: BTreeSet<String> = drafts.iter().filter_map(|(_, d)| Some(d.ticket.as_ref()?.to_string())).collect();
+    let frame = NewFrame {
+        first_seq,
+        events: u32::try_from(drafts.len()).map_err(|e| e.to_string())?,
+        at_ms: command.at.timestamp_millis(),
+        keys: FrameKeys { stream: milestone.0, run: run.map(|r| r.0), tickets: tickets.into_iter().collect() },
+        payload: payload::encode(command, run, &drafts)?,
+    };
+    Ok((frame, drafts))
 }

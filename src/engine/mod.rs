@@ -4,6 +4,7 @@
 //! - [`handle`]: what the surface holds of it;
 //! - `turn`: the one place that decides, commits, publishes, answers and hands over effects, in this order;
 //! - [`replay`]: a run lived again, every decision taken anew; `fold`: states from frames;
+//! - `unique`: what only one milestone may have, decided before the turn decides a command;
 //! - [`steps`]: dates that jump;
 //! - `group`, `writer`: what becomes durable together, and the hand that writes it;
 //! - `payload`, `packed`: the bytes of a frame's command and events; `snapshots`, `rows`: what a start need not fold again;
@@ -33,6 +34,7 @@ mod rows;
 mod shared;
 mod snapshots;
 mod turn;
+mod unique;
 mod world;
 mod writer;
 

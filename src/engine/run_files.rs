@@ -196,6 +196,7 @@ impl Handle {
         let staged = tokio::task::spawn_blocking(move || handle.stage(&path)).await;
         let (temp, imported) = staged.map_err(|e| ReadError(e.to_string()))??;
         let run = imported.run.run;
+        let _one_at_a_time = self.shared.importing.lock().await;
         let judged = self.judge(&imported, &temp);
         let outcome = match judged {
             Ok(ImportOutcome::Known) | Err(_) => {

@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(super) head: watch::Sender<u64>,
     pub(super) failed: watch::Sender<Option<String>>,
     pub(super) retries: Retries,
+    /// Held while a run file is judged and put in its place.
+    pub(super) importing: tokio::sync::Mutex<()>,
     states: Mutex<States>,
     catalog: Catalog,
 }
@@ -78,6 +80,7 @@ impl Shared {
             head: watch::Sender::new(head),
             failed: watch::Sender::new(None),
             retries: Retries::default(),
+            importing: tokio::sync::Mutex::default(),
             states: Mutex::new(States { live, marked: head, ..States::default() }),
             catalog,
         }

@@ -3,17 +3,17 @@
 //! Commands are decided against the **staged** state while the group before them is being written; what is published,
 //! answered and handed over is **durable**. A group that finds no room takes with it what was decided upon it.
 use super::{
-    group::{Decided, Group, Waiting},
+    group::{Decided, Group, Waiting, frame},
     handle::{Accepted, SubmitError},
-    payload,
     shared::Shared,
     snapshots::Snapshots,
     steps::{self, ClockWatch, Reading},
+    unique,
     writer::{Writer, Written},
 };
 use crate::{
     effects::clock,
-    journal::{AppendError, FrameKeys, Log, NewFrame},
+    journal::{AppendError, Log},
     kernel::{decide, outstanding},
     model::{
         Time,
@@ -23,7 +23,6 @@ use crate::{
         command::{Action, Command},
         effect::Effect,
         id::MilestoneId,
-        record::Draft,
         rejection::Rejection,
     },
 };
@@ -320,6 +319,11 @@ impl Turn {
         let state = self.state(milestone).map_err(rejected)?;
         let at = clock::now().max(self.last_at);
         let command = Command { at, seed: Uuid::new_v4(), actor, action };
+        let staged = self.writing.iter().chain([&self.staged]).flat_map(Group::events);
+        let taken = unique::taken(&self.shared.catalog(), staged, (milestone, &state), &command.action);
+        if let Some(rejection) = taken.map_err(|e| rejected(e.to_string()))? {
+            return Err(SubmitError::Rejected(rejection));
+        }
         let decision = decide(&state, &command).map_err(SubmitError::Rejected)?;
         if decision.events.is_empty() {
             return Ok(Accepted { reply: decision.reply, seq: self.next_seq.saturating_sub(1) });
@@ -424,26 +428,6 @@ fn soon(asks: &mut mpsc::Receiver<Ask>) -> Option<Ask> {
             Err(_) => std::thread::yield_now(),
         }
     }
-}
-
-/// A command and its events as a frame, with the events at their places.
-fn frame(
-    milestone: MilestoneId,
-    first_seq: u64,
-    command: &Command,
-    drafts: Vec<Draft>,
-) -> Result<(NewFrame, Vec<(u64, Draft)>), String> {
-    let drafts: Vec<(u64, Draft)> = (first_seq..).zip(drafts).collect();
-    let run = drafts.iter().find_map(|(_, d)| d.run);
-    let tickets: BTreeSet<String> = drafts.iter().filter_map(|(_, d)| Some(d.ticket.as_ref()?.to_string())).collect();
-    let frame = NewFrame {
-        first_seq,
-        events: u32::try_from(drafts.len()).map_err(|e| e.to_string())?,
-        at_ms: command.at.timestamp_millis(),
-        keys: FrameKeys { stream: milestone.0, run: run.map(|r| r.0), tickets: tickets.into_iter().collect() },
-        payload: payload::encode(command, run, &drafts)?,
-    };
-    Ok((frame, drafts))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Why a command was refused. Part of `decide`'s answer; the edge turns it into an exit code and an HTTP status.
-use super::id::{RunId, TicketId};
+use super::id::{MilestoneId, RunId, TicketId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A refusal, with what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
@@ -57,12 +58,42 @@ pub enum Rejection {
         /// How it ended.
         state: String,
     },
+    /// Another milestone has what this one would begin with.
+    #[error("milestone {milestone} has this {what} already")]
+    Taken {
+        /// What it has.
+        what: Unique,
+        /// The milestone that has it.
+        milestone: MilestoneId,
+    },
     /// The record of this milestone cannot be followed.
     #[error("this milestone is quarantined: {why}")]
     Quarantined {
         /// Why.
         why: String,
     },
+}
+
+/// What only one milestone may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unique {
+    /// The spec, within its project; forks of its milestone aside.
+    Spec,
+    /// The key.
+    Key,
+    /// The place of a project's tracker, which is for projects without any milestone.
+    Tracker,
+}
+
+impl fmt::Display for Unique {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unique::Spec => "spec",
+            Unique::Key => "key",
+            Unique::Tracker => "project",
+        })
+    }
 }
 
 impl Rejection {

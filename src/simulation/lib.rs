@@ -1,8 +1,10 @@
 //! The real rules against a simulated world, from a seed: crashes at every boundary, and the outcome must equal that of
 //! the undisturbed run. Nothing sleeps; a seed that fails is a test case for ever.
 #![allow(clippy::unwrap_used, reason = "only tests use it: they stop at the first surprise")]
+mod dice;
 mod speech;
 
+pub use dice::Dice;
 pub use speech::{Speech, Spoken};
 
 use p0_kernel::{decide, digest, evolve, invariants, outstanding};
@@ -22,27 +24,6 @@ use p0_model::{
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// A small generator of choices (SplitMix64): the same seed gives the same choices on every machine.
-pub struct Dice(u64);
-
-impl Dice {
-    /// The next number, from 0 to `sides` - 1.
-    pub fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-
-    /// The choices for one purpose: from the run's seed and the purpose's name.
-    #[must_use]
-    pub fn of(seed: u64, text: &str) -> Dice {
-        let hash = blake3::hash(format!("{seed}/{text}").as_bytes());
-        Dice(u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap()))
-    }
-}
 
 #[derive(Debug, Clone, PartialEq)]
 enum Process {
@@ -92,7 +73,7 @@ impl Simulation {
             landed: Vec::new(),
         };
         let engine = Engine { state: Aggregate::default(), in_flight: Vec::new() };
-        Simulation { rules: 1, world, engine, log: Vec::new(), dice: Dice(schedule), clock: 0, crashes }
+        Simulation { rules: 1, world, engine, log: Vec::new(), dice: Dice::new(schedule), clock: 0, crashes }
     }
 
     /// Runs one to its end with agents that are heard so, under the rules of now, with a crash in so many steps (0 = none);

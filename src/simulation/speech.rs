@@ -1,5 +1,5 @@
 //! How what an agent means to say reaches the rules.
-use super::Dice;
+use super::dice::Dice;
 use p0_model::{attempt::Said, protocol::Message};
 use serde_json::Value;
 

@@ -1,8 +1,9 @@
 //! Requests to `/api/v1/…`, wherever they are answered: over the holder's socket, through an attempt's door, or by the
 //! routes of an engine in this process.
-use super::{
-    error::{Kind, Problem, Wire},
-    socket,
+use super::socket;
+use crate::{
+    contract::{events::LastWords, problem::ProblemDoc},
+    service::problem::{Kind, Problem},
 };
 use axum::{
     Router,
@@ -12,7 +13,7 @@ use axum::{
 use futures_util::StreamExt;
 use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{path::PathBuf, time::Duration};
 use tower::ServiceExt;
@@ -146,20 +147,13 @@ async fn collect(response: Response<Body>) -> Result<Vec<u8>, Problem> {
 async fn refusal(response: Response<Body>) -> Problem {
     let status = response.status();
     let bytes = collect(response).await.unwrap_or_default();
-    match serde_json::from_slice::<Wire>(&bytes) {
+    match serde_json::from_slice::<ProblemDoc>(&bytes) {
         Ok(wire) => Problem::from_wire(wire),
         Err(_) => {
             let kind = if status == StatusCode::NOT_FOUND { Kind::NotFound } else { Kind::General };
             Problem::new(kind, format!("the engine answered {status}: {}", String::from_utf8_lossy(&bytes).trim()))
         }
     }
-}
-
-/// The last line of an answer that could not be given to its end.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct LastWords {
-    /// Why not.
-    pub(crate) problem: Wire,
 }
 
 /// How such a line begins, and no other.

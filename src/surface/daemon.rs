@@ -1,16 +1,22 @@
 //! `p0d`: the same engine without a terminal, for several runs at once, day and night.
 use super::{
     api::app::App,
-    cli::{Signals, Wish, survive_file_limit, ui},
-    config::{
-        env,
-        files::{self, CONFIG_FILE, Configs},
-    },
-    error::{Kind, Problem},
-    place,
     session::{self, Purpose},
+    signals::{Signals, Wish, survive_file_limit},
+    ui,
 };
-use crate::{engine::start::Stop, model::config::Config};
+use crate::{
+    engine::start::Stop,
+    model::config::Config,
+    service::{
+        config::{
+            env,
+            files::{self, CONFIG_FILE, Configs},
+        },
+        place,
+        problem::{Kind, Problem},
+    },
+};
 use clap::Parser;
 use std::{
     collections::BTreeSet,
@@ -140,7 +146,7 @@ async fn serve(args: Args) -> Result<(), Problem> {
 /// variables when an attempt does, so a changed one holds from the next start on. What is said is whether it can be read.
 fn reload(configs: &Configs, app: &App) {
     let mut files: BTreeSet<PathBuf> = configs.fallback.iter().cloned().collect();
-    for (_, state) in app.handle.live() {
+    for (_, state) in app.service.handle.live() {
         let project = state.milestone.as_ref().map(|milestone| PathBuf::from(&milestone.project));
         files.extend(project.map(|root| root.join(CONFIG_FILE)).filter(|file| file.exists()));
     }
@@ -159,12 +165,12 @@ fn reload(configs: &Configs, app: &App) {
 
 /// Says what SIGUSR1 asks for.
 fn report(app: &App) {
-    let live = app.handle.live();
+    let live = app.service.handle.live();
     let runs = live.iter().filter(|(_, state)| state.live_run().is_some()).count();
     let attempts: usize = live.iter().map(|(_, state)| state.live_attempts().count()).sum();
     tracing::info!(
         "{runs} runs and {attempts} attempts at work, the log ends at event {}, serving for {} s",
-        *app.handle.head().borrow(),
+        *app.service.handle.head().borrow(),
         app.since.elapsed().as_secs()
     );
 }

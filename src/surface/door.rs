@@ -3,34 +3,39 @@
 //! on record.
 use super::{
     api::{
-        approvals,
-        events::{self, Which},
-        names,
-        reply::{Answer, Asked, Failure, Input, blocking},
-        tickets,
+        events,
+        reply::{Answer, Asked, Failure, Input, answer},
     },
     client::Client,
-    error::{Kind, Problem},
     mcp::{self, AttemptDesk, Desk},
-    project,
     socket::{self, MAX_PATH_BYTES, SocketFile},
-    token,
 };
 use crate::{
+    contract::{
+        approvals::ApprovalWait,
+        attempts::{AttemptNow, SayQuery},
+        events::EventQuery,
+    },
     effects::process,
     engine::handle::{AttemptDoor, Handle},
     model::{
-        actor::Actor,
         attempt::Attempt,
         command::Action,
         files::Files,
-        id::{AttemptId, MilestoneId, RunId, TicketId},
+        id::{AttemptId, MilestoneId},
         protocol::{LearningInput, Message},
         reply::Reply,
         settings::AgentKind,
-        workflow::Rights,
     },
     reader::{Reading, Unreadable, read_message},
+    service::{
+        approvals,
+        background::blocking,
+        history, names,
+        principal::Principal,
+        problem::{Kind, Problem},
+        project, tickets, token,
+    },
     views::{
         approvals::ApprovalDoc,
         tickets::{TicketDoc, TicketFull},
@@ -44,7 +49,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -208,7 +212,7 @@ impl Door {
     /// Puts a refused request on record.
     async fn note(&self, what: String, why: &str) -> Failure {
         if let Ok((handle, milestone, attempt)) = self.own().await {
-            let actor = Actor::Agent { role: attempt.role.clone(), attempt: self.attempt };
+            let actor = Principal::Attempt(self.attempt, attempt.role.clone()).actor();
             let action = Action::NoteRefusedRequest { attempt: self.attempt, what, why: why.to_owned() };
             if let Err(e) = handle.submit(milestone, actor, action).await {
                 tracing::warn!("a refused request of {} could not be put on record: {e}", self.attempt);
@@ -240,13 +244,7 @@ async fn refused(State(door): State<Door>, method: Method, uri: Uri) -> Failure 
         .await
 }
 
-/// For which ticket the attempt believes to speak.
-#[derive(Debug, Deserialize)]
-struct Meant {
-    ticket: Option<String>,
-}
-
-async fn say(State(door): State<Door>, Asked(meant): Asked<Meant>, Input(said): Input<Value>) -> Answer<Reply> {
+async fn say(State(door): State<Door>, Asked(meant): Asked<SayQuery>, Input(said): Input<Value>) -> Answer<Reply> {
     let message = read(&said)?;
     let (handle, milestone, attempt) = door.own().await?;
     if let Some(name) = meant.ticket {
@@ -271,7 +269,7 @@ async fn say(State(door): State<Door>, Asked(meant): Asked<Meant>, Input(said): 
         other => other,
     };
     let message = without_secrets(&handle.attempt_dir(door.attempt), message)?;
-    let actor = Actor::Agent { role: attempt.role.clone(), attempt: door.attempt };
+    let actor = Principal::Attempt(door.attempt, attempt.role.clone()).actor();
     let paths = match &message {
         Message::RequestFiles { create, modify, .. } => {
             let files = Files { create: create.clone(), modify: modify.clone() };
@@ -303,29 +301,6 @@ fn read(said: &Value) -> Result<Message, Failure> {
     };
     let hint = "send one message as docs/agents.md describes it, such as {\"type\":\"comment\",\"text\":\"…\"}";
     Err(Failure(Problem::new(Kind::Usage, why).hint(hint)))
-}
-
-/// The attempt, as its own programs see it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct AttemptNow {
-    /// Its id.
-    pub(crate) attempt: AttemptId,
-    /// The role it plays.
-    pub(crate) role: String,
-    /// What the role may say.
-    pub(crate) rights: Rights,
-    /// Its run.
-    pub(crate) run: RunId,
-    /// The iteration, from 1.
-    pub(crate) iteration: u32,
-    /// The round, from 1.
-    pub(crate) round: u32,
-    /// Its ticket, if it has one.
-    pub(crate) ticket: Option<TicketId>,
-    /// The files it may create and modify now.
-    pub(crate) files: Files,
-    /// What it said through this door that is applied at its clean end.
-    pub(crate) staged: Vec<Message>,
 }
 
 async fn now(State(door): State<Door>) -> Answer<AttemptNow> {
@@ -368,10 +343,10 @@ fn without_secrets(dir: &Path, message: Message) -> Result<Message, Failure> {
 async fn approval(
     State(door): State<Door>,
     Part(id): Part<String>,
-    Asked(patience): Asked<approvals::Patience>,
+    Asked(patience): Asked<ApprovalWait>,
 ) -> Answer<ApprovalDoc> {
     let (handle, milestone, attempt) = door.own().await?;
-    match approvals::wait_for(&handle, milestone, attempt.id, &id, &patience).await? {
+    match approvals::wait_for(&handle, (milestone, attempt.id), &id, &patience).await? {
         Some(doc) => Ok(Json(doc)),
         None => {
             let problem = Problem::new(Kind::NotFound, format!("this attempt asked no question '{id}'"));
@@ -382,7 +357,7 @@ async fn approval(
 
 async fn list(State(door): State<Door>) -> Answer<Vec<TicketDoc>> {
     let (handle, milestone, _) = door.own().await?;
-    tickets::of_milestone(&handle, milestone)
+    answer(tickets::of_milestone(&handle, milestone))
 }
 
 async fn show(State(door): State<Door>, Part(name): Part<String>) -> Answer<TicketFull> {
@@ -401,10 +376,10 @@ async fn show(State(door): State<Door>, Part(name): Part<String>) -> Answer<Tick
 async fn events_of_run(
     State(door): State<Door>,
     headers: HeaderMap,
-    Asked(which): Asked<Which>,
+    Asked(query): Asked<EventQuery>,
 ) -> Result<Response, Failure> {
     let (handle, _, attempt) = door.own().await?;
-    let mut wanted = events::read_wish(&handle, &which, &headers)?;
+    let mut wanted = history::select(&handle, &query, events::reading(&headers))?;
     wanted.filter.run = Some(attempt.run);
     // The door's streams end with its connection; nothing announces the end of serving to it.
     let (open, closing) = watch::channel(false);

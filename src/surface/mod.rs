@@ -1,35 +1,33 @@
-//! What people and programs touch: the command line, the HTTP API on Unix sockets, the attempts' doors, configuration.
+//! What people and programs touch: the command line, the HTTP API on Unix sockets, the attempts' doors, MCP, the daemon.
+//! They parse, call `service`, and print.
 //!
-//! What is never in here: a rule about what may happen (the kernel's), a write to the log (the engine's), or a second
-//! way to do the same thing. Every command makes HTTP requests to `/api/v1/…`; whether they travel over the holder's
-//! socket or are answered in this process is decided in [`session`] and nowhere else.
+//! What is never in here: a rule about what may happen (the kernel's), a use case (`service`), a write to the log (the
+//! engine's), or a second way to do the same thing. Every command makes HTTP requests of the API (`contract`); whether
+//! they travel over the holder's socket or are answered in this process is decided in [`session`] and nowhere else.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | `cli` | the commands, one file each; their doc comments are the help; `ui` alone prints |
 //! | `daemon` | `p0d` |
-//! | `api` | the routes, on the main socket |
+//! | `api` | the API's routes |
+//! | `routes` | every route of the main socket: the API, MCP, signs of life |
 //! | `door` | the socket of one attempt, which takes only what its role may do |
 //! | `session`, `client`, `socket`, `serve` | finding the holder or becoming it, requests, sockets |
+//! | `handover`, `answering` | handing a run to the daemon; answering whatever has an id |
 //! | `mcp` | the same as tools of the Model Context Protocol |
-//! | `config`, `project`, `place` | the environment, `.p0/`, the repository, whether p0 can work there |
-//! | `error` | problems: kind, chain, hint; their exit codes and HTTP statuses |
+//! | `signals`, `ui`, `whole_file` | signals, printing, files that are written whole or not at all |
+mod answering;
 mod api;
 pub mod cli;
 mod client;
-pub mod config;
 pub mod daemon;
 mod door;
-pub mod error;
+mod handover;
 mod mcp;
-mod place;
-mod project;
-mod replays;
+mod routes;
 mod serve;
 mod session;
+mod signals;
 mod socket;
-mod token;
-mod verify;
+mod ui;
 mod whole_file;
-
-pub use config::env::environment;

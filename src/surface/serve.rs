@@ -1,9 +1,9 @@
 //! Serving a router on the main socket, and ending that within a deadline.
 use super::{
     api::{app::App, reply::Failure},
-    error::{Kind, Problem},
     socket::{self, SocketFile},
 };
+use crate::service::problem::{Kind, Problem};
 use axum::{
     Router,
     extract::{ConnectInfo, Request, connect_info::Connected},

@@ -1,10 +1,9 @@
 //! Finding the holder of the data directory, or becoming it.
 use super::{
-    api::app::{self, App},
+    api::app::App,
     client::Client,
-    config::{env, files::Configs},
     door::Doors,
-    error::{Kind, Problem},
+    routes::routes,
     serve::{self, Serving},
 };
 use crate::{
@@ -13,12 +12,14 @@ use crate::{
         handle::AttemptDoor,
         start::{Engine, Options, PATIENCE, StartError, Stop},
     },
+    service::{
+        app::IN_THIS_PROCESS,
+        config::{env, files::Configs},
+        place,
+        problem::{Kind, Problem},
+    },
 };
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// How long to wait for another holder of the data directory.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -75,10 +76,7 @@ impl Session {
             }
             match hold(data_dir, purpose, Configs::default(), LOCK_TRY).await {
                 Ok(holding) => {
-                    return Ok(Session {
-                        client: Client::Local(app::routes(holding.app.clone())),
-                        holding: Some(holding),
-                    });
+                    return Ok(Session { client: Client::Local(routes(holding.app.clone())), holding: Some(holding) });
                 }
                 // The lock is taken and nobody serves: a holder that is starting or stopping, or another command.
                 Err(StartFailure::Locked(_)) if started.elapsed() < LOCK_WAIT => {}
@@ -142,7 +140,7 @@ pub(crate) async fn hold(
         active: works,
         wait,
         door,
-        supervisor: sibling("p0").map_err(StartFailure::Other)?,
+        supervisor: place::sibling("p0").map_err(StartFailure::Other)?,
         environment: env::environment(),
         agent_env: {
             let configs = configs.clone();
@@ -159,13 +157,13 @@ pub(crate) async fn hold(
         doors.attach(engine.handle());
     }
     let name = match purpose {
-        Purpose::Look => app::IN_THIS_PROCESS,
+        Purpose::Look => IN_THIS_PROCESS,
         Purpose::Work(name) => name,
     };
     let app = App::new(engine.handle(), configs, name);
     let mut holding = Holding { engine, app, serving: None };
     if works {
-        match serve::start(&holding.app, app::routes(holding.app.clone()), data_dir) {
+        match serve::start(&holding.app, routes(holding.app.clone()), data_dir) {
             Ok(serving) => holding.serving = Some(serving),
             Err(problem) => {
                 holding.end(Stop::Now).await;
@@ -174,13 +172,4 @@ pub(crate) async fn hold(
         }
     }
     Ok(holding)
-}
-
-/// A program of this installation: beside the one that runs now.
-pub(crate) fn sibling(name: &str) -> Result<PathBuf, Problem> {
-    let own = std::env::current_exe()
-        .map_err(|e| Problem::new(Kind::General, format!("finding this program's own file: {e}")))?;
-    // Whatever this file is called, it is `p0` unless it is `p0d`.
-    let is_daemon = own.file_stem().is_some_and(|stem| stem == "p0d");
-    if name == "p0" && !is_daemon { Ok(own) } else { Ok(own.with_file_name(name)) }
 }

@@ -1,5 +1,5 @@
 //! A file that has its name only once it is whole and durable.
-use super::error::{Kind, Problem};
+use crate::service::problem::{Kind, Problem};
 use rustix::{
     fs::{FlockOperation, flock},
     process::{Pid, test_kill_process},

@@ -5,10 +5,11 @@ use p0_model::{
     approval::Approval,
     id::{ApprovalId, AttemptId, RunId, TicketId},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A question, and its answer once there is one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApprovalDoc {
     /// Its id.
     pub id: ApprovalId,

@@ -28,6 +28,7 @@ mod tests;
 pub use recorded::Recorded;
 
 mod rows;
+mod unique;
 
 pub use rows::{RowError, RowIter, Rows};
 

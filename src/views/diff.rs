@@ -1,9 +1,10 @@
 //! What differs between two states, place by place.
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// One place that differs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
     /// Where, from the root: `tickets.BLOG-1.status.state`.
     pub path: String,

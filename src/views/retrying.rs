@@ -1,10 +1,11 @@
 //! What the engine tries again and again right now. It is about the present, so it is not in the log.
 use super::timeline::one_line;
 use p0_model::{Time, id::RunId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Work that has failed for a reason outside of it for some seconds, and is tried again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Retrying {
     /// The run it is for; null where it is for none.
     pub run: Option<RunId>,

@@ -11,10 +11,11 @@ use p0_model::{
     run::RunState,
     ticket::Status,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How many work items stand where.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TicketCounts {
     /// Nobody works on them.
     pub open: u32,
@@ -27,7 +28,7 @@ pub struct TicketCounts {
 }
 
 /// Where the time went, in seconds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TimeSpent {
     /// From the run's start to its end, or to now.
     pub wall_s: f64,
@@ -40,7 +41,7 @@ pub struct TimeSpent {
 }
 
 /// An item that does not move, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Waiting {
     /// The item.
     pub ticket: TicketId,
@@ -49,7 +50,7 @@ pub struct Waiting {
 }
 
 /// The status of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunStatus {
     /// The run.
     pub run: RunId,

@@ -7,10 +7,11 @@ use p0_model::{
     id::{AttemptId, CommitId, RunId, TicketId},
     ticket::{Comment, Contract, Holder, Kind, Priority, Status, Ticket},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An attempt, in a ticket's document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AttemptDoc {
     /// Its id.
     pub id: AttemptId,
@@ -27,7 +28,7 @@ pub struct AttemptDoc {
 }
 
 /// A work item, in one row of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TicketDoc {
     /// Its id.
     pub id: TicketId,
@@ -64,7 +65,7 @@ pub struct TicketDoc {
 }
 
 /// A claim, without what only its holder knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimDoc {
     /// `attempt` or `worker`.
     pub holder: String,
@@ -77,7 +78,7 @@ pub struct ClaimDoc {
 }
 
 /// A work item, with everything about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TicketFull {
     /// As in the list.
     #[serde(flatten)]

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     engine::start::{Engine, Environment, Options, Stop},
     journal::DirLock,
-    model::event::Event,
+    model::{event::Event, record::Draft},
 };
 use std::{collections::BTreeMap, path::Path};
 

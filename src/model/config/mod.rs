@@ -184,7 +184,7 @@ pub struct BudgetConfig {
 }
 
 /// What the command line adds to the file.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Overrides {
     /// `--agent ROLE=NAME`.

@@ -2,25 +2,19 @@
 //! gapless: read from N to the head, wait for word of a later one, read on from where the reading ended.
 use super::{
     app::App,
-    names::{self, Point},
     reply::{Asked, Failure},
 };
 use crate::{
+    contract::events::{EventQuery, LastWords, RetryingLine},
     effects::clock,
-    engine::{
-        handle::{Handle, ReadError},
-        history::{Records, Subject},
+    engine::handle::{Handle, ReadError},
+    model::record::Record,
+    service::{
+        history::{EventSelection, ON_THE_WAY, Reading},
+        names::Point,
+        problem::Problem,
     },
-    model::{
-        event::Event,
-        id::{RunId, TicketId},
-        record::Record,
-    },
-    surface::{
-        client::LastWords,
-        error::{Kind, Problem},
-    },
-    views::{catalog::Recorded, retrying::Retrying},
+    views::retrying::Retrying,
 };
 use axum::{
     body::{Body, Bytes},
@@ -28,9 +22,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use chrono::TimeDelta;
 use futures_util::stream;
-use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::watch;
 
@@ -38,155 +30,24 @@ use tokio::sync::watch;
 const PAGE: usize = 512;
 /// A silent stream says something so often, so that both ends notice a broken connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// How long after its time an event may become durable.
-pub(crate) const ON_THE_WAY: TimeDelta = TimeDelta::seconds(1);
-
-/// Which events.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Which {
-    since: Option<String>,
-    until: Option<String>,
-    run: Option<String>,
-    ticket: Option<String>,
-    actor: Option<String>,
-    kind: Option<String>,
-    follow: Option<String>,
-    /// Also what is tried again right now, as lines of their own.
-    live: Option<String>,
-}
-
-/// Which events, resolved.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Filter {
-    /// Those of this run.
-    pub(crate) run: Option<RunId>,
-    /// Those about this ticket.
-    pub(crate) ticket: Option<TicketId>,
-    /// Those whose actor begins so.
-    pub(crate) actor: Option<String>,
-    /// Those whose kind begins so.
-    pub(crate) kind: Option<String>,
-}
-
-impl Filter {
-    fn lets(&self, record: &Record) -> bool {
-        self.run.is_none_or(|run| record.run == Some(run))
-            && self.ticket.as_ref().is_none_or(|ticket| record.ticket.as_ref() == Some(ticket))
-            && self.kind.as_ref().is_none_or(|kind| record.kind.starts_with(kind.as_str()))
-            && self.actor.as_ref().is_none_or(|actor| record.actor.to_string().starts_with(actor.as_str()))
-    }
-}
-
-/// What to stream.
-pub(crate) struct Wanted {
-    /// Which events.
-    pub(crate) filter: Filter,
-    /// After this one.
-    pub(crate) since: u64,
-    /// Up to and with this.
-    pub(crate) until: Option<Point>,
-    /// Whether to go on at the head.
-    pub(crate) follow: bool,
-    /// Server-sent events, or lines.
-    pub(crate) sse: bool,
-    /// Whether lines tell what is tried again right now, too: not with server-sent events.
-    pub(crate) live: bool,
-    /// What is found by index, to be shown before the log is read on; `None` = the log itself.
-    pub(crate) past: Option<Past>,
-}
-
-/// Events that are found by an index or in a file.
-pub(crate) struct Past {
-    records: Records,
-    /// The event up to which the index leads; none when there is nothing else to read.
-    covered: Option<u64>,
-}
-
-impl Past {
-    fn here(handle: &Handle, subject: &Subject) -> Past {
-        let (records, covered) = handle.history(subject);
-        Past { records, covered: Some(covered) }
-    }
-
-    fn elsewhere(records: impl Iterator<Item = Result<Record, ReadError>> + Send + 'static) -> Past {
-        Past { records: Box::new(records), covered: None }
-    }
-
-    fn is_all(&self) -> bool {
-        self.covered.is_none()
-    }
-}
 
 /// `GET /events`.
 pub(crate) async fn events(
     State(app): State<App>,
     headers: HeaderMap,
-    Asked(which): Asked<Which>,
+    Asked(query): Asked<EventQuery>,
 ) -> Result<Response, Failure> {
-    let mut wanted = read_wish(&app.handle, &which, &headers)?;
-    if let Some(name) = which.run.as_deref() {
-        let catalog = app.handle.catalog();
-        let found = catalog.find_record(name)?;
-        wanted.filter.run = Some(found.id());
-        wanted.past = match found {
-            Recorded::Here(row) => Some(Past::here(&app.handle, &Subject::Milestone(row.milestone))),
-            Recorded::Imported(imported) => Some(Past::elsewhere(app.handle.records_of_import(&imported)?)),
-        };
-    }
-    if let Some(name) = which.ticket.as_deref() {
-        // The tickets of a run that was imported are not in the tracker.
-        if wanted.past.as_ref().is_some_and(Past::is_all) {
-            wanted.filter.ticket = Some(name.to_uppercase().parse().map_err(|e| Problem::new(Kind::Usage, e))?);
-        } else {
-            let found = names::ticket(&app.handle, name)?;
-            let ticket = found.id;
-            wanted.past = Some(Past::here(&app.handle, &Subject::Ticket(found.milestone, ticket.clone())));
-            wanted.filter.ticket = Some(ticket);
-        }
-    }
-    stream_of(app.handle.clone(), app.closing.subscribe(), wanted).await
+    let wanted = app.service.select_events(&query, reading(&headers))?;
+    stream_of(app.service.handle.clone(), app.closing.subscribe(), wanted).await
 }
 
-/// Reads what does not name a run or ticket.
-pub(crate) fn read_wish(handle: &Handle, which: &Which, headers: &HeaderMap) -> Result<Wanted, Failure> {
-    let sse =
-        headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("text/event-stream"));
-    let last_seen = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
-    let since = match (last_seen, which.since.as_deref().map(names::point).transpose()?) {
-        (Some(seq), _) | (None, Some(Point::Seq(seq))) => seq,
-        (None, Some(Point::At(at))) => handle.last_before(at)?,
-        (None, None) => 0,
-    };
-    // A whole kind may be one of a newer p0, which is what somebody may be looking for.
-    if let Some(kind) = &which.kind
-        && !Event::KINDS.iter().any(|known| known.starts_with(kind.as_str()))
-        && !is_a_kind(kind)
-    {
-        let problem = Problem::new(Kind::Usage, format!("no kind of event begins with '{kind}'"));
-        return Err(Failure(problem.hint(format!("there are: {}", Event::KINDS.join(", ")))));
+/// What the headers say of how events are read.
+pub(crate) fn reading(headers: &HeaderMap) -> Reading {
+    let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+    Reading {
+        sse: headers.get(header::ACCEPT).and_then(text).is_some_and(|v| v.contains("text/event-stream")),
+        last_seen: headers.get("last-event-id").and_then(text).and_then(|v| v.parse::<u64>().ok()),
     }
-    Ok(Wanted {
-        filter: Filter { run: None, ticket: None, actor: which.actor.clone(), kind: which.kind.clone() },
-        since,
-        until: which.until.as_deref().map(names::point).transpose()?,
-        follow: which.follow.as_deref().map_or(sse, |word| !matches!(word, "false" | "0")),
-        sse,
-        live: !sse && which.live.as_deref().is_some_and(|word| !matches!(word, "false" | "0")),
-        past: None,
-    })
-}
-
-/// Whether a word could be the whole name of a kind: `ticket.created`.
-fn is_a_kind(word: &str) -> bool {
-    let is_name = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    word.split_once('.').is_some_and(|(room, what)| is_name(room) && is_name(what))
-}
-
-/// What a stream with `live` tells beside events.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct RetryingLine {
-    /// All of it, the oldest first.
-    pub(crate) retrying: Vec<Retrying>,
 }
 
 struct Reader {
@@ -196,7 +57,7 @@ struct Reader {
     /// What was told of it last.
     told: Vec<Retrying>,
     closing: watch::Receiver<bool>,
-    wanted: Wanted,
+    wanted: EventSelection,
     /// What was read before anything was answered.
     ahead: Option<Vec<Record>>,
     over: bool,
@@ -220,7 +81,7 @@ enum Broken {
 pub(crate) async fn stream_of(
     handle: Handle,
     closing: watch::Receiver<bool>,
-    wanted: Wanted,
+    wanted: EventSelection,
 ) -> Result<Response, Failure> {
     let kind = if wanted.sse { "text/event-stream" } else { "application/x-ndjson" };
     let (head, retrying) = (handle.head(), handle.watch_retrying());
@@ -394,7 +255,10 @@ fn write(out: &mut Vec<u8>, record: &Record, sse: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{actor::Actor, record::Draft};
+    use crate::{
+        model::{actor::Actor, event::Event, id::TicketId, record::Draft},
+        service::history::Filter,
+    };
 
     #[test]
     fn filters_take_the_beginning_of_kinds_and_actors() {

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, fmt::Write};
 pub(crate) async fn healthz(State(app): State<App>) -> Json<Value> {
     Json(json!({
         "status": "ok",
-        "holder": app.holder,
+        "holder": app.service.holder,
         "pid": std::process::id(),
         "version": env!("CARGO_PKG_VERSION"),
     }))
@@ -21,12 +21,12 @@ pub(crate) async fn healthz(State(app): State<App>) -> Json<Value> {
 
 /// It takes commands.
 pub(crate) async fn readyz(State(app): State<App>) -> Json<Value> {
-    Json(json!({ "status": "ready", "head": *app.handle.head().borrow() }))
+    Json(json!({ "status": "ready", "head": *app.service.handle.head().borrow() }))
 }
 
 /// Gauges.
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
-    let catalog = app.handle.catalog();
+    let catalog = app.service.handle.catalog();
     let mut states: BTreeMap<String, u64> =
         ["running", "awaiting_approval", "paused", "done", "stuck", "failed", "cancelled"]
             .map(|s| (s.to_owned(), 0))
@@ -34,7 +34,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
     for run in catalog.runs().filter_map(Result::ok) {
         *states.entry(run.state).or_default() += 1;
     }
-    let live: usize = app.handle.live().iter().map(|(_, state)| state.live_attempts().count()).sum();
+    let live: usize = app.service.handle.live().iter().map(|(_, state)| state.live_attempts().count()).sum();
     let mut out = String::new();
     let mut gauge = |name: &str, help: &str, values: &[(String, String)]| {
         let mut text = format!("# HELP {name} {help}\n# TYPE {name} gauge\n");
@@ -47,7 +47,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
     let version = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     gauge("p0_build_info", "The version that serves.", &[(version, "1".into())]);
     gauge("p0_uptime_seconds", "Since it serves.", &one(app.since.elapsed().as_secs().to_string()));
-    gauge("p0_log_head", "The last durable event.", &one(app.handle.head().borrow().to_string()));
+    gauge("p0_log_head", "The last durable event.", &one(app.service.handle.head().borrow().to_string()));
     gauge("p0_attempts_live", "Attempts that something is still to be done about.", &one(live.to_string()));
     gauge("p0_milestones", "Milestones on record.", &one(catalog.milestones().count().to_string()));
     let runs: Vec<_> = states.iter().map(|(s, n)| (format!("{{state=\"{s}\"}}"), n.to_string())).collect();

@@ -1,10 +1,10 @@
 //! What an attempt's program prints: the spool file while it is there, the transcript's blob afterwards.
 use super::{
     app::App,
-    names,
-    reply::{Asked, Failure, blocking},
+    reply::{Asked, Failure},
 };
 use crate::{
+    contract::logs::LogQuery,
     effects::{process, sandbox::Redacting},
     engine::handle::Handle,
     model::{
@@ -13,7 +13,11 @@ use crate::{
         id::{AttemptId, MilestoneId},
         record::Record,
     },
-    surface::error::{Kind, Problem},
+    service::{
+        background::blocking,
+        names,
+        problem::{Kind, Problem},
+    },
 };
 use axum::{
     body::{Body, Bytes},
@@ -22,7 +26,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
-use serde::Deserialize;
 use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
@@ -36,22 +39,13 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// How often a growing file is looked at while somebody follows it.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// Which output, from where.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Which {
-    stream: Option<String>,
-    #[serde(default)]
-    from: u64,
-    follow: Option<String>,
-}
-
 /// The output of an attempt.
 pub(crate) async fn of_attempt(
     State(app): State<App>,
     Path(name): Path<String>,
-    Asked(which): Asked<Which>,
+    Asked(which): Asked<LogQuery>,
 ) -> Result<Response, Failure> {
-    let (milestone, attempt) = names::attempt(&app.handle, &name)?;
+    let (milestone, attempt) = names::attempt(&app.service.handle, &name)?;
     output(&app, milestone, attempt, &which).await
 }
 
@@ -59,15 +53,15 @@ pub(crate) async fn of_attempt(
 pub(crate) async fn of_name(
     State(app): State<App>,
     Path(name): Path<String>,
-    Asked(which): Asked<Which>,
+    Asked(which): Asked<LogQuery>,
 ) -> Result<Response, Failure> {
-    let found = match names::ticket(&app.handle, &name) {
+    let found = match names::ticket(&app.service.handle, &name) {
         Ok(found) => found,
-        Err(not_a_ticket) => match names::attempt(&app.handle, &name) {
+        Err(not_a_ticket) => match names::attempt(&app.service.handle, &name) {
             Ok((milestone, attempt)) => return output(&app, milestone, attempt, &which).await,
             // A name with a key is meant as a ticket, and that is what the answer should speak of.
-            Err(_) if name.contains(|c: char| c.is_ascii_uppercase()) => return Err(not_a_ticket),
-            Err(not_an_attempt) => return Err(not_an_attempt),
+            Err(_) if name.contains(|c: char| c.is_ascii_uppercase()) => return Err(Failure(not_a_ticket)),
+            Err(not_an_attempt) => return Err(Failure(not_an_attempt)),
         },
     };
     let Some(attempt) = found.ticket().attempts.last() else {
@@ -77,7 +71,7 @@ pub(crate) async fn of_name(
     output(&app, found.milestone, *attempt, &which).await
 }
 
-async fn output(app: &App, milestone: MilestoneId, attempt: AttemptId, which: &Which) -> Result<Response, Failure> {
+async fn output(app: &App, milestone: MilestoneId, attempt: AttemptId, which: &LogQuery) -> Result<Response, Failure> {
     let name = match which.stream.as_deref() {
         None | Some("stdout") => "stdout",
         Some("stderr") => "stderr",
@@ -87,9 +81,9 @@ async fn output(app: &App, milestone: MilestoneId, attempt: AttemptId, which: &W
         }
     };
     let follow = which.follow.as_deref().is_some_and(|word| !matches!(word, "false" | "0"));
-    let path = app.handle.attempt_dir(attempt).join(name);
+    let path = app.service.handle.attempt_dir(attempt).join(name);
     let tail = Tail {
-        handle: app.handle.clone(),
+        handle: app.service.handle.clone(),
         closing: app.closing.subscribe(),
         milestone,
         attempt,
@@ -110,7 +104,7 @@ async fn output(app: &App, milestone: MilestoneId, attempt: AttemptId, which: &W
             }
         }))
     } else {
-        let (handle, from) = (app.handle.clone(), which.from);
+        let (handle, from) = (app.service.handle.clone(), which.from);
         Body::from(blocking(move || kept(&handle, milestone, attempt, name, from)).await?)
     };
     let mut response = body.into_response();

@@ -5,12 +5,14 @@ use crate::{
     effects::process::MARK,
     engine::handle::Handle,
     model::{
-        actor::Actor,
         attempt::Phase,
         command::Action,
         id::{AttemptId, MilestoneId},
     },
-    surface::error::{Kind, Problem},
+    service::{
+        principal::Principal,
+        problem::{Kind, Problem},
+    },
 };
 use std::{
     collections::BTreeSet,
@@ -41,7 +43,7 @@ pub(crate) async fn refuse(handle: &Handle, pid: i32) -> Option<Problem> {
             what: "the main socket".into(),
             why: "an attempt uses the socket it was given".into(),
         };
-        if let Err(e) = handle.submit(milestone, Actor::Engine, action).await {
+        if let Err(e) = handle.submit(milestone, Principal::Engine.actor(), action).await {
             tracing::warn!("the refused request of {attempt} could not be put on record: {e}");
         }
     } else {

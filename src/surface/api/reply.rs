@@ -1,7 +1,12 @@
-//! Bodies and queries in, documents and problems out: everything that is not an answer is `application/problem+json`.
+//! Bodies, queries and callers in, documents and problems out: everything that is not an answer is
+//! `application/problem+json`.
+use super::app::App;
 use crate::{
     engine::handle::{ReadError, SubmitError},
-    surface::error::{Kind, Problem},
+    service::{
+        principal::Principal,
+        problem::{Kind, Problem},
+    },
     views::catalog::{Lookup, NotOne, RowError},
 };
 use axum::{
@@ -11,6 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::de::DeserializeOwned;
+use std::convert::Infallible;
 
 /// A problem as an answer.
 #[derive(Debug)]
@@ -18,6 +24,11 @@ pub(crate) struct Failure(pub(crate) Problem);
 
 /// What a route answers.
 pub(crate) type Answer<T> = Result<Json<T>, Failure>;
+
+/// What a use case gave, as an answer.
+pub(crate) fn answer<T>(given: Result<T, Problem>) -> Answer<T> {
+    given.map(Json).map_err(Failure)
+}
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
@@ -39,6 +50,17 @@ macro_rules! from_problem {
 }
 
 from_problem!(Problem, SubmitError, ReadError, NotOne, RowError, Lookup);
+
+/// Who asks: the user that this process works for, who alone may open the main socket.
+pub(crate) struct Caller(pub(crate) Principal);
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        Ok(Caller(app.user()))
+    }
+}
 
 /// A JSON body of a form.
 pub(crate) struct Input<T>(pub(crate) T);
@@ -65,15 +87,5 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
             Ok(Query(value)) => Ok(Asked(value)),
             Err(e) => Err(Failure(Problem::new(Kind::Usage, format!("the request's query: {}", e.body_text())))),
         }
-    }
-}
-
-/// Work that blocks (git, files, folding a long log), off the threads that serve.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(e) => Err(Problem::new(Kind::General, format!("the work on this request broke off: {e}"))),
     }
 }

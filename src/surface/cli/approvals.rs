@@ -1,12 +1,13 @@
 //! `p0 approvals`, `p0 approve`, `p0 reject` and `p0 answer`.
-use super::{args::Outcome, context::Context, ui};
+use super::{context::Context, outcome::Outcome};
 use crate::{
+    contract::approvals::ApprovalReason,
     surface::{
-        api::approvals::{Reason, Words},
-        client::{Client, query, quoted},
-        error::{Kind, Problem},
+        answering::{self, Answered},
+        client::{query, quoted},
+        ui,
     },
-    views::{approvals::ApprovalDoc, retrying::Retrying, tickets::TicketFull, timeline::one_line},
+    views::{approvals::ApprovalDoc, retrying::Retrying, timeline::one_line},
 };
 
 /// List what attempts ask a person, the oldest first
@@ -68,7 +69,7 @@ pub(super) struct Args {
 /// Says yes or no.
 pub(super) async fn decide(args: &Args, context: &Context, verb: &str) -> Outcome {
     let path = format!("/api/v1/approvals/{}/{verb}", quoted(&args.id));
-    let reason = Reason { why: args.reason.clone() };
+    let reason = ApprovalReason { why: args.reason.clone() };
     let answered = context.ask(|client| async move { client.post::<ApprovalDoc>(&path, &reason).await }).await?;
     print(&answered, args.json)
 }
@@ -86,18 +87,10 @@ pub(super) struct AnswerArgs {
     json: bool,
 }
 
-/// What an answer came to.
-pub(crate) enum Answered {
-    /// Of a question of an attempt.
-    Approval(ApprovalDoc),
-    /// Of a ticket, which is open again.
-    Ticket(TicketFull),
-}
-
 /// Answers it.
 pub(super) async fn answer(args: AnswerArgs, context: &Context) -> Outcome {
     let text = args.text.join(" ");
-    let answered = context.ask(|client| async move { give(&client, &args.id, &text).await }).await?;
+    let answered = context.ask(|client| async move { answering::give(&client, &args.id, &text).await }).await?;
     match answered {
         Answered::Approval(approval) => print(&approval, args.json),
         Answered::Ticket(ticket) => {
@@ -111,31 +104,6 @@ pub(super) async fn answer(args: AnswerArgs, context: &Context) -> Outcome {
     }
 }
 
-/// Gives an answer to whatever has this id.
-pub(crate) async fn give(client: &Client, id: &str, text: &str) -> Result<Answered, Problem> {
-    if !is_approval(id) {
-        let path = format!("/api/v1/tickets/{}/answer", quoted(id));
-        return Ok(Answered::Ticket(client.post(&path, &Words { text: text.to_owned() }).await?));
-    }
-    let (first, rest) = text.trim().split_once(|c: char| !c.is_alphanumeric()).unwrap_or((text.trim(), ""));
-    let verb = match first.to_lowercase().as_str() {
-        "yes" | "y" | "allow" | "approve" | "ok" => "approve",
-        "no" | "n" | "deny" | "reject" => "reject",
-        _ => {
-            return Err(Problem::new(Kind::Usage, format!("{id} asks for yes or no"))
-                .hint("begin the answer with yes or no; the rest is the reason"));
-        }
-    };
-    let reason = Reason { why: Some(rest.trim().to_owned()).filter(|reason| !reason.is_empty()) };
-    let path = format!("/api/v1/approvals/{}/{verb}", quoted(id));
-    Ok(Answered::Approval(client.post(&path, &reason).await?))
-}
-
-/// Whether an id is one of a question (`BLOG-A1`); those of tickets end in numbers.
-fn is_approval(id: &str) -> bool {
-    id.to_uppercase().rsplit_once("-A").is_some_and(|(key, number)| !key.is_empty() && number.parse::<u64>().is_ok())
-}
-
 fn print(answered: &ApprovalDoc, json: bool) -> Outcome {
     if json {
         ui::json(answered)?;
@@ -143,15 +111,4 @@ fn print(answered: &ApprovalDoc, json: bool) -> Outcome {
         ui::line(&format!("{} is {}", answered.id, answered.state));
     }
     Ok(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn questions_are_told_from_tickets() {
-        assert!(is_approval("BLOG-A1") && is_approval("blog-a12") && is_approval("A-A1"));
-        assert!(!is_approval("BLOG-1") && !is_approval("A-1") && !is_approval("BLOG-2.1") && !is_approval("-A1"));
-    }
 }

@@ -1,18 +1,18 @@
 //! The words of the command line, and which command they lead to.
 use super::{
     approvals, audit, backup, completions, context::Context, demo, doctor, fixture, fork, gc, graph, init, logs, mcp,
-    ready, replay, run, runs, schemas, status, steer, ticket, tickets, ui,
+    outcome::Outcome, ready, replay, run, runs, schemas, status, steer, ticket, tickets,
 };
-use crate::surface::{
-    config::env,
-    error::{Kind, Problem},
-    place,
+use crate::{
+    service::{
+        config::env,
+        place,
+        problem::{Kind, Problem},
+    },
+    surface::{signals::survive_file_limit, ui},
 };
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
-
-/// What a command ends with: an exit code, or a problem that has one.
-pub(super) type Outcome = Result<u8, Problem>;
 
 /// Turns a written spec into landed commits by running many coding agents side by side, and can prove afterwards what
 /// happened.
@@ -105,7 +105,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn dispatch(command: Command, context: &Context) -> Outcome {
-    super::survive_file_limit();
+    survive_file_limit();
     env::set_clock();
     match command {
         Command::Init(args) => init::run(&args, context),
@@ -134,14 +134,14 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Restore(args) => backup::restore(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Mcp(args) => mcp::run(&args, context).await,
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, definition()),
         Command::Fixture(args) => fixture::run(&args, context).await,
         Command::Schemas(args) => schemas::run(&args),
     }
 }
 
 /// The command line as clap sees it, for completions.
-pub(super) fn definition() -> clap::Command {
+fn definition() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
 }
 

@@ -1,13 +1,13 @@
 //! `p0 backup` and `p0 restore`.
-use super::{args::Outcome, audit::anchor::outside, context::Context, ui};
+use super::{audit::anchor::outside, context::Context, outcome::Outcome};
 use crate::{
     engine::backup::{self, BackupError},
     journal,
-    surface::{
-        api::reply::blocking,
-        error::{Kind, Problem},
-        whole_file::WholeFile,
+    service::{
+        background::blocking,
+        problem::{Kind, Problem},
     },
+    surface::{ui, whole_file::WholeFile},
 };
 use std::{
     io::{BufWriter, Write},

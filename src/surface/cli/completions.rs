@@ -1,8 +1,6 @@
 //! `p0 completions`.
-use super::{
-    args::{self, Outcome},
-    ui::{self, To},
-};
+use super::outcome::Outcome;
+use crate::surface::ui::{self, To};
 use clap_complete::Shell;
 
 /// Print the completions of a shell
@@ -13,10 +11,10 @@ pub(super) struct Args {
     shell: Shell,
 }
 
-/// Prints them.
-pub(super) fn run(args: &Args) -> Outcome {
+/// Prints those of a command line.
+pub(super) fn run(args: &Args, mut definition: clap::Command) -> Outcome {
     let mut out = Vec::new();
-    clap_complete::generate(args.shell, &mut args::definition(), "p0", &mut out);
+    clap_complete::generate(args.shell, &mut definition, "p0", &mut out);
     ui::raw(To::Out, &out);
     Ok(0)
 }

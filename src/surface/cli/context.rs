@@ -1,10 +1,10 @@
 //! Where the engine and the repository of a command are.
-use crate::surface::{
-    client::Client,
-    config::env,
-    error::Problem,
-    place,
-    session::{Purpose, Session},
+use crate::{
+    service::{config::env, place, problem::Problem},
+    surface::{
+        client::Client,
+        session::{Purpose, Session},
+    },
 };
 use std::path::{Path, PathBuf};
 

@@ -1,22 +1,22 @@
 //! `p0 demo`.
 use super::{
-    args::Outcome,
     context::Context,
+    outcome::Outcome,
     run::{self, Manner},
-    ui,
 };
 use crate::{
+    contract::runs::RunRequest,
     demo::{
         create,
         report::{self, Story},
     },
     model::{config::Overrides, record::Record},
-    surface::{
-        api::start::Wanted,
+    service::{
         config::env,
-        error::{Kind, Problem},
-        session,
+        place,
+        problem::{Kind, Problem},
     },
+    surface::ui,
     views::status::RunStatus,
 };
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     };
     let made = create::create(&dir).map_err(|e| Problem::new(Kind::General, e.to_string()))?;
     ui::line(&format!("a repository to work on: {}", made.root.display()));
-    let wanted = Wanted {
+    let wanted = RunRequest {
         project: made.root.clone(),
         spec: made.spec_text,
         workflow: None,
@@ -91,7 +91,7 @@ async fn close(context: &Context, root: &Path) -> Result<(), Problem> {
 
 /// How this program and this data directory are named in a shell.
 fn called(context: &Context) -> Result<String, Problem> {
-    let own = session::sibling("p0")?;
+    let own = place::sibling("p0")?;
     let on_path = env::find_program("p0", Path::new("/")).ok().and_then(|found| found.canonicalize().ok());
     let mut name = if on_path == own.canonicalize().ok() { "p0".to_owned() } else { own.display().to_string() };
     if let Some(dir) = &context.data_dir {

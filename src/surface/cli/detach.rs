@@ -1,44 +1,20 @@
-//! `p0 run --detach`: handing a run to the daemon, which is started when nobody holds the data directory.
-use super::{args::Outcome, ui};
+//! `p0 run --detach`.
+use super::outcome::Outcome;
 use crate::{
-    effects::clock,
-    surface::{
-        api::start::{Begun, How, Wanted},
-        client::Client,
-        error::{Kind, Problem},
-        session,
-    },
+    contract::runs::{BegunHow, RunRequest},
+    surface::{handover::hand_over, ui},
 };
-use std::{
-    fs::{DirBuilder, OpenOptions},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
-    process::{Child, Stdio},
-    time::Duration,
-};
-
-/// How long the daemon may take to answer: recovery is the normal start, and may have work to look at.
-const START_WITHIN: Duration = Duration::from_secs(30);
-/// How often it is asked.
-const ASK_AGAIN: Duration = Duration::from_millis(50);
-
-/// Hands a run to the holder, or to a daemon that is started for it.
-pub(crate) async fn hand_over(data_dir: &Path, wanted: &Wanted) -> Result<(Client, Begun), Problem> {
-    let client = match session::find(data_dir).await {
-        Some(client) => client,
-        None => start_daemon(data_dir).await?,
-    };
-    let begun = client.post("/api/v1/runs", wanted).await?;
-    Ok((client, begun))
-}
+use std::path::Path;
 
 /// Hands the run over and says so.
-pub(super) async fn run(data_dir: &Path, wanted: &Wanted, json: bool) -> Outcome {
+pub(super) async fn run(data_dir: &Path, wanted: &RunRequest, json: bool) -> Outcome {
     let (client, begun) = hand_over(data_dir, wanted).await?;
     match begun.how {
-        How::Started => ui::note(&format!("{} does the work; follow it with `p0 status {}`", begun.holder, begun.run)),
-        How::Attached => ui::note("the spec has an unfinished run; it goes on"),
-        How::AlreadyDone => ui::note("the spec is done already, by this run"),
+        BegunHow::Started => {
+            ui::note(&format!("{} does the work; follow it with `p0 status {}`", begun.holder, begun.run))
+        }
+        BegunHow::Attached => ui::note("the spec has an unfinished run; it goes on"),
+        BegunHow::AlreadyDone => ui::note("the spec is done already, by this run"),
     }
     for text in [begun.of_the_earlier(), begun.left_out(wanted)].into_iter().flatten() {
         ui::note(&text);
@@ -50,56 +26,4 @@ pub(super) async fn run(data_dir: &Path, wanted: &Wanted, json: bool) -> Outcome
         ui::line(&begun.run.to_string());
     }
     Ok(0)
-}
-
-async fn start_daemon(data_dir: &Path) -> Result<Client, Problem> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(data_dir)
-        .map_err(|e| Problem::io("making the data directory", data_dir, &e))?;
-    let log = data_dir.join("p0d.log");
-    let mut child = spawn(data_dir, &log)?;
-    let started = clock::monotonic();
-    loop {
-        if let Some(client) = session::find(data_dir).await {
-            return Ok(client);
-        }
-        if let Ok(Some(status)) = child.try_wait() {
-            let tail = last_lines(&log);
-            return Err(Problem::new(Kind::Store, format!("p0d could not start ({status}): {tail}"))
-                .hint(format!("its log is {}", log.display())));
-        }
-        if started.elapsed() > START_WITHIN {
-            return Err(
-                Problem::new(Kind::General, "p0d does not answer").hint(format!("its log is {}", log.display()))
-            );
-        }
-        tokio::time::sleep(ASK_AGAIN).await;
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the daemon is no agent: it is started once, and nobody waits for it")]
-fn spawn(data_dir: &Path, log: &Path) -> Result<Child, Problem> {
-    let program = session::sibling("p0d")?;
-    let out = OpenOptions::new().create(true).append(true).mode(0o600).open(log);
-    let out = out.map_err(|e| Problem::io("opening", log, &e))?;
-    let both = out.try_clone().map_err(|e| Problem::io("opening", log, &e))?;
-    std::process::Command::new(&program)
-        // It makes a session of its own, so that the end of this terminal is not its end.
-        .arg("--background")
-        .arg("--data-dir")
-        .arg(data_dir)
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(out)
-        .stderr(both)
-        .spawn()
-        .map_err(|e| Problem::io("starting", &program, &e).hint("p0d is installed beside p0; install both"))
-}
-
-fn last_lines(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().rev().take(3).collect();
-    lines.into_iter().rev().collect::<Vec<_>>().join("; ")
 }

@@ -1,36 +1,35 @@
 //! `p0 doctor`.
 mod agents;
+mod check;
 mod clock;
 mod journal;
 mod quarantine;
 mod repair;
 
-use super::{
-    args::Outcome,
-    context::Context,
-    signals::Signals,
-    ui::{self, Colour, To},
-};
+use super::{context::Context, outcome::Outcome};
 use crate::{
     effects::{process::cgroup_dir, sandbox::Kernel},
     model::{config::Config, sandbox::SandboxConfig, settings::AgentKind},
-    surface::{
-        client::Client,
+    service::{
         config::{
             env,
             files::{self, Configs},
             gates,
         },
-        error::{Kind, Problem},
+        place,
+        problem::{Kind, Problem},
         project::{self, Project},
-        session, socket,
+    },
+    surface::{
+        client::Client,
+        signals::Signals,
+        socket,
+        ui::{self, Colour, To},
     },
 };
+use check::{Check, Verdict};
 use serde::Serialize;
-use std::{
-    borrow::Cow,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// Free space below this is worth a word, in bytes.
 const ROOM_BYTES: u64 = 1024 * 1024 * 1024;
@@ -52,42 +51,6 @@ pub(super) struct Args {
     /// One JSON document
     #[arg(long)]
     json: bool,
-}
-
-/// How a check came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Verdict {
-    Ok,
-    Warn,
-    Fail,
-}
-
-/// One check.
-#[derive(Debug, Serialize)]
-struct Check {
-    name: Cow<'static, str>,
-    verdict: Verdict,
-    text: String,
-    hint: Option<String>,
-}
-
-impl Check {
-    fn ok(name: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Check {
-        Check { name: name.into(), verdict: Verdict::Ok, text: text.into(), hint: None }
-    }
-
-    fn of(name: impl Into<Cow<'static, str>>, verdict: Verdict, problem: Problem) -> Check {
-        Check { name: name.into(), verdict, text: problem.detail, hint: problem.hint }
-    }
-
-    fn fail(name: impl Into<Cow<'static, str>>, problem: Problem) -> Check {
-        Check::of(name, Verdict::Fail, problem)
-    }
-
-    fn warn(name: impl Into<Cow<'static, str>>, text: impl Into<String>, hint: &str) -> Check {
-        Check { name: name.into(), verdict: Verdict::Warn, text: text.into(), hint: Some(hint.to_owned()) }
-    }
 }
 
 /// What is printed as JSON.
@@ -206,7 +169,7 @@ fn shell() -> Check {
 }
 
 fn supervisor() -> Check {
-    match session::sibling("p0") {
+    match place::sibling("p0") {
         Ok(path) if path.is_file() => Check::ok("supervisor", path.display().to_string()),
         Ok(path) => {
             let problem = Problem::new(Kind::General, format!("there is no {}", path.display()));

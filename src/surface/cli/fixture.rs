@@ -1,8 +1,11 @@
 //! `p0 __fixture`: the frames of a run's milestone, for `replay-fixtures/`.
-use super::{args::Outcome, context::Context, ui};
-use crate::surface::{
-    error::{Kind, Problem},
-    session::{Purpose, Session},
+use super::{context::Context, outcome::Outcome};
+use crate::{
+    service::problem::{Kind, Problem},
+    surface::{
+        session::{Purpose, Session},
+        ui,
+    },
 };
 
 /// Print the frames of a run's milestone, one JSON object a line, for `replay-fixtures/`

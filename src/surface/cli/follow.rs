@@ -1,15 +1,13 @@
 //! Following a run until nothing of it moves any more.
-use super::{
-    screen::Screen,
-    signals::{Signals, Wish},
-};
+use super::screen::Screen;
 use crate::{
+    contract::{events::RetryingLine, runs::RunBegun},
     model::{id::RunId, record::Record},
+    service::problem::{Kind, Problem},
     surface::{
-        api::{events::RetryingLine, start::Begun},
         client::{Client, Lines},
-        error::{Kind, Problem},
         session::Holding,
+        signals::{Signals, Wish},
     },
     views::status::RunStatus,
 };
@@ -35,7 +33,7 @@ pub(super) enum End {
 pub(super) async fn run(
     client: &Client,
     holding: Option<&Holding>,
-    begun: &Begun,
+    begun: &RunBegun,
     screen: &mut Screen,
     signals: &mut Signals,
 ) -> End {
@@ -137,12 +135,12 @@ pub(super) async fn others(
     screen: &mut Screen,
     signals: &mut Signals,
 ) -> bool {
-    let mut head = holding.app.handle.head();
+    let mut head = holding.app.service.handle.head();
     let mut told = BTreeSet::new();
     loop {
         head.borrow_and_update();
         let mut waits = false;
-        for run in holding.app.handed().into_iter().filter(|run| *run != own) {
+        for run in holding.app.service.handed().into_iter().filter(|run| *run != own) {
             match client.get::<RunStatus>(&format!("/api/v1/runs/{run}")).await {
                 Ok(status) if !status.is_at_rest() => {
                     waits = true;

@@ -1,8 +1,8 @@
 //! `p0 fork`.
-use super::{args::Outcome, context::Context, ui};
-use crate::surface::{
-    api::records::{ForkDoc, ForkWish},
-    client::quoted,
+use super::{context::Context, outcome::Outcome};
+use crate::{
+    contract::records::{ForkDoc, ForkRequest},
+    surface::{client::quoted, ui},
 };
 
 /// Start a new run from the state another one had at an event
@@ -25,7 +25,7 @@ pub(super) struct Args {
 /// Forks it.
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let path = format!("/api/v1/runs/{}/fork", quoted(&args.run));
-    let wish = ForkWish { at: args.at };
+    let wish = ForkRequest { at: args.at };
     let doc: ForkDoc = context.ask(|client| async move { client.post(&path, &wish).await }).await?;
     if args.json {
         ui::json(&doc)?;

@@ -1,6 +1,9 @@
 //! `p0 gc`.
-use super::{args::Outcome, context::Context, ui};
-use crate::surface::api::gc::{GcDoc, GcWish};
+use super::{context::Context, outcome::Outcome};
+use crate::{
+    contract::gc::{GcDoc, GcRequest},
+    surface::ui,
+};
 
 /// Archive what is long over, and remove what nothing needs any more
 ///
@@ -22,7 +25,7 @@ pub(super) struct Args {
 
 /// Does it.
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
-    let wish = GcWish { dry_run: args.dry_run, older_than_days: args.older_than };
+    let wish = GcRequest { dry_run: args.dry_run, older_than_days: args.older_than };
     let done: GcDoc = context.ask(|client| async move { client.post("/api/v1/gc", &wish).await }).await?;
     if args.json {
         ui::json(&done)?;

@@ -1,14 +1,11 @@
 //! `p0 graph`.
-use super::{
-    args::Outcome,
-    context::Context,
-    ui::{self, To},
-};
+use super::{context::Context, outcome::Outcome};
 use crate::{
     model::workflow::builtin,
+    service::problem::{Kind, Problem},
     surface::{
         client::quoted,
-        error::{Kind, Problem},
+        ui::{self, To},
     },
     views::graph::{self, Language},
 };

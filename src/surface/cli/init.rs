@@ -1,12 +1,13 @@
 //! `p0 init`.
-use super::{args::Outcome, context::Context, ui};
+use super::{context::Context, outcome::Outcome};
 use crate::{
     model::adapter::Adapter,
-    surface::{
+    service::{
         config::{env, files::CONFIG_FILE},
-        error::{Kind, Problem},
+        problem::{Kind, Problem},
         project,
     },
+    surface::ui,
 };
 use std::{fmt::Write as _, io::Write as _, path::Path};
 

@@ -1,10 +1,9 @@
 //! `p0 logs`.
-use super::{
-    args::Outcome,
-    context::Context,
+use super::{context::Context, outcome::Outcome};
+use crate::surface::{
+    client::{query, quoted},
     ui::{self, To},
 };
-use crate::surface::client::{query, quoted};
 
 /// Show what an agent prints: of an attempt, or of a ticket's newest attempt
 #[derive(Debug, clap::Args)]

@@ -1,16 +1,20 @@
 //! `p0 mcp`.
-use super::{args::Outcome, context::Context};
+use super::{context::Context, outcome::Outcome};
 use crate::{
+    contract::runs::{RunBegun, RunRequest},
     model::{
         permission::{Grounds, Permissions},
         workflow::Rights,
     },
+    service::{config::env, problem::Problem},
     surface::{
-        config::env,
-        mcp::{AttemptDesk, Desk, PersonDesk, Policy, serve},
-        session,
+        client::Client,
+        handover::hand_over,
+        mcp::{AttemptDesk, Desk, PersonDesk, Policy, Reach, serve},
+        session::{self, Purpose, Session},
     },
 };
+use futures_util::future::BoxFuture;
 use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
@@ -67,8 +71,31 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
         .init();
     let desk = match session::door_client()? {
         Some(door) => Desk::Attempt(AttemptDesk::new(door).with_policy(args.policy()).with_rights(rights())),
-        None => Desk::Person(PersonDesk::new(context.data_dir()?, context.project()?)),
+        None => {
+            let reach = Box::new(Holder { data_dir: context.data_dir()? });
+            Desk::Person(PersonDesk::new(reach, context.project()?))
+        }
     };
     serve(desk).await?;
     Ok(0)
+}
+
+/// The way to whoever holds a data directory.
+struct Holder {
+    data_dir: PathBuf,
+}
+
+impl Reach for Holder {
+    fn open(&self) -> BoxFuture<'_, Result<(Client, BoxFuture<'static, ()>), Problem>> {
+        Box::pin(async {
+            let session = Session::open(&self.data_dir, Purpose::Look).await?;
+            let client = session.client.clone();
+            let let_go: BoxFuture<'static, ()> = Box::pin(session.close());
+            Ok((client, let_go))
+        })
+    }
+
+    fn hand_over<'a>(&'a self, wanted: &'a RunRequest) -> BoxFuture<'a, Result<(Client, RunBegun), Problem>> {
+        Box::pin(hand_over(&self.data_dir, wanted))
+    }
 }

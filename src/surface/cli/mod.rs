@@ -1,7 +1,7 @@
 //! The command line. One file per command; the doc comment of its arguments is its help.
 //!
 //! A command resolves what it was given, makes requests through `surface::client`, and prints documents. It knows no
-//! rule and holds no state. `ui` alone prints; `context` knows where the engine and the repository are.
+//! rule and holds no state. `surface::ui` alone prints; `context` knows where the engine and the repository are.
 mod approvals;
 mod args;
 mod audit;
@@ -19,21 +19,16 @@ mod graph;
 mod init;
 mod logs;
 mod mcp;
+mod outcome;
 mod ready;
 mod replay;
 mod run;
 mod runs;
 mod schemas;
 mod screen;
-mod signals;
 mod status;
 mod steer;
 mod ticket;
 mod tickets;
-pub(crate) mod ui;
 
-pub(crate) use approvals::{Answered, give as give_answer};
 pub use args::main;
-pub(crate) use detach::hand_over;
-pub(crate) use run::{check as check_run, read_spec, role_and_agent};
-pub(crate) use signals::{Signals, Wish, survive_file_limit};

@@ -1,10 +1,8 @@
 //! `p0 ready` and `p0 claim`: the tracker for workers outside any run.
-use super::{args::Outcome, context::Context, tickets, ui};
+use super::{context::Context, outcome::Outcome, tickets};
 use crate::{
-    surface::{
-        api::claims::{Granted, Wish},
-        client::quoted,
-    },
+    contract::claims::{ClaimGranted, ClaimRequest},
+    surface::{client::quoted, ui},
     views::tickets::TicketDoc,
 };
 
@@ -52,13 +50,13 @@ pub(super) async fn claim(args: &ClaimArgs, context: &Context) -> Outcome {
         Some(ticket) => format!("/api/v1/tickets/{}/claim", quoted(ticket)),
         None => "/api/v1/claims".to_owned(),
     };
-    let wish = Wish { worker: args.worker.clone(), lease_s: args.lease_s };
-    let granted = context.ask(|client| async move { client.post::<Granted>(&path, &wish).await }).await?;
+    let wish = ClaimRequest { worker: args.worker.clone(), lease_s: args.lease_s };
+    let granted = context.ask(|client| async move { client.post::<ClaimGranted>(&path, &wish).await }).await?;
     print(&granted, args.json)
 }
 
 /// Prints a claim.
-pub(super) fn print(granted: &Granted, json: bool) -> Outcome {
+pub(super) fn print(granted: &ClaimGranted, json: bool) -> Outcome {
     if json {
         ui::json(granted)?;
     } else {

@@ -1,15 +1,20 @@
 //! `p0 replay`.
-use super::{args::Outcome, context::Context, ui};
+use super::{context::Context, outcome::Outcome};
 use crate::{
+    contract::records::ReplayDoc,
     engine::run_files,
     journal::run_file,
     model::{id::RunId, record::FramePayload},
-    surface::{
-        api::{names, reply::blocking},
-        client::{query, quoted},
-        error::{Kind, Problem},
-        replays::{self, ReplayDoc, Wanted},
+    service::{
+        background::blocking,
+        names,
+        problem::{Kind, Problem},
+        replays::{self, Wanted},
         verify::{self, Verified},
+    },
+    surface::{
+        client::{query, quoted},
+        ui,
     },
     views::{diff::Difference, timeline},
 };

@@ -1,36 +1,30 @@
 //! `p0 run`.
 use super::{
-    args::Outcome,
     context::Context,
     detach,
     follow::{self, End},
+    outcome::Outcome,
     screen::Screen,
-    signals::Signals,
-    ui::{self, To},
 };
 use crate::{
-    effects::plain_file,
+    contract::runs::{BegunHow, RunBegun, RunRequest},
     engine::start::Stop,
-    model::{
-        config::Overrides,
-        spec::{BadSpec, MAX_BYTES, Spec},
+    model::config::Overrides,
+    service::{
+        config::env,
+        problem::{Kind, Problem},
+        spec_file::read_spec,
+        start::{self, role_and_agent},
     },
     surface::{
-        api::start::{Begun, How, Wanted},
         client::Client,
-        config::{
-            env,
-            files::{self, Configs},
-            gates,
-        },
-        error::{Kind, Problem},
-        project,
         session::{self, Holding, Purpose, Session},
+        signals::Signals,
+        ui::{self, To},
     },
     views::status::RunStatus,
 };
 use std::{
-    io::Read,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -83,17 +77,6 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// A role and its agent, written `ROLE=NAME`.
-///
-/// # Errors
-/// It is written otherwise.
-pub(crate) fn role_and_agent(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((role, agent)) if !role.is_empty() && !agent.is_empty() => Ok((role.to_owned(), agent.to_owned())),
-        Some(_) | None => Err("write ROLE=NAME, for example executor=claude".to_owned()),
-    }
-}
-
 /// Has this process say what keeps its engine from its work, such as a full disk; `P0_LOG` asks for more or other words.
 fn tell_troubles() {
     let filter = EnvFilter::try_new(env::var("P0_LOG").unwrap_or_else(|| TROUBLES.to_owned()));
@@ -114,7 +97,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Outcome {
     tell_troubles();
     let data_dir = context.data_dir()?;
     let project = context.project()?;
-    let wanted = Wanted {
+    let wanted = RunRequest {
         spec: read_spec(args.spec.as_deref(), &project)?,
         project,
         workflow: args.workflow.clone(),
@@ -129,10 +112,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Outcome {
     };
     if let Some(door) = session::door_client()? {
         // An attempt starts no run; its door says so and puts the try on record.
-        return door.post::<Begun>("/api/v1/runs", &wanted).await.map(|_| 0);
+        return door.post::<RunBegun>("/api/v1/runs", &wanted).await.map(|_| 0);
     }
     // What is wrong with the input is said before anything is started for it.
-    check(&wanted)?;
+    for who in start::check(&wanted)? {
+        ui::warn(&who);
+    }
     if args.detach {
         return detach::run(&data_dir, &wanted, args.json).await;
     }
@@ -150,7 +135,7 @@ pub(super) struct Manner {
 }
 
 /// Starts a run, or attaches to it, and stays until it is at rest; the answer is its exit code.
-pub(super) async fn carry_through(data_dir: &Path, wanted: &Wanted, manner: &Manner) -> Outcome {
+pub(super) async fn carry_through(data_dir: &Path, wanted: &RunRequest, manner: &Manner) -> Outcome {
     let mut signals = Signals::catch()?;
     for _ in 0..TAKEOVERS {
         let session = tokio::select! {
@@ -166,70 +151,15 @@ pub(super) async fn carry_through(data_dir: &Path, wanted: &Wanted, manner: &Man
         .hint("start `p0d` and look at its log; the same command goes on with the run"))
 }
 
-/// Finds out what is wrong with the input, before anything is started for it.
-pub(crate) fn check(wanted: &Wanted) -> Result<(), Problem> {
-    let spec = Spec::parse(wanted.spec.as_bytes())?;
-    let project = project::look(&wanted.project, wanted.base.as_deref())?;
-    let configs = Configs::default();
-    let config = configs.load(&project.root)?;
-    if config.agents.is_empty() {
-        // The daemon may have a configuration for repositories without one; it will say.
-        return Ok(());
-    }
-    let workflow = files::workflow(wanted.workflow.as_deref(), spec.workflow.as_deref(), &config)?;
-    let (settings, left_out) = files::settings(&config, &workflow, &project, &wanted.overrides)?;
-    gates::all_there(&settings.gates, &project)?;
-    for who in left_out {
-        ui::note(&format!("{} {who}", ui::paint(To::Err, ui::Colour::Yellow, "warning:")));
-    }
-    Ok(())
-}
-
-/// Reads a spec: a file, `-`, or the repository's own.
-pub(crate) fn read_spec(path: Option<&Path>, project: &Path) -> Result<String, Problem> {
-    let unreadable = |path: &Path, e: &std::io::Error| {
-        let kind = if e.kind() == std::io::ErrorKind::NotFound { Kind::NotFound } else { Kind::Config };
-        Problem::new(kind, format!("reading the spec {}: {e}", path.display()))
-            .hint("name a Markdown file, or - for standard input")
-    };
-    let mut bytes = Vec::new();
-    let limit = MAX_BYTES as u64 + 1;
-    let size = match path {
-        Some(path) if path == Path::new("-") => {
-            std::io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
-            bytes.len() as u64
-        }
-        path => {
-            let own = path.is_none().then(|| project::root(project)).transpose()?.map(|root| root.join("SPEC.md"));
-            let path = path.or(own.as_deref()).unwrap_or(Path::new("SPEC.md"));
-            if own.as_ref().is_some_and(|own| !own.exists()) {
-                return Err(Problem::new(Kind::Usage, "no spec was named, and the repository has no SPEC.md")
-                    .hint("name a Markdown file, or - for standard input"));
-            }
-            // `p0 run <(command)` hands over a pipe that somebody writes to.
-            let handed = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
-            let opened = if handed { std::fs::File::open(path) } else { plain_file::open(path) };
-            let file = opened.map_err(|e| unreadable(path, &e))?;
-            let meta = file.metadata().map_err(|e| unreadable(path, &e))?;
-            file.take(limit).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
-            meta.len().max(bytes.len() as u64)
-        }
-    };
-    if bytes.len() > MAX_BYTES {
-        return Err(BadSpec::TooLarge { bytes: size }.into());
-    }
-    Ok(Spec::parse(&bytes)?.text)
-}
-
 /// One try with one engine; `None` = its holder went away.
 async fn carry_out(
     mut session: Session,
-    wanted: &Wanted,
+    wanted: &RunRequest,
     manner: &Manner,
     signals: &mut Signals,
 ) -> Result<Option<u8>, Problem> {
     let client = session.client.clone();
-    let begun: Begun = match client.post("/api/v1/runs", wanted).await {
+    let begun: RunBegun = match client.post("/api/v1/runs", wanted).await {
         Ok(begun) => begun,
         Err(problem) => {
             if let Some(holding) = session.holding.take() {
@@ -239,7 +169,7 @@ async fn carry_out(
         }
     };
     let to = if manner.json { To::Err } else { To::Out };
-    let told = if begun.how == How::Started { 0 } else { begun.seq };
+    let told = if begun.how == BegunHow::Started { 0 } else { begun.seq };
     let mut screen = Screen::new(to, told);
     announce(&begun, wanted, session.holding.is_some(), &mut screen);
     let end = loop {
@@ -275,21 +205,21 @@ async fn carry_out(
     }
 }
 
-fn announce(begun: &Begun, wanted: &Wanted, holds: bool, screen: &mut Screen) {
+fn announce(begun: &RunBegun, wanted: &RunRequest, holds: bool, screen: &mut Screen) {
     match begun.how {
-        How::Started => {}
-        How::Attached => screen.say(&format!("run {} of this spec is unfinished; going on with it", begun.run)),
-        How::AlreadyDone => screen.say(&format!("run {} of this spec is done already", begun.run)),
+        BegunHow::Started => {}
+        BegunHow::Attached => screen.say(&format!("run {} of this spec is unfinished; going on with it", begun.run)),
+        BegunHow::AlreadyDone => screen.say(&format!("run {} of this spec is done already", begun.run)),
     }
     for text in [begun.of_the_earlier(), begun.left_out(wanted)].into_iter().flatten() {
         screen.say(&text);
     }
-    if !holds && begun.how != How::AlreadyDone {
+    if !holds && begun.how != BegunHow::AlreadyDone {
         screen.say(&format!("{} does the work; this only follows it", begun.holder));
     }
 }
 
-async fn status_of(client: &Client, begun: &Begun) -> Result<RunStatus, Problem> {
+async fn status_of(client: &Client, begun: &RunBegun) -> Result<RunStatus, Problem> {
     client.get(&format!("/api/v1/runs/{}", begun.run)).await
 }
 
@@ -307,7 +237,7 @@ fn finish(status: &RunStatus, json: bool) -> Result<Option<u8>, Problem> {
 async fn interrupted(
     holding: Option<Holding>,
     client: &Client,
-    begun: &Begun,
+    begun: &RunBegun,
     manner: &Manner,
     signals: &mut Signals,
 ) -> Result<Option<u8>, Problem> {
@@ -385,26 +315,4 @@ fn leave(status: &RunStatus, json: bool) -> ! {
         (false, false) => Some(INTERRUPTED),
     };
     std::process::exit(code.map_or(1, i32::from));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_no_spec_is_refused_before_it_is_read_whole() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("spec");
-        let say = |path: &Path| read_spec(Some(path), dir.path()).unwrap_err();
-        assert_eq!(say(&file).kind, Kind::NotFound);
-        assert_eq!(say(dir.path()).kind, Kind::Config);
-        std::fs::write(&file, b"a\xff").unwrap();
-        assert!(say(&file).detail.contains("not text"));
-        let huge = std::fs::File::create(&file).unwrap();
-        huge.set_len(50 * 1024 * 1024).unwrap();
-        let problem = say(&file);
-        assert!(problem.detail.contains("52428800 bytes"), "{problem}");
-        std::fs::write(&file, "# A blog").unwrap();
-        assert_eq!(read_spec(Some(&file), dir.path()).unwrap(), "# A blog");
-    }
 }

@@ -1,6 +1,6 @@
 //! `p0 __schemas`: writes the JSON Schemas of what is stored, for `schemas/`.
-use super::args::Outcome;
-use crate::{model::schema, surface::error::Problem};
+use super::outcome::Outcome;
+use crate::{model::schema, service::problem::Problem};
 use std::path::PathBuf;
 
 /// Write the JSON Schemas of everything that is stored

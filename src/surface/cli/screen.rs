@@ -1,8 +1,8 @@
 //! What a person sees of a run at work: lines that scroll, and below them one line per live agent, drawn over.
-use super::ui::{self, Colour, To};
 use crate::{
     effects::clock,
     model::record::Record,
+    surface::ui::{self, Colour, To},
     views::{
         progress::Progress,
         retrying::Retrying,

@@ -1,11 +1,10 @@
 //! `p0 status`.
-use super::{
-    args::Outcome,
-    context::Context,
-    ui::{self, Colour, To},
-};
+use super::{context::Context, outcome::Outcome};
 use crate::{
-    surface::client::quoted,
+    surface::{
+        client::quoted,
+        ui::{self, Colour, To},
+    },
     views::{status::RunStatus, timeline::one_line},
 };
 

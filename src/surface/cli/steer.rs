@@ -1,9 +1,10 @@
 //! `p0 pause`, `p0 resume` and `p0 cancel`.
-use super::{args::Outcome, context::Context, ui};
+use super::{context::Context, outcome::Outcome};
 use crate::{
+    contract::runs::SteerRequest,
     surface::{
-        api::runs::Steer,
         client::{Client, quoted},
+        ui,
     },
     views::status::RunStatus,
 };
@@ -39,17 +40,17 @@ pub(super) struct ResumeArgs {
 pub(super) async fn resume(args: &ResumeArgs, context: &Context) -> Outcome {
     let ResumeArgs { steer: Args { run, reason, json }, budget_usd, budget_tokens } = args;
     let (budget_usd, budget_tokens) = (*budget_usd, *budget_tokens);
-    let steer = Steer { why: reason.clone(), budget_usd, budget_tokens };
+    let steer = SteerRequest { why: reason.clone(), budget_usd, budget_tokens };
     carry_out("resume", run, steer, *json, context).await
 }
 
 /// Steers a run.
 pub(super) async fn run(args: &Args, context: &Context, verb: &str) -> Outcome {
-    let steer = Steer { why: args.reason.clone(), ..Steer::default() };
+    let steer = SteerRequest { why: args.reason.clone(), ..SteerRequest::default() };
     carry_out(verb, &args.run, steer, args.json, context).await
 }
 
-async fn carry_out(verb: &str, run: &str, steer: Steer, json: bool, context: &Context) -> Outcome {
+async fn carry_out(verb: &str, run: &str, steer: SteerRequest, json: bool, context: &Context) -> Outcome {
     let path = format!("/api/v1/runs/{}/{verb}", quoted(run));
     let (status, nobody) = context
         .ask(|client| async move {

@@ -1,6 +1,9 @@
 //! `p0 tickets`.
-use super::{args::Outcome, context::Context, ui};
-use crate::{surface::client::query, views::tickets::TicketDoc};
+use super::{context::Context, outcome::Outcome};
+use crate::{
+    surface::{client::query, ui},
+    views::tickets::TicketDoc,
+};
 
 /// List the work items of a run's milestone
 #[derive(Debug, clap::Args)]

@@ -1,5 +1,5 @@
 //! What a call is answered with.
-use crate::surface::error::Problem;
+use crate::service::problem::Problem;
 use serde::Serialize;
 use serde_json::Value;
 

@@ -2,39 +2,33 @@
 use super::{
     added::without_added,
     answer::Answer,
+    door_way::DoorWay,
     memory,
     permission::{self, Policy},
     tools::{self, Does, OneTicket, Search, Tool, Wish},
 };
 use crate::{
+    contract::attempts::AttemptNow,
     model::{
         protocol::{LearningInput, Message},
         reply::Reply,
         workflow::Rights,
     },
     reader::check,
-    surface::{
-        client::{Client, quoted},
-        door::AttemptNow,
-        error::{Kind, Problem},
-    },
+    service::problem::{Kind, Problem},
+    surface::client::{Client, quoted},
     views::tickets::TicketDoc,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, time::Duration};
-
-/// How long a door may be away. An agent outlives its engine: the next one opens the door again.
-const DOOR_BACK_WITHIN: Duration = Duration::from_secs(20);
-/// How often it is tried meanwhile.
-const TRY_AGAIN: Duration = Duration::from_millis(200);
 
 /// How long the list of tools waits for a door that does not answer: programs begin without tools that come late.
 const LIST_WITHIN: Duration = Duration::from_secs(1);
 
 /// Where an attempt's calls are answered.
 pub(crate) struct AttemptDesk {
-    client: Client,
+    door: DoorWay,
     policy: Option<Policy>,
     rights: Option<Rights>,
 }
@@ -42,7 +36,7 @@ pub(crate) struct AttemptDesk {
 impl AttemptDesk {
     /// Over this way to the attempt's door.
     pub(crate) fn new(client: Client) -> AttemptDesk {
-        AttemptDesk { client, policy: None, rights: None }
+        AttemptDesk { door: DoorWay::new(client), policy: None, rights: None }
     }
 
     /// With answers to requests for permission.
@@ -55,20 +49,10 @@ impl AttemptDesk {
         AttemptDesk { rights, ..self }
     }
 
-    /// What requests for permission are answered by.
-    pub(super) fn policy(&self) -> Option<&Policy> {
-        self.policy.as_ref()
-    }
-
     /// The tools that the attempt may use.
     pub(super) async fn tools(&self) -> Result<Vec<&'static Tool>, Problem> {
         let Some(known) = self.rights else { return Ok(tools::of(self.now().await?.rights).collect()) };
-        let asked = async {
-            match &self.client {
-                Client::Door { socket, .. } if tokio::net::UnixStream::connect(socket).await.is_err() => None,
-                Client::Door { .. } | Client::Local(_) | Client::Socket(_) => Some(self.now().await),
-            }
-        };
+        let asked = async { if self.door.is_away().await { None } else { Some(self.now().await) } };
         // What the list says is what the role may use; each call is judged by the engine all the same.
         let rights = match tokio::time::timeout(LIST_WITHIN, asked).await {
             Ok(Some(now)) => now?.rights,
@@ -87,7 +71,7 @@ impl AttemptDesk {
             return Answer::failed(format!("there is no tool '{name}'; there are: {}", listed(now.rights)));
         };
         if let Does::Permission = tool.does {
-            return permission::answer(self, arguments).await;
+            return permission::answer(&self.door, self.policy.as_ref(), arguments).await;
         }
         let allowed = tool.rights.is_none_or(|needed| needed == now.rights);
         let form = tool.form();
@@ -104,58 +88,32 @@ impl AttemptDesk {
             Does::ReadTickets => self.read_tickets(arguments).await,
             Does::ReadTicket => self.read_ticket(arguments).await,
             Does::Search => self.search(arguments).await,
-            Does::Permission => Ok(permission::answer(self, arguments).await),
+            Does::Permission => Ok(permission::answer(&self.door, self.policy.as_ref(), arguments).await),
         };
         answer.unwrap_or_else(Answer::from)
     }
 
     async fn now(&self) -> Result<AttemptNow, Problem> {
-        self.get("/api/v1/attempt").await
-    }
-
-    /// Looks through the door.
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
-        self.reach().await?;
-        self.client.get(path).await
-    }
-
-    /// Waits until the door is there.
-    async fn reach(&self) -> Result<(), Problem> {
-        let Client::Door { socket, .. } = &self.client else { return Ok(()) };
-        let there = async {
-            while tokio::net::UnixStream::connect(socket).await.is_err() {
-                tokio::time::sleep(TRY_AGAIN).await;
-            }
-        };
-        tokio::time::timeout(DOOR_BACK_WITHIN, there).await.map_err(|_| {
-            Problem::new(Kind::General, "the engine does not answer now; nothing was done")
-                .hint("go on with your work and call again in a minute")
-        })
+        self.door.get("/api/v1/attempt").await
     }
 
     /// A call of what the role may not use: said all the same, so that it is refused and recorded where that is done.
     async fn above(&self, tool: &Tool, arguments: Option<Map<String, Value>>, rights: Rights) -> Answer {
         let message = arguments.and_then(|arguments| tool.messages(arguments).ok()).and_then(|m| m.into_iter().next());
         let refused = match message {
-            Some(message) => match self.post::<Reply>(&message).await {
+            Some(message) => match self.door.post::<Reply>(&message).await {
                 Ok(Reply::Refused { why }) => why,
                 Ok(_) => format!("'{}' is not for your role", tool.name),
                 Err(problem) => return problem.into(),
             },
             None => {
-                match self.client.post::<Value>(&format!("/api/v1/attempt/tools/{}", tool.name), &json!({})).await {
+                match self.door.post_at::<Value>(&format!("/api/v1/attempt/tools/{}", tool.name), &json!({})).await {
                     Ok(_) => format!("'{}' is not for your role", tool.name),
                     Err(problem) => problem.detail,
                 }
             }
         };
         Answer::failed(format!("refused, and recorded: {refused}. You may use: {}", listed(rights)))
-    }
-
-    /// Says something.
-    pub(super) async fn post<T: DeserializeOwned>(&self, message: &impl Serialize) -> Result<T, Problem> {
-        self.reach().await?;
-        self.client.post("/api/v1/attempt/say", message).await
     }
 
     async fn say(&self, tool: &Tool, arguments: Map<String, Value>, now: &AttemptNow) -> Result<Answer, Problem> {
@@ -167,7 +125,7 @@ impl AttemptDesk {
             return Ok(Answer::failed(format!("nothing was done: {why}")));
         }
         for (n, message) in messages.iter().enumerate() {
-            let reply = match self.post(message).await {
+            let reply = match self.door.post(message).await {
                 Ok(reply) => reply,
                 Err(problem) if n > 0 => {
                     let told = format!("{n} of {} are on record, then: {}", messages.len(), Answer::from(problem).text);
@@ -186,7 +144,7 @@ impl AttemptDesk {
 
     async fn read_tickets(&self, arguments: Map<String, Value>) -> Result<Answer, Problem> {
         let wish: Wish = read(arguments)?;
-        let tickets: Vec<TicketDoc> = self.get("/api/v1/tickets").await?;
+        let tickets: Vec<TicketDoc> = self.door.get("/api/v1/tickets").await?;
         let fits = |ticket: &&TicketDoc| {
             wish.status.as_ref().is_none_or(|status| *status == ticket.status)
                 && wish.kind.as_ref().is_none_or(|kind| json!(ticket.kind) == json!(kind))
@@ -198,14 +156,14 @@ impl AttemptDesk {
 
     async fn read_ticket(&self, arguments: Map<String, Value>) -> Result<Answer, Problem> {
         let one: OneTicket = read(arguments)?;
-        let ticket: Value = self.get(&format!("/api/v1/tickets/{}", quoted(&one.ticket))).await?;
+        let ticket: Value = self.door.get(&format!("/api/v1/tickets/{}", quoted(&one.ticket))).await?;
         Ok(Answer::document(&ticket))
     }
 
     async fn search(&self, arguments: Map<String, Value>) -> Result<Answer, Problem> {
         let wish: Search = read(arguments)?;
-        let learnings: Vec<LearningInput> = self.get("/api/v1/attempt/learnings").await?;
-        let tickets: Vec<TicketDoc> = self.get("/api/v1/tickets").await?;
+        let learnings: Vec<LearningInput> = self.door.get("/api/v1/attempt/learnings").await?;
+        let tickets: Vec<TicketDoc> = self.door.get("/api/v1/tickets").await?;
         let texts = memory::texts(&learnings, &tickets);
         let limit = wish.limit.map_or(memory::USUAL, |limit| limit as usize).clamp(1, memory::MOST);
         Ok(Answer::told(memory::told(&texts, &wish.query, limit)))

@@ -7,6 +7,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `attempt`, `tools` | what an attempt may use: the table, and what a call does |
+//! | `door_way` | requests through an attempt's door, which may be away for a while |
 //! | `memory` | the search in what the milestone has learned and written down |
 //! | `permission` | the answer to a client that asks before it uses a tool of its own |
 //! | `person`, `words`, `wishes` | what a person's assistant may use, in the words of the command line |
@@ -15,6 +16,7 @@
 mod added;
 mod answer;
 mod attempt;
+mod door_way;
 mod http;
 mod lines;
 mod memory;
@@ -29,6 +31,6 @@ mod words;
 pub(crate) use attempt::AttemptDesk;
 pub(crate) use http::service;
 pub(crate) use permission::Policy;
-pub(crate) use person::PersonDesk;
+pub(crate) use person::{PersonDesk, Reach};
 pub(crate) use server::Desk;
 pub(crate) use stdio::serve;

@@ -2,17 +2,15 @@
 //!
 //! The rules are `model::permission`'s; what they leave to a person is asked through the door, and the answer of all of
 //! them is put on record. The client waits for JSON of its own kind and understands no other failure than "deny".
-use super::{answer::Answer, attempt::AttemptDesk};
+use super::{answer::Answer, door_way::DoorWay};
 use crate::{
     model::{
         permission::{self, Grounds, Permissions, Request, Verdict},
         protocol::Message,
         reply::Reply,
     },
-    surface::{
-        client::quoted,
-        error::{Kind, Problem},
-    },
+    service::problem::{Kind, Problem},
+    surface::client::quoted,
     views::approvals::ApprovalDoc,
 };
 use schemars::JsonSchema;
@@ -52,24 +50,24 @@ pub(crate) struct Policy {
 }
 
 /// Answers a request. It always answers: a client without an answer stands still.
-pub(super) async fn answer(desk: &AttemptDesk, arguments: Map<String, Value>) -> Answer {
+pub(super) async fn answer(door: &DoorWay, policy: Option<&Policy>, arguments: Map<String, Value>) -> Answer {
     let asked: Asked = match serde_json::from_value(arguments.into()) {
         Ok(asked) => asked,
         Err(e) => return deny(&format!("the request cannot be read: {e}")),
     };
-    let Some(policy) = desk.policy() else { return deny("this server answers no permission requests") };
+    let Some(policy) = policy else { return deny("this server answers no permission requests") };
     let request = request(&asked);
     let target = target(&asked, &request);
     let (allowed, why) = match permission::decide(&request, &policy.grounds, policy.permissions) {
         Verdict::Allow(why) => (true, why.to_owned()),
         Verdict::Deny(why) => (false, why),
-        Verdict::Ask => match ask(desk, &asked.tool_name, &target).await {
+        Verdict::Ask => match ask(door, &asked.tool_name, &target).await {
             Ok(answered) => answered,
             Err(problem) => (false, format!("nobody could be asked: {}", Answer::from(problem).text)),
         },
     };
     let record = Message::Permission { tool: asked.tool_name.clone(), target, allowed, why: why.clone() };
-    if let Err(problem) = desk.post::<Reply>(&record).await {
+    if let Err(problem) = door.post::<Reply>(&record).await {
         tracing::warn!("a permission could not be put on record: {problem}");
     }
     if allowed {
@@ -83,10 +81,10 @@ fn deny(why: &str) -> Answer {
 }
 
 /// Asks a person and waits; whether it was allowed, and why.
-async fn ask(desk: &AttemptDesk, tool: &str, target: &str) -> Result<(bool, String), Problem> {
+async fn ask(door: &DoorWay, tool: &str, target: &str) -> Result<(bool, String), Problem> {
     let why = "no rule decides it, and permissions are \"ask\"".to_owned();
     let asked = Message::Ask { tool: tool.to_owned(), target: target.to_owned(), why };
-    let id = match desk.post(&asked).await? {
+    let id = match door.post(&asked).await? {
         Reply::Asked { approval } => approval,
         Reply::Refused { why } => return Ok((false, why)),
         _ => return Ok((false, "there is nobody to ask: this attempt is over".into())),
@@ -94,7 +92,7 @@ async fn ask(desk: &AttemptDesk, tool: &str, target: &str) -> Result<(bool, Stri
     let path = format!("/api/v1/attempt/approvals/{}?wait_s={LOOK_S}", quoted(&id.0));
     let mut failures = 0;
     loop {
-        let approval: ApprovalDoc = match desk.get(&path).await {
+        let approval: ApprovalDoc = match door.get(&path).await {
             Ok(approval) => approval,
             Err(problem) if problem.kind == Kind::General && failures < TRIES => {
                 failures += 1;

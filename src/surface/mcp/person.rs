@@ -6,18 +6,21 @@ use super::{
     words::{self, Does},
 };
 use crate::{
+    contract::{
+        approvals::ApprovalReason,
+        runs::{BegunHow, RunBegun, RunRequest, RunRowDoc, SteerRequest},
+    },
     model::{config::Overrides, record::Record},
     reader::check,
+    service::{
+        problem::{Kind, Problem},
+        spec_file::read_spec,
+        start,
+    },
     surface::{
-        api::{
-            approvals::Reason,
-            runs::{Row, Steer},
-            start::{Begun, How, Wanted},
-        },
-        cli::{self, Answered},
+        answering::{self, Answered},
         client::{Client, query, quoted},
-        error::{Kind, Problem},
-        session::{Purpose, Session},
+        ui,
     },
     views::{
         approvals::ApprovalDoc,
@@ -26,6 +29,7 @@ use crate::{
         timeline::{audit_line, one_line},
     },
 };
+use futures_util::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use std::{collections::VecDeque, path::PathBuf};
@@ -33,10 +37,18 @@ use std::{collections::VecDeque, path::PathBuf};
 /// Events shown when nobody says how many, and at the most.
 const EVENTS: (usize, usize) = (50, 1000);
 
+/// A way to the holder of a data directory, found anew for every call: a desk that waits keeps the directory from nobody.
+pub(crate) trait Reach: Send + Sync {
+    /// A client for one call, and what lets go of the engine afterwards.
+    fn open(&self) -> BoxFuture<'_, Result<(Client, BoxFuture<'static, ()>), Problem>>;
+    /// Hands a run to the holder, which is started when there is none.
+    fn hand_over<'a>(&'a self, wanted: &'a RunRequest) -> BoxFuture<'a, Result<(Client, RunBegun), Problem>>;
+}
+
 /// How a desk comes to an engine.
 enum Way {
-    /// Whoever holds this data directory, found anew for every call: a desk that waits keeps it from nobody.
-    Directory(PathBuf),
+    /// By the holder of a data directory.
+    Reach(Box<dyn Reach>),
     /// The engine of this process.
     Here(Client),
 }
@@ -50,8 +62,8 @@ pub(crate) struct PersonDesk {
 
 impl PersonDesk {
     /// For a person in this folder.
-    pub(crate) fn new(data_dir: PathBuf, project: PathBuf) -> PersonDesk {
-        PersonDesk { way: Way::Directory(data_dir), project: Some(project) }
+    pub(crate) fn new(reach: Box<dyn Reach>, project: PathBuf) -> PersonDesk {
+        PersonDesk { way: Way::Reach(reach), project: Some(project) }
     }
 
     /// Over the engine of this process, for somebody of whom nothing is known.
@@ -83,7 +95,7 @@ impl PersonDesk {
                 Ok(shown(status_text(&status), &status))
             }
             Does::Runs => {
-                let rows: Vec<Row> = self.ask(|client| async move { client.get("/api/v1/runs").await }).await?;
+                let rows: Vec<RunRowDoc> = self.ask(|client| async move { client.get("/api/v1/runs").await }).await?;
                 Ok(shown(counted(rows.len(), "run"), &json!({ "runs": rows })))
             }
             Does::Tickets => {
@@ -107,7 +119,7 @@ impl PersonDesk {
                 let wish: Steering = read(arguments)?;
                 let path = run_path(wish.run.as_deref(), &format!("/{verb}"));
                 let (budget_usd, budget_tokens) = (wish.budget_usd, wish.budget_tokens);
-                let steer = Steer { why: wish.reason, budget_usd, budget_tokens };
+                let steer = SteerRequest { why: wish.reason, budget_usd, budget_tokens };
                 let status: RunStatus = self.ask(|client| async move { client.post(&path, &steer).await }).await?;
                 Ok(shown(status_text(&status), &status))
             }
@@ -123,13 +135,13 @@ impl PersonDesk {
 
     async fn decide(&self, verb: &str, wish: Deciding) -> Result<Answer, Problem> {
         let path = format!("/api/v1/approvals/{}/{verb}", quoted(&wish.id));
-        let reason = Reason { why: wish.reason };
+        let reason = ApprovalReason { why: wish.reason };
         let doc: ApprovalDoc = self.ask(|client| async move { client.post(&path, &reason).await }).await?;
         Ok(shown(format!("{} is {}", doc.id, doc.state), &doc))
     }
 
     async fn give(&self, wish: Saying) -> Result<Answer, Problem> {
-        let given = self.ask(|client| async move { cli::give_answer(&client, &wish.id, &wish.text).await }).await?;
+        let given = self.ask(|client| async move { answering::give(&client, &wish.id, &wish.text).await }).await?;
         match given {
             Answered::Approval(doc) => Ok(shown(format!("{} is {}", doc.id, doc.state), &doc)),
             Answered::Ticket(ticket) => {
@@ -151,10 +163,10 @@ impl PersonDesk {
     {
         match &self.way {
             Way::Here(client) => work(client.clone()).await,
-            Way::Directory(data_dir) => {
-                let session = Session::open(data_dir, Purpose::Look).await?;
-                let result = work(session.client.clone()).await;
-                session.close().await;
+            Way::Reach(reach) => {
+                let (client, let_go) = reach.open().await?;
+                let result = work(client).await;
+                let_go.await;
                 result
             }
         }
@@ -162,23 +174,25 @@ impl PersonDesk {
 
     async fn start(&self, wish: RunWish) -> Result<Answer, Problem> {
         let wanted = self.wanted(wish)?;
-        cli::check_run(&wanted)?;
+        for who in start::check(&wanted)? {
+            ui::warn(&who);
+        }
         let (client, begun) = match &self.way {
-            Way::Here(client) => (client.clone(), client.post::<Begun>("/api/v1/runs", &wanted).await?),
-            Way::Directory(data_dir) => cli::hand_over(data_dir, &wanted).await?,
+            Way::Here(client) => (client.clone(), client.post::<RunBegun>("/api/v1/runs", &wanted).await?),
+            Way::Reach(reach) => reach.hand_over(&wanted).await?,
         };
         let status: RunStatus = client.get(&run_path(Some(&begun.run.to_string()), "")).await?;
         let how = match begun.how {
-            How::Started => format!("run {} has begun; {} does the work", begun.run, begun.holder),
-            How::Attached => format!("run {} of this spec is unfinished; it goes on", begun.run),
-            How::AlreadyDone => format!("the spec is done already, by run {}", begun.run),
+            BegunHow::Started => format!("run {} has begun; {} does the work", begun.run, begun.holder),
+            BegunHow::Attached => format!("run {} of this spec is unfinished; it goes on", begun.run),
+            BegunHow::AlreadyDone => format!("the spec is done already, by run {}", begun.run),
         };
         let notes = [begun.of_the_earlier(), begun.left_out(&wanted)].into_iter().flatten();
         let text = std::iter::once(how).chain(notes).collect::<Vec<_>>().join("\n");
         Ok(shown(text, &status))
     }
 
-    fn wanted(&self, wish: RunWish) -> Result<Wanted, Problem> {
+    fn wanted(&self, wish: RunWish) -> Result<RunRequest, Problem> {
         let usage = |text: &str| Problem::new(Kind::Usage, text);
         let given = wish.project.map(PathBuf::from);
         let project = match (given, &self.project) {
@@ -198,13 +212,13 @@ impl PersonDesk {
         }
         let spec = match (wish.spec, wish.path) {
             (Some(text), None) => text,
-            (None, Some(path)) => cli::read_spec(Some(&project.join(path)), &project)?,
-            (None, None) => cli::read_spec(None, &project)?,
+            (None, Some(path)) => read_spec(Some(&project.join(path)), &project)?,
+            (None, None) => read_spec(None, &project)?,
             (Some(_), Some(_)) => return Err(usage("give the spec's text in `spec`, or its file in `path`, not both")),
         };
-        let agents = wish.agents.iter().map(|text| cli::role_and_agent(text));
+        let agents = wish.agents.iter().map(|text| start::role_and_agent(text));
         let agents = agents.collect::<Result<_, _>>().map_err(|why| usage(&format!("`agents`: {why}")))?;
-        Ok(Wanted {
+        Ok(RunRequest {
             project,
             spec,
             workflow: wish.workflow,

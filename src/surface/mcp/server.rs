@@ -1,6 +1,6 @@
 //! The protocol over a desk of tools.
 use super::{answer::Answer, attempt::AttemptDesk, person::PersonDesk, tools::Tool, words};
-use crate::surface::error::Problem;
+use crate::service::problem::Problem;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{

@@ -6,7 +6,7 @@ use super::{
     lines::{Incoming, MessageReader},
     server::{Desk, Server},
 };
-use crate::surface::error::{Kind, Problem};
+use crate::service::problem::{Kind, Problem};
 use rmcp::{
     RoleServer, ServiceExt,
     model::{ClientRequest, ErrorCode, ErrorData, JsonRpcMessage, RequestId},

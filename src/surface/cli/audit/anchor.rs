@@ -1,10 +1,11 @@
 //! `p0 audit anchor`.
 use crate::{
+    contract::records::HeadDoc,
     effects::{clock, git},
+    service::problem::{Kind, Problem},
     surface::{
-        api::records::HeadDoc,
-        cli::{args::Outcome, context::Context, ui},
-        error::{Kind, Problem},
+        cli::{context::Context, outcome::Outcome},
+        ui,
     },
 };
 use std::{

@@ -1,13 +1,12 @@
 //! `p0 audit export`.
-use crate::surface::{
-    cli::{
-        args::Outcome,
-        context::Context,
+use crate::{
+    service::problem::{Kind, Problem},
+    surface::{
+        cli::{context::Context, outcome::Outcome},
+        client::{Client, quoted},
         ui::{self, To},
+        whole_file::WholeFile,
     },
-    client::{Client, quoted},
-    error::{Kind, Problem},
-    whole_file::WholeFile,
 };
 use std::{
     io::Write,

@@ -1,10 +1,10 @@
 //! `p0 audit import`.
 use crate::{
-    engine::run_files::ImportOutcome,
+    contract::records::{ImportDoc, ImportOutcome, ImportRequest},
+    service::problem::{Kind, Problem},
     surface::{
-        api::records::{ImportDoc, ImportWish},
-        cli::{args::Outcome, context::Context, ui},
-        error::{Kind, Problem},
+        cli::{context::Context, outcome::Outcome},
+        ui,
     },
 };
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
         return Err(Problem::new(Kind::NotFound, format!("there is no {}", args.file.display())));
     }
     let path = args.file.canonicalize().map_err(|e| Problem::io("looking at", &args.file, &e))?;
-    let wish = ImportWish { path };
+    let wish = ImportRequest { path };
     let doc: ImportDoc = context.ask(|client| async move { client.post("/api/v1/imports", &wish).await }).await?;
     if args.json {
         ui::json(&doc)?;

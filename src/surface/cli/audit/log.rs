@@ -3,19 +3,16 @@ use crate::{
     effects::clock,
     journal::{self, Extent},
     model::record::Record,
+    service::{
+        history::ON_THE_WAY,
+        names::{self, Point},
+        problem::Problem,
+    },
     surface::{
-        api::{
-            events::ON_THE_WAY,
-            names::{self, Point},
-        },
-        cli::{
-            args::Outcome,
-            context::Context,
-            ui::{self, To},
-        },
+        cli::{context::Context, outcome::Outcome},
         client::{Client, query},
-        error::Problem,
         session::{self, Purpose, Session},
+        ui::{self, To},
     },
     views::timeline,
 };

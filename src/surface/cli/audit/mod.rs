@@ -1,5 +1,5 @@
 //! `p0 audit …`.
-use super::{args::Outcome, context::Context};
+use super::{context::Context, outcome::Outcome};
 use clap::Subcommand;
 
 pub(super) mod anchor;

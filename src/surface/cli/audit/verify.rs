@@ -3,15 +3,14 @@ use crate::{
     effects::git,
     engine::audit::Progress,
     journal::Anchor,
-    surface::{
-        api::reply::blocking,
-        cli::{
-            args::Outcome,
-            context::Context,
-            ui::{self, To},
-        },
-        error::{Kind, Problem},
+    service::{
+        background::blocking,
+        problem::{Kind, Problem},
         verify,
+    },
+    surface::{
+        cli::{context::Context, outcome::Outcome},
+        ui::{self, To},
     },
 };
 use std::path::{Path, PathBuf};

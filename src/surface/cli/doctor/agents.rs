@@ -1,5 +1,5 @@
 //! The agents that `p0 doctor` finds: every built-in adapter, and those of the configuration at hand.
-use super::Check;
+use super::check::Check;
 use crate::{
     effects::process::{Answer, Question, Scratch, ask},
     model::{
@@ -7,9 +7,9 @@ use crate::{
         config::Config,
         settings::AgentKind,
     },
-    surface::{
+    service::{
         config::env,
-        error::{Kind, Problem},
+        problem::{Kind, Problem},
     },
 };
 use serde::Serialize;

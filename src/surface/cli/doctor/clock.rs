@@ -1,10 +1,12 @@
 //! Whether the date of this machine can be right, and fits what is on record.
-use super::Check;
+use super::check::Check;
 use crate::{
+    contract::records::HeadDoc,
     effects::clock,
     engine::steps,
     model::{Time, record::Record},
-    surface::{api::records::HeadDoc, cli::context::Context, client::Client, error::Problem},
+    service::problem::Problem,
+    surface::{cli::context::Context, client::Client},
 };
 use chrono::TimeDelta;
 use std::path::Path;

@@ -1,10 +1,10 @@
 //! Whether the log is as it was written, and all of it is there.
-use super::{Check, Verdict};
+use super::check::{Check, Verdict};
 use crate::{
     journal::{Bad, DirLock, Options, archives::ARCHIVES, held_by_store, verify},
-    surface::{
-        api::reply::blocking,
-        error::{Kind, Problem},
+    service::{
+        background::blocking,
+        problem::{Kind, Problem},
     },
 };
 use std::{fs, path::Path, time::Duration};

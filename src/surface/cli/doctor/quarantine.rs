@@ -1,9 +1,9 @@
 //! Milestones whose record this p0 cannot follow.
-use super::{Check, Verdict};
-use crate::surface::{
-    api::runs::Quarantined,
-    cli::context::Context,
-    error::{Kind, Problem},
+use super::check::{Check, Verdict};
+use crate::{
+    contract::runs::QuarantinedDoc,
+    service::problem::{Kind, Problem},
+    surface::cli::context::Context,
 };
 use std::path::Path;
 
@@ -12,7 +12,8 @@ pub(super) async fn check(dir: &Path, context: &Context) -> Check {
     if !dir.join("journal").is_dir() {
         return Check::ok("milestones", "none yet");
     }
-    let asked = context.ask(|client| async move { client.get::<Vec<Quarantined>>("/api/v1/quarantined").await }).await;
+    let asked =
+        context.ask(|client| async move { client.get::<Vec<QuarantinedDoc>>("/api/v1/quarantined").await }).await;
     match asked {
         Ok(found) => match found.as_slice() {
             [] => Check::ok("milestones", "the record of each can be followed"),

@@ -1,14 +1,11 @@
 //! `p0 doctor --repair`: damaged frames of the log, written anew from the store's copies.
 use crate::{
     engine::start::Stop,
-    journal::{DirLock, Error, Mended, Options, mend},
-    model::{command::Action, id::MilestoneId},
+    journal::Mended,
+    service::{config::files::Configs, problem::Problem, repair},
     surface::{
-        api::reply::blocking,
-        cli::ui,
-        config::files::Configs,
-        error::{Kind, Problem},
         session::{self, Purpose},
+        ui,
     },
 };
 use serde::Serialize;
@@ -38,12 +35,7 @@ pub(super) async fn run(data_dir: &Path, quiet: bool) -> Result<Vec<Repaired>, P
     if !data_dir.join("journal").exists() && !data_dir.join("store").exists() {
         return Ok(Vec::new());
     }
-    let dir = data_dir.to_path_buf();
-    let mended = blocking(move || {
-        let lock = DirLock::acquire(&dir, LOCK_WAIT).map_err(problem)?;
-        mend(&lock, &Options::default()).map_err(problem)
-    })
-    .await?;
+    let mended = repair::repair(data_dir, LOCK_WAIT).await?;
     let mended: Vec<Repaired> =
         mended.into_iter().map(|Mended { seq, file, offset, what }| Repaired { seq, file, offset, what }).collect();
     for Repaired { seq, file, offset, what } in mended.iter().filter(|_| !quiet) {
@@ -55,29 +47,9 @@ pub(super) async fn run(data_dir: &Path, quiet: bool) -> Result<Vec<Repaired>, P
         }
         return Ok(mended);
     }
-    let events: Vec<String> = mended.iter().map(|it| it.seq.to_string()).collect();
-    let what = format!("damaged frames were written anew from the store, at the events {}", events.join(", "));
+    let events: Vec<u64> = mended.iter().map(|it| it.seq).collect();
     let holding = session::hold(data_dir, Purpose::Look, Configs::default(), LOCK_WAIT).await?;
-    let (handle, person) = (holding.engine.handle(), holding.app.person());
-    let noted = handle.submit(MilestoneId::ENGINE, person, Action::NoteRepair { what }).await;
-    let noted = noted.map_err(|e| Problem::general(&e));
+    let noted = holding.app.service.note_repair(&holding.app.user(), &events).await;
     holding.end(Stop::Now).await;
-    noted.map(|_| mended)
-}
-
-fn problem(e: Error) -> Problem {
-    match e {
-        // The error's own sentence recommends what was just tried.
-        Error::Damaged { seq, file, offset, what } => {
-            let text = format!(
-                "the log is damaged at event {seq} ({}, byte {offset}): {what}. The store has no copy that fits there, so \
-                 it cannot be written anew",
-                file.display()
-            );
-            let hint =
-                "restore a backup (`p0 restore FILE`), or put back that file from one; keep this directory until then";
-            Problem::new(Kind::Store, text).hint(hint)
-        }
-        e => Problem::new(Kind::Store, e.to_string()),
-    }
+    noted.map(|()| mended)
 }

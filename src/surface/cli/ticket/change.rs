@@ -1,11 +1,12 @@
 //! `p0 ticket comment`, `files` and `depends`.
 use super::{say::say, show};
 use crate::{
+    contract::tickets::{NewComment, NewDepends},
     model::{files::Files, protocol::Message},
     surface::{
-        api::edit::{NewComment, NewDepends},
-        cli::{args::Outcome, context::Context, ui},
+        cli::{context::Context, outcome::Outcome},
         client::{Client, quoted},
+        ui,
     },
     views::tickets::TicketFull,
 };

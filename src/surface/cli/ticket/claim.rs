@@ -1,10 +1,11 @@
 //! `p0 ticket heartbeat` and `release`.
 use super::show;
 use crate::{
+    contract::claims::{ClaimGranted, ClaimToken},
     surface::{
-        api::claims::{Granted, Shown},
-        cli::{args::Outcome, context::Context, ready, ui},
+        cli::{context::Context, outcome::Outcome, ready},
         client::quoted,
+        ui,
     },
     views::tickets::TicketFull,
 };
@@ -25,8 +26,8 @@ pub(in crate::surface::cli) struct HeartbeatArgs {
 /// Renews it.
 pub(super) async fn heartbeat(args: &HeartbeatArgs, context: &Context) -> Outcome {
     let path = format!("/api/v1/tickets/{}/heartbeat", quoted(&args.ticket));
-    let shown = Shown { token: args.token.clone() };
-    let granted = context.ask(|client| async move { client.post::<Granted>(&path, &shown).await }).await?;
+    let shown = ClaimToken { token: args.token.clone() };
+    let granted = context.ask(|client| async move { client.post::<ClaimGranted>(&path, &shown).await }).await?;
     ready::print(&granted, args.json)
 }
 
@@ -46,7 +47,7 @@ pub(in crate::surface::cli) struct ReleaseArgs {
 /// Gives it back.
 pub(super) async fn release(args: &ReleaseArgs, context: &Context) -> Outcome {
     let path = format!("/api/v1/tickets/{}/release", quoted(&args.ticket));
-    let shown = Shown { token: args.token.clone() };
+    let shown = ClaimToken { token: args.token.clone() };
     let ticket = context.ask(|client| async move { client.post::<TicketFull>(&path, &shown).await }).await?;
     if args.json {
         ui::json(&ticket)?

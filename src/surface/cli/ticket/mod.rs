@@ -1,5 +1,5 @@
 //! `p0 ticket …`. In an attempt's environment (P0_TOKEN) the same commands become what the attempt says of itself.
-use super::{args::Outcome, context::Context};
+use super::{context::Context, outcome::Outcome};
 use clap::Subcommand;
 
 mod change;

@@ -1,15 +1,16 @@
 //! `p0 ticket new`.
 use super::say::say;
 use crate::{
+    contract::tickets::NewTicket,
     model::{
         files::Files,
         protocol::{Message, Proposal},
         ticket::Priority,
     },
+    service::config::env,
     surface::{
-        api::edit::NewTicket,
-        cli::{args::Outcome, context::Context, ui},
-        config::env,
+        cli::{context::Context, outcome::Outcome},
+        ui,
     },
     views::tickets::TicketFull,
 };

@@ -1,10 +1,10 @@
 //! What an attempt says through its door.
 use crate::{
     model::{protocol::Message, reply::Reply},
+    service::problem::{Kind, Problem},
     surface::{
-        cli::ui,
         client::{Client, query},
-        error::{Kind, Problem},
+        ui,
     },
 };
 

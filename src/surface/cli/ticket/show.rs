@@ -2,8 +2,9 @@
 use crate::{
     model::ticket::Criterion,
     surface::{
-        cli::{args::Outcome, context::Context, tickets::word, ui},
+        cli::{context::Context, outcome::Outcome, tickets::word},
         client::quoted,
+        ui,
     },
     views::{tickets::TicketFull, timeline::one_line},
 };

@@ -1,15 +1,16 @@
 //! `p0 ticket status`.
 use super::{say::say, show};
 use crate::{
+    contract::tickets::{NewStatus, NewStatuses},
     model::{
         command::WantedStatus,
         protocol::{Message, OwnStatus},
     },
+    service::problem::{Kind, Problem},
     surface::{
-        api::edit::{NewStatus, NewStatuses},
-        cli::{args::Outcome, context::Context, tickets, ui},
+        cli::{context::Context, outcome::Outcome, tickets},
         client::{Client, quoted},
-        error::{Kind, Problem},
+        ui,
     },
     views::tickets::{TicketDoc, TicketFull},
 };

@@ -1,5 +1,5 @@
 //! Tokens: random, shown once, known afterwards only by their hash.
-use super::error::Problem;
+use super::problem::Problem;
 use std::{io::Read, path::Path};
 
 /// 32 hexadecimal digits from the system's randomness.

@@ -4,9 +4,9 @@ use crate::{
         sandbox::{Mode, Rlimits},
         settings::{AgentKind, Settings},
     },
-    surface::{
-        error::{Kind, Problem},
-        session,
+    service::{
+        place,
+        problem::{Kind, Problem},
     },
 };
 
@@ -18,7 +18,7 @@ const SCRIPT: &str = "x=$(echo ok | cat) && test \"$x\" = ok";
 /// # Errors
 /// Nothing starts under one of them: which, what happened, and what to do.
 pub(crate) fn let_programs_start(settings: &Settings) -> Result<(), Problem> {
-    let p0 = session::sibling("p0")?.display().to_string();
+    let p0 = place::sibling("p0")?.display().to_string();
     let mut tried: Vec<(Rlimits, bool)> = Vec::new();
     for (role, of_role) in &settings.roles {
         for agent in of_role.agents() {

@@ -1,5 +1,5 @@
 //! Checking a log or a run file without opening it.
-use super::error::{Kind, Problem};
+use super::problem::{Kind, Problem};
 use crate::{
     engine::audit::{self, Check, Progress},
     journal::{Anchor, Hash},

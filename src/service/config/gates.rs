@@ -1,7 +1,7 @@
 //! Whether the gates of a run can be started: looked up before the run, as they will be looked up.
 use super::env;
-use crate::surface::{
-    error::{Kind, Problem},
+use crate::service::{
+    problem::{Kind, Problem},
     project::{InCommit, Project},
 };
 
@@ -85,7 +85,7 @@ mod tests {
         let author = git2::Signature::new("a", "a@b", &git2::Time::new(0, 0)).unwrap();
         let tree = repo.find_tree(index.write_tree().unwrap()).unwrap();
         repo.commit(Some("HEAD"), &author, &author, "first", &tree, &[]).unwrap();
-        crate::surface::project::look(root, None).unwrap()
+        crate::service::project::look(root, None).unwrap()
     }
 
     #[test]

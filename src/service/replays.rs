@@ -1,12 +1,13 @@
 //! Runs lived again, as documents: of the engine's log or of a file, the same.
 use super::{
-    api::names::Point,
-    error::{Kind, Problem},
+    names::Point,
+    problem::{Kind, Problem},
 };
 use crate::{
+    contract::records::{DivergenceDoc, ReplayDoc},
     effects::clock,
     engine::{
-        handle::{Divergence, ReadError, Until},
+        handle::{ReadError, Until},
         replay,
     },
     model::{
@@ -15,35 +16,7 @@ use crate::{
     },
     views::diff::{self, Difference},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-/// What a replay found, as `p0 replay --json` prints it.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct ReplayDoc {
-    /// The run.
-    pub(crate) run: RunId,
-    /// How many events were taken in.
-    pub(crate) events: usize,
-    /// The last of them.
-    pub(crate) until: u64,
-    /// Whether every decision is the same today.
-    pub(crate) verified: bool,
-    /// The first that is not.
-    pub(crate) divergence: Option<Divergence>,
-    /// The digest of the state.
-    pub(crate) digest: String,
-    /// The state.
-    pub(crate) state: Value,
-    /// How long it took, in microseconds.
-    pub(crate) wall_us: u64,
-    /// The events, when they are asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) records: Option<Vec<Record>>,
-    /// The commands with their events, when they are asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) steps: Option<Vec<FramePayload>>,
-}
 
 /// What of a replay is wanted beside the state.
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,7 +59,11 @@ pub(crate) fn replayed(
         events: replayed.events,
         until: last,
         verified: replayed.divergence.is_none(),
-        divergence: replayed.divergence,
+        divergence: replayed.divergence.map(|it| DivergenceDoc {
+            seq: it.seq,
+            recorded: it.recorded,
+            decided: it.decided,
+        }),
         digest: replayed.digest,
         state: serde_json::to_value(&*replayed.state).map_err(|e| Problem::general(&e))?,
         wall_us,
@@ -124,7 +101,7 @@ pub(crate) fn span(text: &str) -> Result<(Point, Point), Problem> {
         return Err(Problem::new(Kind::Usage, format!("'{text}' is no span of the log"))
             .hint("write two sequence numbers or times with two dots between them, such as 12..40"));
     };
-    let point = super::api::names::point;
+    let point = super::names::point;
     Ok((point(from)?, point(to)?))
 }
 

@@ -1,12 +1,14 @@
 //! The only reader of the environment.
 use crate::{
-    effects::clock,
-    effects::process::{is_executable, on_path},
-    effects::sandbox::looks_secret,
+    effects::{
+        clock,
+        process::{is_executable, on_path},
+        sandbox::looks_secret,
+    },
     engine::start::Environment,
-    surface::{
-        error::{Kind, Problem},
+    service::{
         place,
+        problem::{Kind, Problem},
     },
 };
 use std::path::{Path, PathBuf};

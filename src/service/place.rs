@@ -1,7 +1,7 @@
 //! Whether p0 can work where it was put: paths, the data directory, the limit of open files.
-use super::error::{Kind, Problem};
+use super::problem::{Kind, Problem};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Open files that an engine with one attempt needs.
 const FEWEST_FILES: u64 = 128;
@@ -66,6 +66,15 @@ pub(crate) fn check_open_files() -> Result<(), Problem> {
     }
     let text = format!("only {has} files may be open at the same time (RLIMIT_NOFILE), and p0 needs {FEWEST_FILES}");
     Err(Problem::new(Kind::Config, text).hint(MORE_FILES))
+}
+
+/// A program of this installation: beside the one that runs now.
+pub(crate) fn sibling(name: &str) -> Result<PathBuf, Problem> {
+    let own = std::env::current_exe()
+        .map_err(|e| Problem::new(Kind::General, format!("finding this program's own file: {e}")))?;
+    // Whatever this file is called, it is `p0` unless it is `p0d`.
+    let is_daemon = own.file_stem().is_some_and(|stem| stem == "p0d");
+    if name == "p0" && !is_daemon { Ok(own) } else { Ok(own.with_file_name(name)) }
 }
 
 /// What to do when there are too few.

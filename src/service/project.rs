@@ -1,7 +1,7 @@
 //! The repository a command is about.
 use super::{
-    error::{Kind, Problem},
     place,
+    problem::{Kind, Problem},
 };
 use crate::{
     effects::git::{Error, PersonRepo},

@@ -9,8 +9,8 @@ use crate::{
         settings::{AgentKind, AgentSettings, Settings},
         workflow::{Workflow, builtin, check},
     },
-    surface::{
-        error::{Kind, Problem},
+    service::{
+        problem::{Kind, Problem},
         project::Project,
     },
 };
@@ -196,7 +196,7 @@ mod tests {
         if repo.head().is_err() {
             repo.commit(Some("HEAD"), &author, &author, "first", &tree, &[]).unwrap();
         }
-        crate::surface::project::look(root, None).unwrap()
+        crate::service::project::look(root, None).unwrap()
     }
 
     #[test]

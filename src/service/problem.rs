@@ -1,5 +1,6 @@
 //! What went wrong, as the edge tells it: a kind (with its exit code and HTTP status), a chain of sentences, a hint.
 use crate::{
+    contract::problem::ProblemDoc,
     engine::{
         handle::{NotRedacted, ReadError, SubmitError},
         start::StartError,
@@ -7,12 +8,10 @@ use crate::{
     model::{config::BadConfig, rejection::Rejection, spec::BadSpec, workflow::check::Flaw},
     views::catalog::{Lookup, NotOne, RowError},
 };
-use serde::{Deserialize, Serialize};
 use std::{fmt, path::Path};
 
 /// The kinds of problem, one per exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Anything without a kind of its own.
     General,
@@ -95,22 +94,6 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// The wire form: `application/problem+json`.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Wire {
-    /// For people.
-    pub(crate) title: String,
-    /// The HTTP status.
-    pub(crate) status: u16,
-    /// The sentence.
-    pub(crate) detail: String,
-    /// The exit code of `p0`.
-    pub(crate) code: u8,
-    /// What to do.
-    #[serde(default)]
-    pub(crate) hint: Option<String>,
-}
-
 impl Problem {
     /// A problem of a kind.
     pub fn new(kind: Kind, detail: impl fmt::Display) -> Problem {
@@ -134,8 +117,9 @@ impl Problem {
         Problem::new(kind, format!("{doing} {}: {error}", path.display()))
     }
 
-    pub(crate) fn wire(&self) -> Wire {
-        Wire {
+    /// As it travels.
+    pub(crate) fn wire(&self) -> ProblemDoc {
+        ProblemDoc {
             title: self.kind.title().to_owned(),
             status: self.kind.status(),
             detail: self.detail.clone(),
@@ -144,7 +128,8 @@ impl Problem {
         }
     }
 
-    pub(crate) fn from_wire(wire: Wire) -> Problem {
+    /// As it came.
+    pub(crate) fn from_wire(wire: ProblemDoc) -> Problem {
         Problem { kind: Kind::of_code(wire.code), detail: wire.detail, hint: wire.hint }
     }
 }
@@ -183,6 +168,7 @@ impl From<Rejection> for Problem {
             | Rejection::Cycle { .. }
             | Rejection::Owned { .. }
             | Rejection::NotHolder { .. }
+            | Rejection::Taken { .. }
             | Rejection::RunOver { .. } => Kind::Refused,
             Rejection::Quarantined { .. } => Kind::Store,
         };

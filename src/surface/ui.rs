@@ -1,9 +1,9 @@
 //! The only place that prints. Data goes to stdout, everything about it to stderr; a reader that goes away is no error,
 //! any other failure to write is one.
-use crate::surface::{
+use crate::service::{
     config::env,
-    error::{Kind, Problem},
     place,
+    problem::{Kind, Problem},
 };
 use rustix::event::{PollFd, PollFlags};
 use serde::Serialize;
@@ -118,6 +118,11 @@ pub(crate) fn error(problem: &Problem) {
     if let Some(hint) = problem.hint.as_deref().or_else(|| place::hint_for(&problem.detail)) {
         note(&format!("{} {hint}", paint(To::Err, Colour::Yellow, "hint:")));
     }
+}
+
+/// Something that is not as it was asked for, and does no harm.
+pub(crate) fn warn(text: &str) {
+    note(&format!("{} {text}", paint(To::Err, Colour::Yellow, "warning:")));
 }
 
 /// Whether somebody looks.

@@ -1,5 +1,5 @@
 //! Names in requests: any unambiguous beginning of an id, or `@last`.
-use super::reply::Failure;
+use super::problem::{Kind, Problem};
 use crate::{
     engine::handle::Handle,
     model::{
@@ -8,25 +8,24 @@ use crate::{
         id::{AttemptId, MilestoneId, RunId, TicketId},
         ticket::Ticket,
     },
-    surface::error::{Kind, Problem},
     views::catalog::{NotOne, RunRow},
 };
 use std::sync::Arc;
 
 /// The run that a name stands for.
-pub(crate) fn run(handle: &Handle, name: &str) -> Result<RunRow, Failure> {
+pub(crate) fn run(handle: &Handle, name: &str) -> Result<RunRow, Problem> {
     Ok(handle.catalog().find_run(Some(name))?)
 }
 
 /// The run that a name stands for, of here or imported.
-pub(crate) fn record(handle: &Handle, name: &str) -> Result<RunId, Failure> {
+pub(crate) fn record(handle: &Handle, name: &str) -> Result<RunId, Problem> {
     Ok(handle.catalog().find_record(name)?.id())
 }
 
 /// The state of a milestone that the catalog knows.
-pub(crate) fn state(handle: &Handle, milestone: MilestoneId) -> Result<Arc<Aggregate>, Failure> {
+pub(crate) fn state(handle: &Handle, milestone: MilestoneId) -> Result<Arc<Aggregate>, Problem> {
     let found = handle.aggregate(milestone)?;
-    found.ok_or_else(|| Failure(Problem::new(Kind::NotFound, format!("there is no milestone '{milestone}'"))))
+    found.ok_or_else(|| Problem::new(Kind::NotFound, format!("there is no milestone '{milestone}'")))
 }
 
 /// A ticket and where it is.
@@ -46,8 +45,17 @@ impl Found {
     }
 }
 
+/// A ticket of this milestone, as it stands now.
+pub(crate) fn in_milestone(handle: &Handle, milestone: MilestoneId, id: TicketId) -> Result<Found, Problem> {
+    let state = state(handle, milestone)?;
+    if !state.tickets.contains_key(&id) {
+        return Err(Problem::new(Kind::NotFound, format!("there is no ticket '{id}'")));
+    }
+    Ok(Found { milestone, state, id })
+}
+
 /// The ticket that a name stands for.
-pub(crate) fn ticket(handle: &Handle, name: &str) -> Result<Found, Failure> {
+pub(crate) fn ticket(handle: &Handle, name: &str) -> Result<Found, Problem> {
     let catalog = handle.catalog();
     let none = || NotOne::None { what: "ticket", name: name.to_owned() };
     if name == "@last" {
@@ -88,7 +96,7 @@ fn beginning<'a>(ids: impl Iterator<Item = &'a TicketId>, wanted: &str) -> Vec<T
 }
 
 /// The attempt that a name stands for.
-pub(crate) fn attempt(handle: &Handle, name: &str) -> Result<(MilestoneId, AttemptId), Failure> {
+pub(crate) fn attempt(handle: &Handle, name: &str) -> Result<(MilestoneId, AttemptId), Problem> {
     let catalog = handle.catalog();
     let wanted = name.to_lowercase();
     let found: Vec<_> = catalog.attempts(&wanted).take(10).collect::<Result<_, _>>()?;

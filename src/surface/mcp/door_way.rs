@@ -1,0 +1,63 @@
+//! Requests through an attempt's door. An agent outlives its engine, so the door may be away for a while.
+use crate::{
+    service::problem::{Kind, Problem},
+    surface::client::Client,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::time::Duration;
+
+/// How long a door may be away. An agent outlives its engine: the next one opens the door again.
+const DOOR_BACK_WITHIN: Duration = Duration::from_secs(20);
+/// How often it is tried meanwhile.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
+
+/// The way to an attempt's door.
+pub(super) struct DoorWay {
+    client: Client,
+}
+
+impl DoorWay {
+    /// Over this client.
+    pub(super) fn new(client: Client) -> DoorWay {
+        DoorWay { client }
+    }
+
+    /// Whether the door does not answer now.
+    pub(super) async fn is_away(&self) -> bool {
+        match &self.client {
+            Client::Door { socket, .. } => tokio::net::UnixStream::connect(socket).await.is_err(),
+            Client::Local(_) | Client::Socket(_) => false,
+        }
+    }
+
+    /// Looks through the door.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
+        self.reach().await?;
+        self.client.get(path).await
+    }
+
+    /// Says something.
+    pub(super) async fn post<T: DeserializeOwned>(&self, message: &impl Serialize) -> Result<T, Problem> {
+        self.reach().await?;
+        self.client.post("/api/v1/attempt/say", message).await
+    }
+
+    /// Asks for what may not be there, without waiting for the door.
+    pub(super) async fn post_at<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Problem> {
+        self.client.post(path, body).await
+    }
+
+    /// Waits until the door is there.
+    async fn reach(&self) -> Result<(), Problem> {
+        let Client::Door { socket, .. } = &self.client else { return Ok(()) };
+        let there = async {
+            while tokio::net::UnixStream::connect(socket).await.is_err() {
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(DOOR_BACK_WITHIN, there).await.map_err(|_| {
+            Problem::new(Kind::General, "the engine does not answer now; nothing was done")
+                .hint("go on with your work and call again in a minute")
+        })
+    }
+}

@@ -1,5 +1,9 @@
 //! Which role may say what (section 8 of the design).
-use p0_model::{protocol::Message, workflow::Rights};
+use p0_model::{
+    protocol::{Message, OwnStatus},
+    ticket::Priority,
+    workflow::Rights,
+};
 
 /// Whether a role with these rights may say this under these rules ([`p0_model::event::RULES`]); if not, why, in a
 /// sentence the agent can act on.
@@ -40,6 +44,36 @@ pub fn may_say(rights: Rights, rules: u32, message: &Message) -> Result<(), Stri
         _ => "",
     };
     Err(format!("'{}' is for {}; {} may not say it{instead}", message.word(), plural(needed), singular(rights)))
+}
+
+/// Whether a message says that something is in the way, so that an attempt that printed it must not be taken for a good one,
+/// whether or not its role may say it: it cannot go on, it asks, it found something serious.
+pub fn says_trouble(message: &Message) -> bool {
+    match message {
+        Message::Status { status, .. } => *status == OwnStatus::Blocked,
+        Message::Feedback { priority, .. } => *priority == Priority::High,
+        Message::Question { .. } => true,
+        Message::Ticket(_)
+        | Message::Defer { .. }
+        | Message::Decision { .. }
+        | Message::Curate { .. }
+        | Message::Subtask(_)
+        | Message::RequestFiles { .. }
+        | Message::Verdict { .. }
+        | Message::Comment { .. }
+        | Message::Learning { .. }
+        | Message::Artifact { .. }
+        | Message::Checklist { .. }
+        | Message::Confidence { .. }
+        | Message::Usage { .. }
+        | Message::Session { .. }
+        | Message::Failed { .. }
+        | Message::Activity { .. }
+        | Message::Permission { .. }
+        | Message::Ask { .. }
+        | Message::RateLimited { .. }
+        | Message::Unreadable { .. } => false,
+    }
 }
 
 /// Whether a role with these rights may change files.

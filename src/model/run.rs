@@ -296,9 +296,9 @@ impl Run {
         self.rules >= 5
     }
 
-    /// Whether a planner, a verifier or a specialist that printed what its role may not say is refused and told so, as
-    /// nobody took it in: since rules 6.
-    pub fn refuses_words_of_another_role(&self) -> bool {
+    /// Whether an attempt that printed that something is in the way (a blocked status, a question, a serious finding), which
+    /// its role may not say, is refused and told so, as nobody took it in: since rules 6.
+    pub fn hears_trouble_from_every_role(&self) -> bool {
         self.rules >= 6
     }
 

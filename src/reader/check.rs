@@ -164,6 +164,16 @@ impl Look {
                 }
                 continue;
             }
+            // Two names for one thing, and two values: nobody knows which one is meant.
+            let is_other = |wanted: &&&str| {
+                let there = fields.get(**wanted).filter(|_| known.contains_key(**wanted));
+                self.unknown == Unknown::Noted && there.is_some_and(|there| Some(there) != fields.get(&field))
+            };
+            if let Some(taken) = field_synonyms(&spelt).iter().find(is_other) {
+                let field = path(&field);
+                self.wrong.push(format!("`{field}` means `{taken}`, which is there as well; give one of the two"));
+                continue;
+            }
             let near = nearest(&spelt, known.keys().map(String::as_str));
             let meant = near.map(|near| format!(" (do you mean `{near}`?)")).unwrap_or_default();
             if self.unknown == Unknown::Noted && near.is_none() {

@@ -190,7 +190,17 @@ fn in_a_guise(line: &str) -> Vec<(&'static str, Vec<u8>)> {
     let texts = vec![
         ("text on both sides", format!("INFO {line} req=12")),
         ("a sentence", format!("My last word is {line}, as I said.")),
-        ("quoted in a sentence", format!("My last word is '{line}'.")),
+        ("quoted behind a label", format!("{word}: '{line}'")),
+        ("behind words", format!("If all were well I would print {line}")),
+        ("in a list", format!("- {line}")),
+        ("in a container's log", format!("agent-1  | {line}")),
+        ("with a comma at the end", format!("{},}}", &line[..line.len() - 1])),
+        ("with a comment", format!("{{ /* mine */ {}", &line[1..])),
+        ("a tool's call", serde_json::json!({"name": word, "arguments": value}).to_string()),
+        (
+            "fenced in an object",
+            serde_json::json!({"response": format!("```json\n{line}\n```\nThat is all.")}).to_string(),
+        ),
         ("tags", format!("<{word}>{line}</{word}>")),
         ("zero-width characters", format!("\u{200b}{line}\u{200b}")),
         ("a progress bar", format!("Working 10%\r{line}\rdone")),

@@ -7,6 +7,8 @@
 //! | `lines` | the objects in lines of output: behind other text, several in a line, one over several lines |
 //! | `clean` | a line as text: no terminal sequences, no bytes that are no UTF-8 |
 //! | `object` | where an object ends; half surrogate pairs and control characters in its strings |
+//! | `lead` | whether an object behind other text is what its line says |
+//! | `lenient` | objects in the notation of other languages, to find out what they were meant as |
 //! | `seem` | whether text that is no JSON was meant as a message, and as which |
 //! | `untyped` | what an object without a message's `type` was meant as, or holds |
 //! | `message` | from an object to a message of the protocol |
@@ -27,6 +29,8 @@
 mod check;
 mod clean;
 mod form;
+mod lead;
+mod lenient;
 mod lines;
 mod message;
 mod object;
@@ -41,6 +45,7 @@ pub use check::check;
 pub use form::{Form, of, of_message};
 pub use lines::{Fragment, LineReader, Piece, Source};
 pub use message::{Reading, Unreadable, read_message};
+pub use object::Unambiguous;
 
 /// Whether a line of an agent's output may be a message, whole or broken. Cheap for lines that are none.
 #[must_use]

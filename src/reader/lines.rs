@@ -1,6 +1,8 @@
 //! From lines of output to the objects in them.
 use super::{
     clean::clean,
+    lead::leads_to,
+    lenient::lenient,
     object::{self, Fault, Levels, Scan},
     seem::{begins_like_json, hints, seems, word_in},
     untyped::meant_by,
@@ -37,10 +39,6 @@ impl Source {
             Source::Agent => Levels::ALL,
             Source::Program => Levels::OUTERMOST,
         }
-    }
-
-    fn parse(self, text: &str) -> Result<Value, Fault> {
-        object::parse(text, self.levels())
     }
 }
 
@@ -82,6 +80,7 @@ const FRAGMENT: usize = 2000;
 #[derive(Debug)]
 pub struct LineReader {
     source: Source,
+    levels: Levels,
     pending: Option<Pending>,
 }
 
@@ -99,7 +98,17 @@ struct Pending {
 impl LineReader {
     /// At the beginning of an output.
     pub fn new(source: Source) -> LineReader {
-        LineReader { source, pending: None }
+        LineReader { source, levels: source.levels(), pending: None }
+    }
+
+    /// Refuses an object in which a key stands twice and not alike, however deep: each is a request of its sender's own.
+    #[must_use]
+    pub fn strict(self) -> LineReader {
+        LineReader { levels: Levels::ALL, ..self }
+    }
+
+    fn parse(&self, text: &str) -> Result<Value, Fault> {
+        object::parse(text, self.levels)
     }
 
     /// Reads one line, without its line feed. What it begins and does not end is told with a later line, or at the end.
@@ -107,7 +116,7 @@ impl LineReader {
         let trimmed = bytes.trim_ascii();
         if self.pending.is_none() {
             if trimmed.first() == Some(&b'{')
-                && let Ok(value @ Value::Object(_)) = object::value(trimmed, self.source.levels())
+                && let Ok(value @ Value::Object(_)) = object::value(trimmed, self.levels)
             {
                 return vec![Piece::Object(value)];
             }
@@ -166,7 +175,7 @@ impl LineReader {
         pending.more.push((pending.text.len(), number));
         pending.text.push_str(line);
         match pending.scan.end(&pending.text) {
-            Some(end) => match self.source.parse(&pending.text[..end]) {
+            Some(end) => match self.parse(&pending.text[..end]) {
                 Ok(value) => {
                     found.push(Piece::Object(value));
                     let rest = pending.text[end..].to_owned();
@@ -183,12 +192,13 @@ impl LineReader {
 
     /// The object that has begun has no end: its lines are read one by one.
     fn give_up(&mut self, pending: &Pending, why: &str, found: &mut Vec<Piece>) {
-        let at = self.source.parse(&pending.text).err().map_or(0, |fault| fault.at);
+        let at = self.parse(&pending.text).err().map_or(0, |fault| fault.at);
         self.not_read(pending, &Fault { at, why: why.to_owned() }, found);
     }
 
     fn not_read(&mut self, pending: &Pending, fault: &Fault, found: &mut Vec<Piece>) {
-        if let Some(what) = seems(&pending.text, self.source) {
+        let what = self.in_another_notation(&pending.text).or_else(|| seems(&pending.text, self.source));
+        if let Some(what) = what {
             let (line, column) = pending.place(fault.at);
             found.push(Piece::Unreadable(fragment(line, column, &what, &fault.why, &pending.text)));
         }
@@ -199,7 +209,8 @@ impl LineReader {
             // Lines of an object that cannot be read are told with it: only whole messages among them count.
             let mut within = Vec::new();
             self.pieces(number, line, false, &mut within);
-            found.extend(within.into_iter().filter(|piece| matches!(piece, Piece::Object(value) if is_message(value))));
+            let counts = |piece: &Piece| matches!(piece, Piece::Object(value) if self.word_of(value).is_some());
+            found.extend(within.into_iter().filter(counts));
         }
     }
 
@@ -210,53 +221,83 @@ impl LineReader {
         let (mut at, mut tries, mut amid) = (0, 0, Vec::new());
         let mut fault: Option<Fault> = None;
         while let Some(open) = text[at..].find('{').map(|open| at + open) {
-            tries += 1;
             if tries > MOST_TRIES {
                 break;
             }
-            let leads = text[at..open].chars().all(is_separator);
+            let before = &text[at..open];
+            let leads = before.chars().all(is_separator);
             let mut scan = Scan::default();
             let Some(end) = scan.end(&text[open..]).map(|length| open + length) else {
                 let tail = &text[open..];
                 if leads && may_go_on && begins_like_json(tail, self.source) {
                     self.not_taken(number, text, rest..open, fault, found);
-                    let mut begun =
-                        Pending { first: number, text: tail.to_owned(), more: Vec::new(), scan: Scan::default() };
-                    begun.scan.end(&begun.text);
-                    self.pending = Some(begun);
+                    self.begin(number, tail);
                     return;
                 }
+                tries += 1;
                 let why = "it has no end".to_owned();
-                fault.get_or_insert(Fault { at: self.source.parse(tail).map_or_else(|f| open + f.at, |_| open), why });
+                fault.get_or_insert(Fault { at: self.parse(tail).map_or_else(|f| open + f.at, |_| open), why });
                 at = open + 1;
                 continue;
             };
-            match self.source.parse(&text[open..end]) {
-                Ok(value) if leads || (self.word_of(&value).is_some() && ends_the_line(text, open..end)) => {
+            match self.parse(&text[open..end]) {
+                Ok(value) if leads || (self.stands_alone(&value, before, &text[end..])) => {
                     if amid.is_empty() || fault.is_some() {
                         self.not_taken(number, text, rest..open, fault.take(), found);
                     }
-                    rest = end;
+                    (rest, tries) = (end, 0);
                     // Before another one that is taken it is no part of a sentence.
-                    found.extend(amid.drain(..).map(|(_, value)| Piece::Object(value)));
+                    for (open, value, is_led) in amid.drain(..) {
+                        match is_led {
+                            true => found.push(Piece::Object(value)),
+                            false => self.mentioned(number, text, open, &value, found),
+                        }
+                    }
                     found.push(Piece::Object(value));
                 }
-                Ok(value) => amid.push((open, value)),
+                Ok(value) if self.word_of(&value).is_some() => amid.push((open, value, self.leads_to(before))),
+                Ok(_) => {}
                 Err(bad) => {
+                    tries += 1;
                     fault.get_or_insert(Fault { at: open + bad.at, why: bad.why });
                 }
             }
             at = end;
         }
-        let told = found.len();
-        for (open, value) in amid {
-            if let Some(word) = self.word_of(&value) {
-                let why = "there is other text on its line; print it on a line of its own";
-                found.push(Piece::Unreadable(fragment(number, open as u64 + 1, &word, why, text)));
+        if amid.is_empty() || fault.is_some() {
+            self.not_taken(number, text, rest..text.len(), fault, found);
+        }
+        for (open, value, is_led) in amid {
+            // What a sentence or code quotes it only mentions.
+            if is_led || !is_quoted(text, open) {
+                self.mentioned(number, text, open, &value, found);
             }
         }
-        if told == found.len() || fault.is_some() {
-            self.not_taken(number, text, rest..text.len(), fault, found);
+    }
+
+    /// An object has begun that may go on in the next line.
+    fn begin(&mut self, number: u64, text: &str) {
+        let mut begun = Pending { first: number, text: text.to_owned(), more: Vec::new(), scan: Scan::default() };
+        begun.scan.end(&begun.text);
+        self.pending = Some(begun);
+    }
+
+    /// Whether an object with text before it is what its line says.
+    fn stands_alone(&self, value: &Value, before: &str, after: &str) -> bool {
+        let is_quoted = before.ends_with(QUOTES) && after.starts_with(QUOTES) && before.contains(char::is_alphanumeric);
+        !is_quoted && is_wordless(after) && self.leads_to(before) && self.word_of(value).is_some()
+    }
+
+    /// A program writes its log where it likes.
+    fn leads_to(&self, before: &str) -> bool {
+        self.source == Source::Program || leads_to(before)
+    }
+
+    /// Tells of a message within other text.
+    fn mentioned(&self, number: u64, text: &str, open: usize, value: &Value, found: &mut Vec<Piece>) {
+        if let Some(word) = self.word_of(value) {
+            let why = "there is other text on its line; print it on a line of its own";
+            found.push(Piece::Unreadable(fragment(number, open as u64 + 1, &word, why, text)));
         }
     }
 
@@ -264,10 +305,25 @@ impl LineReader {
     fn not_taken(&self, line: u64, text: &str, part: Range<usize>, fault: Option<Fault>, found: &mut Vec<Piece>) {
         // Behind an object the line is no sentence that quotes one.
         let broken = || fault.as_ref().filter(|_| part.start > 0).and_then(|_| word_in(&text[part.clone()]));
-        if let Some(what) = broken().or_else(|| seems(&text[part.clone()], self.source)) {
+        let text_of = &text[part.clone()];
+        let what = broken().or_else(|| self.in_another_notation(text_of)).or_else(|| seems(text_of, self.source));
+        if let Some(what) = what {
             let fault = fault.unwrap_or(Fault { at: 0, why: "it is no JSON object".to_owned() });
             found.push(Piece::Unreadable(fragment(line, fault.at as u64 + 1, &what, &fault.why, text)));
         }
+    }
+
+    /// What an agent's text was meant as that is an object in the notation of JavaScript or Python, or JSON with a slip that
+    /// they allow, behind nothing or a label.
+    fn in_another_notation(&self, text: &str) -> Option<String> {
+        if self.source == Source::Program {
+            return None;
+        }
+        let opens = text.match_indices('{').take(MOST_TRIES).map(|(open, _)| open);
+        opens.filter(|open| leads_to(&text[..*open])).find_map(|open| {
+            let end = Scan::default().end(&text[open..]).map_or(text.len(), |length| open + length);
+            self.word_of(&lenient(&text[open..end])?)
+        })
     }
 
     /// What an object says that it is, so that it is one with text before it as well.
@@ -277,18 +333,32 @@ impl LineReader {
         match self.source {
             Source::Agent => match word.filter(|word| super::is_word(word)) {
                 Some(word) => Some(word.to_owned()),
-                None => meant_by(fields).map(|meant| meant.word.to_owned()),
+                None => meant_by(fields, objects_in).map(|meant| meant.word.to_owned()),
             },
             Source::Program => word.or_else(|| fields.get("jsonrpc")?.as_str()).map(str::to_owned),
         }
     }
 }
 
-/// Whether no word follows an object in its line, and it is not quoted by a sentence before it.
-fn ends_the_line(text: &str, object: Range<usize>) -> bool {
-    let (before, after) = (&text[..object.start], &text[object.end..]);
-    let is_quoted = before.ends_with(QUOTES) && after.starts_with(QUOTES) && before.contains(char::is_alphanumeric);
-    !is_quoted && is_wordless(after)
+/// Whether an object is quoted by the text around it.
+fn is_quoted(text: &str, open: usize) -> bool {
+    let end = Scan::default().end(&text[open..]).map_or(text.len(), |length| open + length);
+    text[..open].ends_with(QUOTES) && text[end..].starts_with(QUOTES)
+}
+
+/// The objects of an agent's text.
+pub(super) fn objects_in(text: &str) -> Vec<Value> {
+    let mut reader = LineReader::new(Source::Agent);
+    let mut pieces: Vec<Piece> = Vec::new();
+    for (line, number) in text.split('\n').zip(1..) {
+        pieces.extend(reader.line(number, line.as_bytes()));
+    }
+    pieces.extend(reader.end());
+    let object = |piece| match piece {
+        Piece::Object(value) => Some(value),
+        Piece::Unreadable(_) => None,
+    };
+    pieces.into_iter().filter_map(object).collect()
 }
 
 /// What a sentence quotes with.

@@ -2,10 +2,11 @@
 use super::{
     check::{Unknown, fit},
     form::message,
-    untyped::{counts, meant_by, says_blocked},
+    lines::objects_in,
+    untyped::{counts, denies, meant_by, says_blocked},
     words::{meant_type, nearest, snake, truth},
 };
-use p0_model::protocol::{FailureClass, Message, refuses_its_attempt};
+use p0_model::protocol::{FailureClass, Message, OwnStatus, refuses_its_attempt};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -49,7 +50,7 @@ pub fn read_message(value: &Value) -> Reading {
             return untyped(&rest);
         }
         Some(other) => {
-            let what = word_among(other).or_else(|| Some(meant_by(fields)?.word));
+            let what = word_among(other).or_else(|| Some(meant_by(fields, objects_in)?.word));
             return unreadable(what.unwrap_or(&shown(&other.to_string())), "its `type` is no text");
         }
     };
@@ -73,8 +74,8 @@ fn word_among(list: &Value) -> Option<&'static str> {
 }
 
 fn unknown_type(fields: &Map<String, Value>, written: &str) -> Reading {
-    let near = nearest(written, Message::WORDS.iter().copied());
-    if let (None, Some(meant)) = (near, meant_by(fields)) {
+    let near = also_named(fields, written).or_else(|| nearest(written, Message::WORDS.iter().copied()));
+    if let (None, Some(meant)) = (near, meant_by(fields, objects_in)) {
         let place = if meant.is_within { "an object within it seems to be" } else { "it seems to be" };
         return unreadable(
             meant.word,
@@ -86,6 +87,39 @@ fn unknown_type(fields: &Map<String, Value>, written: &str) -> Reading {
     unreadable(near.unwrap_or(&shown(written)), &why)
 }
 
+/// The message that a longer or another word names, where the object has what such a message needs: `ticket_status`,
+/// `security-issue`, `ask_user`.
+fn also_named(fields: &Map<String, Value>, written: &str) -> Option<&'static str> {
+    const OTHERS: &[(&str, &str, &str)] = &[
+        ("issue", "feedback", "title"),
+        ("bug", "feedback", "title"),
+        ("vulnerability", "feedback", "title"),
+        ("risk", "feedback", "title"),
+        ("blocker", "feedback", "title"),
+        ("findings", "feedback", "items"),
+        ("task", "ticket", "title"),
+        ("story", "ticket", "title"),
+        ("epic", "ticket", "title"),
+        ("ask", "question", "text"),
+        ("clarification", "question", "text"),
+        ("help", "question", "text"),
+    ];
+    /// What a word speaks of that tells of a ticket's status.
+    const OF_A_TICKET: &[&str] = &["status", "task", "ticket", "state", "update", "progress"];
+    let written = snake(written);
+    let parts: Vec<&str> = written.split(|c: char| !c.is_alphanumeric()).collect();
+    let has = |field: &str| fields.contains_key(field);
+    let needs = |word: &str| message(word)?.get("required")?.as_array()?.iter().find_map(Value::as_str);
+    let is_known =
+        |word: &&&str| refuses_its_attempt(word) && parts.contains(*word) && has(needs(word).unwrap_or("title"));
+    let known = Message::WORDS.iter().find(is_known).copied();
+    let other = || OTHERS.iter().find(|(part, _, needs)| parts.contains(part) && has(needs)).map(|(_, word, _)| *word);
+    let says_blocked = || fields.get("status").and_then(Value::as_str).is_some_and(says_blocked);
+    let is_blocked =
+        || parts.iter().any(|part| OF_A_TICKET.contains(part)) && (parts.contains(&"blocked") || says_blocked());
+    known.or_else(other).or_else(|| is_blocked().then_some("status"))
+}
+
 /// A message whose every field is understood and that cannot be meant so: it says two things, or nothing.
 fn contradiction(message: &Message, fields: &Map<String, Value>) -> Option<Reading> {
     match message {
@@ -93,6 +127,12 @@ fn contradiction(message: &Message, fields: &Map<String, Value>) -> Option<Readi
             let gap = gaps.iter().find(|gap| !is_no_gap(gap))?;
             let why = format!("`met` is true and `gaps` says what is missing ({}); give one of the two", shown(gap));
             Some(unreadable("verdict", &why))
+        }
+        Message::Usage { input_tokens, cached_tokens, .. } if cached_tokens > input_tokens => {
+            Some(unreadable("usage", "`cached_tokens` are a part of `input_tokens`, and are more"))
+        }
+        Message::RequestFiles { create, modify, .. } if create.is_empty() && modify.is_empty() => {
+            Some(unreadable("request_files", "it names no file in `create` or `modify`"))
         }
         Message::Usage { .. } if !fields.iter().any(|(field, value)| is_amount(field) && !value.is_null()) => {
             Some(unreadable("usage", "it has none of `input_tokens`, `output_tokens` and `cost_usd`"))
@@ -105,34 +145,67 @@ fn is_amount(field: &str) -> bool {
     counts(field) || snake(field) == "cost"
 }
 
-/// The number of a report of usage that no field of the protocol has taken, so that the report counts too little.
-fn not_counted(message: &Message, left_out: &Map<String, Value>) -> Option<String> {
-    let Message::Usage { input_tokens, output_tokens, .. } = message else { return None };
-    let total = input_tokens.saturating_add(*output_tokens);
-    // Whatever else is there is a part of what was counted.
-    if left_out.get("total_tokens").and_then(Value::as_u64) == Some(total) {
-        return None;
+/// Why what was left out of a message makes it say another thing, or less, than it was meant to.
+fn left_out_matters(message: &Message, left_out: &Map<String, Value>) -> Option<String> {
+    match message {
+        Message::Usage { input_tokens, output_tokens, .. } => {
+            let total = input_tokens.saturating_add(*output_tokens);
+            // Whatever else is there is a part of what was counted.
+            if left_out.get("total_tokens").and_then(Value::as_u64) == Some(total) {
+                return None;
+            }
+            let (field, _) = left_out.iter().find(|(field, value)| is_count(field) && has_a_number(value))?;
+            Some(format!(
+                "there is no field `{}`, and so it would not be counted; add it to `input_tokens`, `output_tokens` or `cost_usd`",
+                shown(field)
+            ))
+        }
+        Message::Verdict { met: true, .. } => {
+            let denies = |value: &Value| denies(value) || value.as_object().is_some_and(|of| of.values().any(denies));
+            let (field, _) = left_out.iter().find(|(_, value)| denies(value))?;
+            Some(format!("`met` is true, and `{}`, which is no field of it, says otherwise", shown(field)))
+        }
+        Message::Status { status: OwnStatus::Done, .. } if left_out.get("blocked") == Some(&Value::Bool(true)) => {
+            Some("`status` is done, and `blocked`, which is no field of it, says otherwise".to_owned())
+        }
+        _ => None,
     }
-    let is_number = |value: &Value| value.as_f64().is_some_and(|n| n > 0.0);
-    let is_count = |field: &str| ["token", "cost", "usd"].iter().any(|part| field.to_ascii_lowercase().contains(part));
-    let (field, _) = left_out.iter().find(|(field, value)| is_count(field) && is_number(value))?;
-    Some(format!(
-        "there is no field `{}`, and so it would not be counted; add it to `input_tokens`, `output_tokens` or `cost_usd`",
-        shown(field)
-    ))
+}
+
+fn is_count(field: &str) -> bool {
+    const PARTS: &[&str] =
+        &["token", "cost", "usd", "usage", "price", "dollar", "amount", "output", "input", "spent", "detail"];
+    let field = field.to_ascii_lowercase();
+    PARTS.iter().any(|part| field.contains(part))
+}
+
+/// Whether a value has a number above zero in it, as a text or deeper as well.
+fn has_a_number(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64().is_some_and(|n| n > 0.0),
+        Value::String(text) => text.trim_start_matches('$').parse::<f64>().is_ok_and(|n| n > 0.0),
+        Value::Array(items) => items.iter().any(has_a_number),
+        Value::Object(fields) => fields.values().any(has_a_number),
+        Value::Null | Value::Bool(_) => false,
+    }
 }
 
 /// What is written where nothing is missing.
 fn is_no_gap(gap: &str) -> bool {
-    let word = gap.trim().trim_end_matches('.').to_ascii_lowercase();
-    matches!(word.as_str(), "" | "none" | "nothing" | "no" | "n/a" | "na" | "-" | "no gaps" | "null" | "[]")
-        || truth(&word) == Some(false)
+    const AFTER_NONE: &[&str] =
+        &["", "found", "identified", "known", "missing", "left", "remaining", "is", "are", "were"];
+    let words = gap.trim().trim_end_matches(['.', '!']).to_ascii_lowercase();
+    let rest = ["none", "nothing", "no gaps"].into_iter().find_map(|none| words.strip_prefix(none));
+    rest.is_some_and(|rest| rest.split(' ').all(|word| AFTER_NONE.contains(&word)))
+        || matches!(words.as_str(), "" | "n/a" | "na" | "-" | "null" | "[]")
+        || truth(&words) == Some(false)
 }
 
 /// `{"type": "blocked"}`: the state itself stands where `status` should.
 fn status_as_type(fields: &Map<String, Value>, written: &str) -> Option<Reading> {
+    const BESIDE: &[&str] = &["type", "reason", "why", "message", "text", "explanation", "ticket", "question"];
     // Only this state: programs end their own logs with `{"type": "done"}`.
-    if !says_blocked(written) || fields.contains_key("status") {
+    if !says_blocked(written) || !fields.keys().all(|field| BESIDE.contains(&field.as_str())) {
         return None;
     }
     let mut whole = fields.clone();
@@ -173,7 +246,7 @@ fn tolerant(fields: &Map<String, Value>, word: &str) -> Reading {
             whole.insert("type".to_owned(), word.into());
             match Message::deserialize(&Value::Object(whole)) {
                 Ok(message) => {
-                    return match not_counted(&message, &fitting.left_out) {
+                    return match left_out_matters(&message, &fitting.left_out) {
                         Some(why) => unreadable(word, &why),
                         None => Reading::Message { message, notes: fitting.notes },
                     };
@@ -207,16 +280,11 @@ fn untyped(fields: &Map<String, Value>) -> Reading {
     if let Some((field, value)) = slip {
         let written = value.as_str().unwrap_or_default();
         let meant = meant_type(written, Message::WORDS).or_else(|| nearest(written, Message::WORDS.iter().copied()));
-        if let Some(what) = meant.or_else(|| Some(meant_by(fields)?.word)) {
+        if let Some(what) = meant.or_else(|| Some(meant_by(fields, objects_in)?.word)) {
             return unreadable(what, &format!("it has no `type`; do you mean `type` by `{}`?", shown(field)));
         }
     }
-    let first =
-        fields.values().next().and_then(Value::as_str).filter(|word| !word.is_empty() && Message::is_word(word));
-    if let Some(word) = first.filter(|word| refuses_its_attempt(word)) {
-        return unreadable(word, &format!("it has no `type`; is it a `{word}`?"));
-    }
-    match meant_by(fields) {
+    match meant_by(fields, objects_in) {
         Some(meant) if meant.is_within => {
             let why = "it stands within another object; print it as an object of its own, with its `type`";
             unreadable(meant.word, why)
@@ -287,9 +355,9 @@ mod tests {
             (json!({"met": true}), "verdict", "it has no `type`; is it a `verdict`?"),
             (json!({"type": 7, "met": true}), "verdict", "its `type` is no text"),
             (
-                json!({"type": "issue", "title": "t", "priority": "high"}),
-                "ticket",
-                "there is no message `issue`; it seems to be a `ticket`",
+                json!({"type": "issue", "title": "t"}),
+                "feedback",
+                "there is no message `issue`; do you mean `feedback`?",
             ),
             (json!({"type": null, "status": "blocked"}), "status", "it has no `type`; is it a `status`?"),
             (json!({"type": ["status"], "status": "blocked"}), "status", "its `type` is no text"),
@@ -311,6 +379,26 @@ mod tests {
         }
         let (word, why) = what(json!({"type": "verdict", "met": false, "gap": ["x"]}));
         assert!(word == "verdict" && why.starts_with("there is no field `gap` (do you mean `gaps`?)"), "{why}");
+    }
+
+    #[test]
+    fn other_words_for_a_message_are_told_as_it() {
+        for (value, word) in [
+            (json!({"type": "ticket_status", "status": "blocked"}), "status"),
+            (json!({"type": "task_blocked", "reason": "r"}), "status"),
+            (json!({"type": "security_issue", "title": "t"}), "feedback"),
+            (json!({"type": "add_ticket", "title": "t"}), "ticket"),
+            (json!({"type": "task", "title": "t"}), "ticket"),
+            (json!({"type": "ask_user", "text": "t"}), "question"),
+            (json!({"type": "verdict/v1", "met": false}), "verdict"),
+            (json!({"type": "tool_use", "name": "feedback", "input": {"title": "t"}}), "feedback"),
+        ] {
+            assert_eq!(what(value.clone()).0, word, "{value}");
+        }
+        for value in [json!({"type": "status_code", "code": 1}), json!({"type": "Blocked", "url": "u"})] {
+            let (word, _) = what(value);
+            assert!(!refuses_its_attempt(&word), "{word}");
+        }
     }
 
     #[test]
@@ -343,9 +431,22 @@ mod tests {
 
     #[test]
     fn a_verdict_that_says_two_things_is_none() {
-        for gaps in [json!([]), json!("none"), json!(["None."]), json!(["n/a", ""]), Value::Null] {
+        for gaps in
+            [json!([]), json!("none"), json!(["None."]), json!(["n/a", ""]), json!(["None identified."]), Value::Null]
+        {
             let verdict = said(json!({"type": "verdict", "met": true, "gaps": gaps}));
             assert!(matches!(verdict, Message::Verdict { met: true, .. }), "{verdict:?}");
+        }
+        for other in [
+            json!({"type": "verdict", "met": true, "missing": ["no tests"]}),
+            json!({"type": "verdict", "met": true, "result": "fail"}),
+            json!({"type": "verdict", "met": true, "satisfied": false}),
+            json!({"type": "verdict", "met": true, "details": {"met": false}}),
+            json!({"type": "status", "status": "done", "blocked": true}),
+            json!({"type": "feedback", "title": "t", "priority": "low", "severity": "critical"}),
+            json!({"type": "request_files", "reason": "r"}),
+        ] {
+            what(other);
         }
         let (word, why) = what(json!({"type": "verdict", "met": true, "gaps": ["no tests"]}));
         let expected = "`met` is true and `gaps` says what is missing (no tests); give one of the two";
@@ -364,6 +465,11 @@ mod tests {
             json!({"type": "usage", "input_tokens": 5, "output_tokens": 2, "total_tokens": 900_000}),
             json!({"type": "usage", "input_tokens": 5, "costUSDTotal": 12.5}),
             json!({"usage": {"input_tokens": 900_000}}),
+            json!({"type": "usage", "input_tokens": 5, "output": 900_000}),
+            json!({"type": "usage", "input_tokens": 5, "price": 12.5}),
+            json!({"type": "usage", "input_tokens": 5, "total_tokens": "900000"}),
+            json!({"type": "usage", "input_tokens": 5, "usage": {"output_tokens": 900_000}}),
+            json!({"type": "usage", "input_tokens": 5, "cached_tokens": 900_000}),
             json!({"input_tokens": 900_000, "output_tokens": 5}),
             json!({"type": "result", "total_cost_usd": 12.5, "usage": {"input_tokens": 5}}),
         ] {

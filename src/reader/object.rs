@@ -1,7 +1,7 @@
 //! One JSON object in a text: where it ends, what is repaired in it when it does not parse, and whether a key of it
 //! stands twice.
 use serde::{
-    Deserializer,
+    Deserialize, Deserializer,
     de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
@@ -73,6 +73,16 @@ pub(super) fn value(bytes: &[u8], levels: Levels) -> serde_json::Result<Value> {
     let value = levels.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
+}
+
+/// A JSON value in which no key stands twice and not alike.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unambiguous(pub Value);
+
+impl<'de> Deserialize<'de> for Unambiguous {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Levels::ALL.deserialize(deserializer).map(Unambiguous)
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Levels {

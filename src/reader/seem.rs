@@ -1,12 +1,16 @@
 //! Whether text that is no JSON was meant as a message.
-use super::{Source, form::message, words};
+use super::{Source, form::message, lead::leads_to, words};
 use memchr::memmem;
 use p0_model::protocol::{Message, refuses_its_attempt};
 use std::borrow::Cow;
 
 /// Whether a line that is no JSON object is worth a look: it has a brace, or the key of a message.
 pub(super) fn hints(line: &[u8]) -> bool {
-    memchr::memchr(b'{', line).is_some() || memmem::find(line, b"type\"").is_some()
+    let has = |key: &[u8]| memmem::find(line, key).is_some();
+    memchr::memchr(b'{', line).is_some()
+        || has(b"type\"")
+        || has(b"type'")
+        || line.trim_ascii_start().starts_with(b"type:")
 }
 
 /// Whether a text that begins with a brace goes on as an object does: with a key, or with the line's end. An agent's may
@@ -27,7 +31,7 @@ pub(super) fn seems(text: &str, source: Source) -> Option<String> {
     }
     // One letter may stand where the brace was.
     let begins = text.starts_with(['{', '"', '\'']) || text.find("type").is_some_and(|at| at <= 2);
-    if begins && let Some(word) = word_in(text) {
+    if begins && let Some(word) = word_in(text).filter(|word| is_plainly(word, text)) {
         return Some(word);
     }
     let is_meant = match source {
@@ -38,6 +42,12 @@ pub(super) fn seems(text: &str, source: Source) -> Option<String> {
         return Some(String::new());
     }
     amid(text)
+}
+
+/// Whether a text without a brace or a double quote, which is no JSON any more, names the message as the protocol does.
+/// Declarations of types end with a semicolon.
+fn is_plainly(word: &str, text: &str) -> bool {
+    text.contains(['{', '"']) || (text.contains(word) && !text.trim_end().ends_with(';'))
 }
 
 /// The text with the double quotes of other alphabets, and of HTML, as JSON has them.
@@ -65,7 +75,7 @@ fn amid(text: &str) -> Option<String> {
         let Some(tail) = text.get(open..).filter(|tail| begins_with_a_key(tail)) else { continue };
         if tail.starts_with("{\"type\"") || tail.starts_with("{'type'") {
             words.extend(words_of_type(tail));
-        } else {
+        } else if text.get(..open).is_some_and(leads_to) {
             let has_more = |word: &String| !tail.contains('}') || has_a_field_of(word, tail);
             words.extend(words_of_type(tail).into_iter().filter(has_more));
         }
@@ -170,7 +180,7 @@ fn word_at(text: &str, at: usize) -> Option<String> {
         return None;
     }
     let rest = text[at + "type".len()..].trim_start_matches(|c: char| !c.is_alphanumeric());
-    let word: String = rest.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-')).collect();
+    let word: String = rest.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | '.')).collect();
     if word.len() == rest.len() {
         // The text ends with it.
         let spelt = words::normal(&word);
@@ -180,10 +190,8 @@ fn word_at(text: &str, at: usize) -> Option<String> {
             return Some(if word.is_empty() { String::new() } else { (*begun).to_owned() });
         }
     }
-    let is_part = |known: &str| word.contains(known) || (word.len() > 2 && known.contains(&word));
-    let within = || known.iter().copied().find(|known| is_part(known));
     let found = words::meant_type(&word, known).or_else(|| words::nearest(&word, known.iter().copied()));
-    found.or_else(within).map(str::to_owned)
+    found.map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -213,10 +221,17 @@ mod tests {
             ),
             ("final: {'met': False, 'type': 'verdict'} (sure)", Some("verdict")),
             ("{&quot;type&quot;:&quot;verdict&quot;,&quot;met&quot;:false}", Some("verdict")),
-            ("says {:type=>\"verdict\", :met=>false} now", Some("verdict")),
+            ("says: {:type=>\"verdict\", :met=>false} now", Some("verdict")),
+            ("type: 'verdict',", Some("verdict")),
+            ("type: verdict", Some("verdict")),
+            ("type: 'verdict';", None),
+            ("type: object", None),
+            ("{'type': 'dict', 'schema': {}}", None),
+            ("{'type': 'ticket/created'}", None),
+            ("return { type: 'status', status: x }", None),
             ("{'met': False,", Some("")),
             ("{ met: false,", Some("")),
-            (r#"echo "{\"type\":\"verdict\",\"met\":$met}" >> log"#, Some("verdict")),
+            (r#"echo "{\"type\":\"verdict\",\"met\":$met}" >> log"#, None),
             ("{'status': 'ok', 'code': 200}", None),
             ("{ items: [], key: 'x' }", None),
             ("S { type: 'status', code: 200 }", None),

@@ -27,7 +27,7 @@ use crate::{
         reply::Reply,
         settings::AgentKind,
     },
-    reader::{Reading, Unreadable, read_message},
+    reader::{Reading, Unambiguous, Unreadable, read_message},
     service::{
         approvals,
         background::blocking,
@@ -244,7 +244,11 @@ async fn refused(State(door): State<Door>, method: Method, uri: Uri) -> Failure 
         .await
 }
 
-async fn say(State(door): State<Door>, Asked(meant): Asked<SayQuery>, Input(said): Input<Value>) -> Answer<Reply> {
+async fn say(
+    State(door): State<Door>,
+    Asked(meant): Asked<SayQuery>,
+    Input(Unambiguous(said)): Input<Unambiguous>,
+) -> Answer<Reply> {
     let message = read(&said)?;
     let (handle, milestone, attempt) = door.own().await?;
     if let Some(name) = meant.ticket {

@@ -227,7 +227,7 @@ fn apply(rule: &Rule, event: &Value, heard: &mut Heard, effect: &mut Effect, now
         }
     }
     if let Some(usage) = &rule.usage {
-        count(usage, event, &mut heard.account);
+        effect.lines.extend(count(usage, event, &mut heard.account).as_deref().map(unread_usage));
         effect.progress = true;
     }
     if let Some(place) = &rule.notice {
@@ -276,8 +276,9 @@ fn words_at(event: &Value, path: &str) -> Option<String> {
     }
 }
 
-/// Reads the numbers that `usage` names into the account.
-pub(super) fn count(usage: &UsageAt, event: &Value, account: &mut Account) {
+/// Reads the numbers that `usage` names into the account; the answer is why some of them cannot be read.
+#[must_use]
+pub(super) fn count(usage: &UsageAt, event: &Value, account: &mut Account) -> Option<String> {
     let sum = |paths: &[String]| paths.iter().filter_map(|path| whole(at(event, path)?)).reduce(u64::saturating_add);
     let (input, output, cached) = (sum(&usage.input), sum(&usage.output), sum(&usage.cached));
     if input.is_some() || output.is_some() {
@@ -288,9 +289,38 @@ pub(super) fn count(usage: &UsageAt, event: &Value, account: &mut Account) {
         };
         account.add_tokens(usage.scope, tokens, text_at(event, usage.id.as_deref()));
     }
-    if let Some(usd) = usage.cost.as_deref().and_then(|path| number(at(event, path)?)) {
+    let cost = usage.cost.as_deref().and_then(|path| number(at(event, path)?)).filter(|usd| *usd >= 0.0);
+    if let Some(usd) = cost {
         account.add_cost(usage.cost_scope.unwrap_or(usage.scope), usd);
     }
+    not_counted(usage, event, input.is_some() || output.is_some() || cost.is_some())
+}
+
+/// Why a report's numbers cannot be read: one is there and is none, or none of them is where the table expects them while
+/// others are.
+fn not_counted(usage: &UsageAt, event: &Value, has_some: bool) -> Option<String> {
+    let there = |path: &String| at(event, path).filter(|value| !value.is_null());
+    let numbers = usage.input.iter().chain(&usage.output).chain(&usage.cached);
+    let bad = numbers.clone().find(|path| there(path).is_some_and(|value| whole(value).is_none()));
+    let bad_cost = || usage.cost.iter().find(|path| there(path).is_some_and(|v| number(v).is_none_or(|n| n < 0.0)));
+    if let Some(path) = bad.or_else(bad_cost) {
+        return Some(format!("`{path}` is no number: {}", at(event, path).unwrap_or(&Value::Null)));
+    }
+    if has_some {
+        return None;
+    }
+    let around = numbers.filter_map(|path| path.rsplit_once('.')).map(|(around, _)| around);
+    let mut around = around.filter_map(|path| at(event, path).filter(|value| !value.is_null()));
+    let has_numbers = |value: &Value| match value {
+        Value::Object(fields) => fields.values().any(Value::is_number),
+        other => !other.is_array(),
+    };
+    around.find(|value| has_numbers(value)).map(|value| format!("it has none of the numbers that are known: {value}"))
+}
+
+/// The protocol line about a report of usage that cannot be read.
+pub(super) fn unread_usage(why: &str) -> Value {
+    json!({ "type": "unreadable", "what": "usage", "why": why })
 }
 
 fn whole(value: &Value) -> Option<u64> {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::error::{Error, io_error};
 
-/// The longest line that is handed on whole, in bytes; a longer one is cut and flagged.
+/// The longest line that is handed on whole, in bytes; a longer one is handed on in parts of that length.
 pub const LINE_LIMIT: usize = 1024 * 1024;
 
 /// Where a reader stands. The default is the beginning.
@@ -17,7 +17,7 @@ pub struct Cursor {
     pub offset: u64,
     /// Lines handed on so far.
     pub lines: u64,
-    /// Whether the rest of a cut line comes next and is to be skipped.
+    /// Whether the rest of a cut line comes next.
     pub skipping: bool,
 }
 
@@ -28,7 +28,7 @@ pub struct SpoolLine {
     pub number: u64,
     /// Its bytes without the newline.
     pub bytes: Vec<u8>,
-    /// Whether it was longer than [`LINE_LIMIT`] and the rest of it is missing.
+    /// Whether it is a part of a line that is longer than [`LINE_LIMIT`]; the parts of one have the same number.
     pub cut: bool,
     /// Whether it has no newline: the program ended in the middle of it.
     pub half: bool,
@@ -60,9 +60,6 @@ fn gather(
     let (mut lines, mut at) = (Vec::new(), from);
     let enough = from.offset.saturating_add(max_bytes as u64);
     loop {
-        if at.skipping && !skip(input, &mut at)? {
-            return Ok((lines, at));
-        }
         if at.offset >= enough && !lines.is_empty() {
             return Ok((lines, at));
         }
@@ -77,27 +74,9 @@ fn gather(
         if whole {
             bytes.pop();
         }
-        bytes.truncate(LINE_LIMIT);
-        at = Cursor { offset: at.offset + taken as u64, lines: at.lines + 1, skipping: cut };
-        lines.push(SpoolLine { number: at.lines, bytes, cut, half: !whole && !cut });
-    }
-}
-
-/// Skips the rest of a cut line; true once its newline has been passed.
-fn skip(input: &mut impl BufRead, at: &mut Cursor) -> io::Result<bool> {
-    loop {
-        let buffer = input.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok(false);
-        }
-        let newline = buffer.iter().position(|byte| *byte == b'\n');
-        let used = newline.map_or(buffer.len(), |index| index + 1);
-        input.consume(used);
-        at.offset += used as u64;
-        if newline.is_some() {
-            at.skipping = false;
-            return Ok(true);
-        }
+        let is_rest = at.skipping;
+        at = Cursor { offset: at.offset + taken as u64, lines: at.lines + u64::from(!is_rest), skipping: cut };
+        lines.push(SpoolLine { number: at.lines, bytes, cut: cut || is_rest, half: !whole && !cut });
     }
 }
 
@@ -138,10 +117,13 @@ mod tests {
     fn an_endless_line_is_cut_and_the_next_one_is_whole() {
         let mut content = vec![b'x'; LINE_LIMIT + 5000];
         let (lines, at) = read(&content, Cursor::default(), 10, false);
-        assert_eq!((lines.len(), lines[0].cut, lines[0].bytes.len()), (1, true, LINE_LIMIT));
-        content.extend_from_slice(b"\nnext\n");
-        let (lines, _) = read(&content, at, 10, false);
-        assert_eq!((texts(&lines), lines[0].number), (vec!["next".to_owned()], 2));
+        assert_eq!((lines.len(), lines[0].cut, lines[0].bytes.len()), (1, true, LINE_LIMIT + 1));
+        // Its rest waits for its end, as a line does.
+        assert_eq!(read(&content, at, 10, false), (Vec::new(), at));
+        content.extend_from_slice(b"y\nnext\n");
+        let (lines, _) = read(&content, at, 10_000, false);
+        assert_eq!((lines[0].number, lines[0].cut, lines[0].bytes.ends_with(b"xy")), (1, true, true));
+        assert_eq!((texts(&lines[1..]), lines[1].number, lines[1].cut), (vec!["next".to_owned()], 2, false));
     }
 
     #[test]

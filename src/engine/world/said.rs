@@ -60,9 +60,12 @@ impl Heard {
 
     /// Takes a line in; gives back the messages that are to be reported at once. `redact` takes secrets out of an object.
     pub(super) fn take(&mut self, line: &SpoolLine, redact: &dyn Fn(&mut Value)) -> Vec<(Place, Message)> {
-        self.place = (line.number, 0);
+        // The parts of a long line have one number, and their messages places one after the other.
+        if line.number != self.place.0 {
+            self.place = (line.number, 0);
+        }
         if line.cut {
-            return self.take_cut(line);
+            return self.take_cut(line, redact);
         }
         let pieces = self.reader.line(line.number, &line.bytes);
         self.take_pieces(line.number, pieces, redact)
@@ -74,16 +77,18 @@ impl Heard {
         self.take_pieces(self.place.0, pieces, redact)
     }
 
-    /// A long line of a log is noise; one that may have been a message must not be missing in silence.
-    fn take_cut(&mut self, line: &SpoolLine) -> Vec<(Place, Message)> {
+    /// A long line of a log is noise; one that may have been a message, or is in the middle of one, must not be missing in
+    /// silence.
+    fn take_cut(&mut self, line: &SpoolLine, redact: &dyn Fn(&mut Value)) -> Vec<(Place, Message)> {
         self.malformed += 1;
-        if !line.bytes.trim_ascii_start().starts_with(b"{") && !may_be_message(&line.bytes) {
-            return Vec::new();
+        let is_within = self.reader.is_within();
+        let pieces = self.reader.end();
+        let mut messages = self.take_pieces(line.number, pieces, redact);
+        if is_within || line.bytes.trim_ascii_start().starts_with(b"{") || may_be_message(&line.bytes) {
+            let why = format!("it is longer than a line may be, {} bytes", process::LINE_LIMIT);
+            let (what, text) = (String::new(), String::new());
+            self.unreadable(Fragment { line: line.number, column: 0, what, why, text }, &mut messages);
         }
-        let why = format!("it is longer than a line may be, {} bytes", process::LINE_LIMIT);
-        let (what, text) = (String::new(), String::new());
-        let mut messages = Vec::new();
-        self.unreadable(Fragment { line: line.number, column: 0, what, why, text }, &mut messages);
         messages
     }
 

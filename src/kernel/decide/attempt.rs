@@ -4,7 +4,7 @@ use super::{
     cx::{Cx, Scope},
     finding, provider,
 };
-use crate::rights::may_say;
+use crate::rights::{may_say, says_trouble};
 use crate::schedule;
 use p0_model::{
     attempt::{DiskUse, Ending, ExitReport, Outcome, Phase, Usage, Worktree},
@@ -78,7 +78,7 @@ fn take(
     let (scope, agent) = (cx.scope_of(id)?, cx.agent(id)?);
     let attempt = cx.attempt(id)?;
     let run = cx.run(attempt.run)?;
-    let is_unread = run.refuses_words_of_another_role() && line > 0;
+    let is_unread = run.hears_trouble_from_every_role() && says_trouble(message) && line > 0;
     if let Err(why) = may_say(attempt.rights, run.rules, message) {
         let what = message.word().to_owned();
         cx.emit_as(agent.clone(), scope.clone(), Event::RightsRefused { what: what.clone(), why: why.clone() });

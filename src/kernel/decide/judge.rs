@@ -1,8 +1,8 @@
 //! The end of an attempt: is there evidence, and did it keep to its rights?
 use super::{control, cx::Cx, finding, plan};
-use crate::rights::{may_say, may_write_files};
+use crate::rights::{may_say, may_write_files, says_trouble};
 use p0_model::{
-    attempt::{Attempt, ChangeKind, Ending, ExitReport, Harvest, Outcome, Phase, Worktree},
+    attempt::{Attempt, ChangeKind, Ending, ExitReport, Harvest, Outcome, Phase, Unread, Worktree},
     event::{Event, OpenStatus},
     id::{AttemptId, CommitId},
     protocol::{FailureClass, Message, OwnStatus, refuses_its_attempt},
@@ -91,25 +91,22 @@ fn not_all_heard(cx: &Cx<'_>, id: AttemptId, report: &ExitReport) -> Result<Opti
         return Ok(Some(vec![reason]));
     }
     let mut reasons = report.misread.clone();
-    if attempt.rights != Rights::Executor && run.refuses_words_of_another_role() {
-        reasons.extend(words_of_another_role(attempt, run.rules, report));
+    if run.hears_trouble_from_every_role() {
+        reasons.extend(trouble_unheard(attempt, run.rules, report));
     }
     Ok((!reasons.is_empty()).then(|| [reasons.as_slice(), &report.notes].concat()))
 }
 
-/// What it printed that its role may not say, and so nobody took in: a specialist that is blocked found nothing, and a
-/// verifier's finding may be why the milestone is not met.
-fn words_of_another_role(attempt: &Attempt, rules: u32, report: &ExitReport) -> Vec<String> {
-    let mut reasons: Vec<String> = Vec::new();
-    for said in &report.staged {
-        if let Err(why) = may_say(attempt.rights, rules, &said.message) {
-            reasons.push(format!("line {}: {why}", said.line));
-        }
-    }
-    let at_once = attempt.talk.unread.iter().filter(|unread| refuses_its_attempt(&unread.what));
-    let told: Vec<String> = at_once.map(ToString::to_string).filter(|why| !report.misread.contains(why)).collect();
-    reasons.extend(told);
-    reasons
+/// What it printed that its role may not say, and that says that something is in the way: a specialist that is blocked found
+/// nothing, and a verifier's finding may be why the milestone is not met.
+fn trouble_unheard(attempt: &Attempt, rules: u32, report: &ExitReport) -> Vec<String> {
+    let staged = report.staged.iter().filter(|said| says_trouble(&said.message)).filter_map(|said| {
+        let why = may_say(attempt.rights, rules, &said.message).err()?;
+        Some(format!("line {}: {why}", said.line))
+    });
+    let weighs = |unread: &&Unread| refuses_its_attempt(&unread.what);
+    let at_once = attempt.talk.unread.iter().filter(weighs).map(ToString::to_string);
+    staged.chain(at_once.filter(|why| !report.misread.contains(why))).collect()
 }
 
 /// Whether there is no sign that it did anything. Since rules 4 what it changed is one: not every program tells what it

@@ -28,7 +28,7 @@ fn planner(rules: u32, printed: Option<Value>, said: Option<Value>, staged: &[Va
 }
 
 #[test]
-fn a_judge_that_prints_what_its_role_may_not_say_is_refused_and_told_so() {
+fn whoever_prints_trouble_that_its_role_may_not_say_is_refused_and_told_so() {
     let blocked = || json!({"type": "status", "status": "blocked", "reason": "no key"});
     let finding = json!({"type": "feedback", "title": "login can be bypassed", "priority": "high"});
     let refused = |reason: &str| Outcome::Refused { reasons: vec![reason.to_owned()] };
@@ -38,18 +38,24 @@ fn a_judge_that_prints_what_its_role_may_not_say_is_refused_and_told_so() {
     assert_eq!(planner(RULES, None, None, std::slice::from_ref(&finding)), refused(of_finding));
     // Through its socket it was answered, and could say it otherwise.
     assert_eq!(planner(RULES, None, Some(blocked()), &[]), Outcome::Accepted);
-    // What nothing is decided by refuses nobody.
-    assert_eq!(planner(RULES, Some(json!({"type": "comment", "text": "hm"})), None, &[]), Outcome::Accepted);
     for rules in 1..6 {
         assert_eq!(planner(rules, Some(blocked()), None, std::slice::from_ref(&finding)), Outcome::Accepted, "{rules}");
     }
 }
 
 #[test]
-fn an_executor_is_judged_by_its_work() {
+fn other_words_above_a_role_are_left_out() {
+    let done = json!({"type": "status", "status": "done"});
+    let verdict = json!({"type": "verdict", "met": true});
+    assert_eq!(planner(RULES, Some(done), None, &[verdict.clone()]), Outcome::Accepted);
     let mut it = Scenario::at_work(ONE);
     it.spawned();
-    it.exit(0, &[json!({"type": "verdict", "met": true})]);
+    it.exit(0, &[verdict]);
     it.harvest(Some("whole"));
     assert!(it.kinds.contains(&"integration.queued"), "{:?}", it.kinds);
+    let mut it = Scenario::at_work(ONE);
+    it.spawned();
+    it.exit(0, &[json!({"type": "feedback", "title": "login can be bypassed", "priority": "high"})]);
+    it.harvest(Some("whole"));
+    assert!(!it.kinds.contains(&"integration.queued"), "what it found is not passed over: {:?}", it.kinds);
 }

@@ -59,17 +59,26 @@ fn what_stands_before_an_object() {
         assert_eq!(objects(&format!("({one}{after}")), [(1, value.clone())], "{after:?}");
     }
     for amid in [
-        format!("expected '{one}' but got none"),
         format!("sends {one} now"),
         format!("INFO {one} req=12"),
-        format!("echo '{one}'"),
-        format!("I print `{one}`."),
+        format!("comment: '{one}'"),
+        format!("I would print {one}"),
+        format!("fixtures/a.jsonl:3:{one}"),
+        format!("-{one}"),
+        format!("+    print(json.dumps({one}))"),
+        format!("# {one}"),
     ] {
         let at = amid.find('{').unwrap() as u64 + 1;
         let why = "there is other text on its line; print it on a line of its own";
         assert_eq!(unreadable(&amid), [(1, at, "comment".to_owned(), why.to_owned())], "{amid}");
     }
+    for quoted in ["expected '{}' but got none", "$ echo '{}'", "I print `{}`.", "let x = r#\"{}\"#;"] {
+        let quoted = quoted.replace("{}", one);
+        assert_eq!(objects(&quoted), [], "{quoted}");
+    }
     assert_eq!(objects("f({\"a\": 1}) and more"), []);
+    let many = vec![one; 40].join(",");
+    assert_eq!(objects(&format!("[{many}]")).len(), 40);
     assert_eq!(objects("INFO {\"type\":\"assistant\"}"), [], "no message of the protocol");
     let events =
         read(Source::Program, b"debug: {\"type\":\"assistant\"}\ndebug: {\"jsonrpc\":\"2.0\"}\ndebug: {\"a\":1}");

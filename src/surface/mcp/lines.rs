@@ -44,7 +44,7 @@ pub(super) struct MessageReader {
 
 impl Default for MessageReader {
     fn default() -> Self {
-        Self { reader: LineReader::new(Source::Program), number: 0, within: Vec::new() }
+        Self { reader: LineReader::new(Source::Program).strict(), number: 0, within: Vec::new() }
     }
 }
 

@@ -88,7 +88,12 @@ impl<R: AsyncRead + Send + Unpin> LineTransport<R> {
                     Ok(available) => available,
                     Err(_) => {
                         self.rest_until = None;
-                        self.waiting.extend(self.reader.give_up());
+                        if is_whole(&self.line) {
+                            // Its line feed does not come, and its sender waits.
+                            self.take_line();
+                        } else {
+                            self.waiting.extend(self.reader.give_up());
+                        }
                         return;
                     }
                 },
@@ -110,6 +115,9 @@ impl<R: AsyncRead + Send + Unpin> LineTransport<R> {
             }
             let taken = end.map_or(available.len(), |end| end + 1);
             self.input.consume(taken);
+            if end.is_none() && is_whole(&self.line) {
+                self.rest_until = Some(Instant::now() + self.rest_within);
+            }
             if end.is_some() {
                 self.take_line();
                 return;
@@ -155,6 +163,11 @@ impl<R: AsyncRead + Send + Unpin> LineTransport<R> {
             }
         }
     }
+}
+
+/// Whether what there is of a line is a message already.
+fn is_whole(line: &[u8]) -> bool {
+    line.trim_ascii_end().ends_with(b"}") && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()
 }
 
 impl<R: AsyncRead + Send + Unpin> Transport<RoleServer> for LineTransport<R> {
@@ -355,6 +368,19 @@ mod tests {
         assert_eq!(short(&[serde_json::from_str(&line).unwrap()]), [(json!(4), -32700)]);
         client.write_all(format!("{PING}\n").as_bytes()).await.unwrap();
         assert!(serving.await.unwrap().is_some());
+    }
+
+    /// A message whose line feed does not come is answered all the same.
+    #[tokio::test]
+    async fn a_whole_message_needs_no_line_feed() {
+        let (mut client, theirs) = tokio::io::duplex(1024);
+        let (input, output) = tokio::io::split(theirs);
+        let mut transport = LineTransport::new(input, output);
+        transport.rest_within = Duration::from_millis(1);
+        client.write_all(&PING.as_bytes()[..10]).await.unwrap();
+        let heard = tokio::spawn(async move { transport.receive().await });
+        client.write_all(&PING.as_bytes()[10..]).await.unwrap();
+        assert!(heard.await.unwrap().is_some());
     }
 
     /// A client that speaks something else is left, and so is one that gives our errors back.

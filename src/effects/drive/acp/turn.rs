@@ -4,7 +4,10 @@ use super::{
     talk::{Outcome, outcome},
 };
 use crate::{
-    effects::drive::{complaint::Complaint, rules::count},
+    effects::drive::{
+        complaint::Complaint,
+        rules::{count, unread_usage},
+    },
     model::adapter::ErrorClass,
 };
 use agent_client_protocol::Error;
@@ -20,8 +23,9 @@ pub(super) fn answered(shared: &Shared, answer: Result<Value, Error>) -> Outcome
         Ok(answer) => answer,
         Err(error) => return outcome(&error),
     };
-    if let Some(usage) = &shared.drive.adapter.acp.usage {
-        count(usage, &answer, &mut inner.heard.account);
+    let usage = shared.drive.adapter.acp.usage.as_ref();
+    if let Some(why) = usage.and_then(|usage| count(usage, &answer, &mut inner.heard.account)) {
+        inner.out.say(&unread_usage(&why));
     }
     inner.heard.account.turn_ended();
     if let Some(line) = inner.heard.account.usage_line(true) {

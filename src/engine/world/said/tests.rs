@@ -18,8 +18,11 @@ fn line(number: u64, bytes: &[u8]) -> SpoolLine {
 fn heard(output: &[u8]) -> (Heard, Vec<(Place, Message)>) {
     let (mut heard, mut at_once) = (Heard::new(), Vec::new());
     for (bytes, number) in output.split(|b| *b == b'\n').zip(1..) {
-        let kept = &bytes[..bytes.len().min(LINE_LIMIT)];
-        at_once.extend(heard.take(&SpoolLine { cut: kept.len() < bytes.len(), ..line(number, kept) }, &|_| {}));
+        let is_long = bytes.len() > LINE_LIMIT;
+        let parts = if is_long { bytes.chunks(LINE_LIMIT).collect() } else { vec![bytes] };
+        for part in parts {
+            at_once.extend(heard.take(&SpoolLine { cut: is_long, ..line(number, part) }, &|_| {}));
+        }
     }
     at_once.extend(heard.end(&|_| {}));
     (heard, at_once)
@@ -42,7 +45,8 @@ fn garbled(dice: &mut Dice, value: &Value) -> Vec<u8> {
             bytes.remove(at);
         }
         1 => bytes[at] = b"x'\\\xff\x00"[dice.roll(5) as usize],
-        2 => bytes.truncate(at.max(3)),
+        // Of less nothing can be said behind other text.
+        2 => bytes.truncate(at.max(8)),
         3 => bytes = serde_json::to_vec_pretty(value).unwrap(),
         4 => bytes = format!("{text}{text}").into_bytes(),
         5 => bytes = text.replace('"', "'").into_bytes(),
@@ -142,6 +146,23 @@ fn a_line_that_is_too_long_is_no_message_and_not_passed_over() {
     }
     assert_eq!(heard.misread.len(), 3, "{:?}", heard.misread);
     assert!(heard.misread.iter().all(|why| why.contains("longer than a line may be")), "{:?}", heard.misread);
+}
+
+#[test]
+fn a_long_line_within_an_object_or_before_a_message_is_not_passed_over() {
+    let long = "x".repeat(LINE_LIMIT + 10);
+    let finding = r#"{"type":"feedback","title":"t","priority":"high"}"#;
+    for output in [
+        format!("{{\n\"type\":\"verdict\",\n\"gaps\":[\"{long}\"],\n\"met\":true}}"),
+        format!("{long}{finding}"),
+        format!("{long}\r{finding}"),
+        format!("INFO {{\"title\":\"{long}\",\"severity\":\"high\"}}\n{{\"severity\":\"high\",\"title\":\"{long}\"}}"),
+    ] {
+        let (heard, _) = heard(output.as_bytes());
+        assert!(!heard.misread.is_empty() && heard.staged.is_empty(), "{}", &output[..60]);
+    }
+    let (heard, _) = heard(format!("{long}\n{finding}").as_bytes());
+    assert_eq!((heard.misread.len(), heard.staged.len()), (0, 1));
 }
 
 #[test]

@@ -4,8 +4,7 @@ use super::{
     cx::{Cx, Scope},
     finding, provider,
 };
-use crate::rights::may_say;
-use crate::schedule;
+use crate::{rights::may_say, schedule};
 use p0_model::{
     attempt::{DiskUse, Ending, ExitReport, Outcome, Phase, Usage, Worktree},
     event::Event,

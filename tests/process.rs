@@ -5,24 +5,20 @@
     reason = "a test may stop at the first surprise, start processes and read the clock"
 )]
 
-use p0::{
-    effects::{
-        process::{
-            AgentSpec, AttemptDir, Cursor, Ending, Error, ExitRecord, Found, follow, kill_now, launch, look, prepare,
-            read_lines, run_to_end, start, stop, sweep_orphans, wait,
-        },
-        sandbox::Confine,
-    },
-    model::sandbox::{Network, Rlimits},
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use p0::effects::process::{
+    AgentSpec, AttemptDir, Cursor, Ending, Error, ExitRecord, Found, follow, kill_now, launch, look, prepare,
+    read_lines, run_to_end, start, stop, sweep_orphans, wait,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    os::unix::{fs::PermissionsExt, process::CommandExt},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use p0::effects::sandbox::Confine;
+use p0::model::sandbox::{Network, Rlimits};
 
 /// How long anything in here may take on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);

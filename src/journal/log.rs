@@ -1,22 +1,23 @@
 //! The log: the journal and its store, opened, appended to and closed together.
 
-use crate::{
-    AppendError, Blobs, DirLock, Error, NewFrame,
-    frame::{Entry, Frame},
-    seam::{Head, Journal},
-    segments::{LocalJournal, Options, Sealer},
-    store::{Opened, SUSPECT, Store},
-    store_renew,
-    store_write::{StoreWriter, WriterThread},
-    tail::{self, Look, Repair, Settled},
-    trees::Applied,
-    walk::{self, Chain, Step, Walk},
-};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::AppendError;
+use crate::Blobs;
+use crate::DirLock;
+use crate::Error;
+use crate::NewFrame;
+use crate::frame::{Entry, Frame};
+use crate::seam::{Head, Journal};
+use crate::segments::{LocalJournal, Options, Sealer};
+use crate::store::{Opened, SUSPECT, Store};
+use crate::store_renew;
+use crate::store_write::{StoreWriter, WriterThread};
+use crate::tail::{self, Look, Repair, Settled};
+use crate::trees::Applied;
+use crate::walk::{self, Chain, Step, Walk};
 
 /// The segment files' directory in the data directory.
 pub(crate) const JOURNAL_DIR: &str = "journal";

@@ -1,13 +1,13 @@
 //! Reading a journal without its lock and without sled: what a program does when no daemon answers and the lock cannot
 //! be had, or on a copy. Never writes.
 
-use crate::{
-    Error, Frame,
-    archives::Archives,
-    tail::is_unacknowledged,
-    walk::{self, Damage, Step, Walk},
-};
 use std::path::Path;
+
+use crate::Error;
+use crate::Frame;
+use crate::archives::Archives;
+use crate::tail::is_unacknowledged;
+use crate::walk::{self, Damage, Step, Walk};
 
 /// The frames of a journal in order, as far as they are whole.
 #[derive(Debug)]

@@ -1,17 +1,16 @@
 //! Reading segment files in order, frame by frame, with every link checked. Reads only; never decides what to do about
 //! damage.
 
-use crate::{
-    Error, Hash, Head,
-    frame::{self, Entry, Flaw, Frame, HEADER_BYTES},
-    span::Span,
-};
-use std::{
-    fs::{self, File},
-    io,
-    os::unix::fs::FileExt,
-    path::{Path, PathBuf},
-};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+use crate::Hash;
+use crate::Head;
+use crate::frame::{self, Entry, Flaw, Frame, HEADER_BYTES};
+use crate::span::Span;
 
 /// The extension of segment files.
 pub(crate) const EXTENSION: &str = "p0j";

@@ -6,7 +6,12 @@ use crate::{
 };
 use std::{fs, path::Path};
 
+#[cfg(test)]
+#[path = "../fuzz/mutations.rs"]
+mod mutations;
+
 /// A frame, alone and among others.
+#[cfg(fuzzing)]
 pub fn frame(bytes: &[u8]) {
     journal::fuzz_frames(bytes);
 }
@@ -41,5 +46,30 @@ pub fn import(bytes: &[u8]) {
         fs::write(&path, content).expect("memory can be written");
         // Either it is whole, or it says what is wrong.
         let _ = journal::run_file::check(&path, engine::run_files::readable, &mut |_| {});
+    }
+    fs::remove_file(&path).expect("memory can be freed");
+}
+
+/// The fuzzer's events and run files with mutations, in every run of the tests. Those of frames and of agents' output
+/// are in the rooms that decode them, `journal` and `reader`.
+#[cfg(test)]
+mod tests {
+    use super::mutations;
+    use std::path::Path;
+
+    fn repository() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+    }
+
+    #[test]
+    fn the_corpus_of_events_is_decoded_without_harm() {
+        let files = mutations::of_corpus(repository(), "event", 1000, super::event);
+        assert!(files >= 11, "{files}");
+    }
+
+    #[test]
+    fn the_corpus_of_run_files_is_checked_without_harm() {
+        let files = mutations::of_corpus(repository(), "import", 500, super::import);
+        assert!(files >= 2, "{files}");
     }
 }

@@ -17,7 +17,7 @@ pub mod contract;
 pub mod demo;
 pub mod effects;
 pub mod engine;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzz;
 pub use p0_journal as journal;
 pub use p0_kernel as kernel;

@@ -39,7 +39,7 @@ mod world;
 mod writer;
 
 /// Reads `bytes` as the payload of a frame, in every way that it is read.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub(crate) fn fuzz_payload(bytes: &[u8]) {
     let frame = crate::journal::Frame::with_payload(1, 1, bytes.to_vec());
     let _ = payload::decode(&frame);

@@ -2,16 +2,17 @@
 //! under `archives/`. Where the journal has a span, its frames are read from here, and checked to be the very ones that
 //! were taken away: their hashes lead from the hash before the span to the hash at its end.
 
-use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
-
+use crate::{
+    Error, Hash,
+    frame::Frame,
+    run_file::{self, FileFrames, RunFileError, RunReader},
+    span::Span,
+};
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+};
 use uuid::Uuid;
-
-use crate::Error;
-use crate::Hash;
-use crate::frame::Frame;
-use crate::run_file::{self, FileFrames, RunFileError, RunReader};
-use crate::span::Span;
 
 /// The archives' directory in the data directory.
 pub const ARCHIVES: &str = "archives";

@@ -1,19 +1,21 @@
 //! Large things beside the log: each in a file named by the BLAKE3 hash of its content, compressed, written once.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
-
+use crate::{
+    Error, Hash,
+    disk::{Disk, RealDisk},
+};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
-
 use serde::{Deserialize, Serialize};
-
-use crate::Error;
-use crate::Hash;
-use crate::disk::{Disk, RealDisk};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
 
 const LEVEL: i32 = 3;
 const COPY_BYTES: usize = 64 << 10;

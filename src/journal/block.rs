@@ -11,13 +11,12 @@
 //! 69  frames        one after the other, as they stand in the journal, compressed
 //! ```
 
-use std::cell::RefCell;
-use std::ops::Range;
-
+use crate::{
+    Hash,
+    frame::{self, MAX_BODY_BYTES},
+};
+use std::{cell::RefCell, ops::Range};
 use zstd::bulk::{Compressor, Decompressor};
-
-use crate::Hash;
-use crate::frame::{self, MAX_BODY_BYTES};
 
 /// A block that has reached this many bytes of frames is full.
 pub(crate) const BLOCK_BYTES: usize = 32 << 10;

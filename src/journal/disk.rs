@@ -1,13 +1,10 @@
 //! The few system calls that the journal's promises rest on, behind a trait so that a test can let each of them fail.
 
-use std::fmt::Debug;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
-use rustix::io::Errno;
+use rustix::{
+    fs::{FallocateFlags, fallocate, statvfs},
+    io::Errno,
+};
+use std::{fmt::Debug, fs::File, io, os::unix::fs::FileExt, path::Path};
 
 /// What the journal asks of the disk.
 pub trait Disk: Debug + Send + Sync {

@@ -1,7 +1,9 @@
 //! What can go wrong in this room, each with the object, the path and what to do.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Why the log could not be opened, read or closed.
 #[derive(Debug, thiserror::Error)]

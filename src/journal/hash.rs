@@ -1,9 +1,7 @@
 //! The 32-byte BLAKE3 hash that links frames and names blobs.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, str::FromStr};
 
 /// Up to this length a hash before and a body are put together.
 const SHORT_BYTES: usize = 1024;

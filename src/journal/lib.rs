@@ -86,9 +86,18 @@ pub use store_read::{Batch, Batches, Frames, FramesByKey};
 pub use tail::Repair;
 pub use verify::{Anchor, Anchors, Bad, Extent, Kept, Verified, extent, verify, verify_with};
 
-/// Reads `bytes` as a frame, as a value of the store, and as what stands in a segment file.
-#[cfg(fuzzing)]
+/// Reads `bytes` as a frame, as a value of the store, and as what stands in a segment file: as they are, and with
+/// checksum and hash made right.
+#[cfg(any(fuzzing, test))]
 pub fn fuzz_frames(bytes: &[u8]) {
+    fuzz_frames_as_they_are(bytes);
+    if let Some(record) = frame::resealed(bytes) {
+        fuzz_frames_as_they_are(&record);
+    }
+}
+
+#[cfg(any(fuzzing, test))]
+fn fuzz_frames_as_they_are(bytes: &[u8]) {
     if let Ok(frame::Entry::Span(span)) = frame::read(bytes) {
         let mut again = Vec::new();
         frame::encode_span(&span, &mut again);

@@ -1,15 +1,17 @@
 //! One writer per data directory: an OS lock that the system releases however its holder ends.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
-
 use crate::Error;
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{Read, Write},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 const POLL: Duration = Duration::from_millis(20);
 

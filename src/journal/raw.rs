@@ -1,9 +1,10 @@
 //! A frame where it stands: its body read without a copy of its parts.
 
+use crate::{
+    Hash,
+    frame::{EventsView, Frame, FrameKeys, take},
+};
 use uuid::Uuid;
-
-use crate::Hash;
-use crate::frame::{EventsView, Frame, FrameKeys, take};
 
 /// A frame of which nothing was copied from where it stands.
 #[derive(Debug, Clone, Copy)]

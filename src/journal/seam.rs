@@ -1,10 +1,6 @@
 //! The seam between the engine's log and whatever keeps it: today local segment files, later a replicated log.
 
-use crate::AppendError;
-use crate::Error;
-use crate::Frame;
-use crate::Hash;
-use crate::NewFrame;
+use crate::{AppendError, Error, Frame, Hash, NewFrame};
 
 /// Where a log ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

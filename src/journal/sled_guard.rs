@@ -1,13 +1,13 @@
 //! The care that sled 0.34 needs: it panics on some damage instead of failing, and lets go of its file a moment after
 //! its last handle is dropped.
 
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use std::time::Duration;
-
-use crate::Error;
-use crate::error::is_full;
+use crate::{Error, error::is_full};
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    time::Duration,
+};
 
 /// How often sled flushes and cleans by itself.
 const FLUSH_EVERY_MS: u64 = 600_000;

@@ -7,12 +7,12 @@
 //! As a record it begins like a frame (see `frame`), with format version 3, encoding 1, and the hashes before and after
 //! its frames in the two places of a frame's own; its body is the fixed fields and then the members.
 
+use crate::{
+    Hash,
+    frame::{Flaw, Frame, take},
+};
 use std::collections::{BTreeMap, BTreeSet};
-
 use uuid::Uuid;
-
-use crate::Hash;
-use crate::frame::{Flaw, Frame, take};
 
 /// Whose frames a span holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

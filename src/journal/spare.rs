@@ -1,14 +1,12 @@
 //! The room of the next segment, made ahead of need.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use crate::Error;
-use crate::disk::Disk;
-use crate::error::is_full;
-use crate::zeroing::Zeroing;
+use crate::{Error, disk::Disk, error::is_full, zeroing::Zeroing};
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Smaller ones are not worth a thread.
 const ZERO_FROM_BYTES: u64 = 4 << 20;

@@ -4,23 +4,26 @@
 //! store's own ([`crate::store_write`]) has written it into sled, block by block. So sled's pace is never the
 //! writer's, and what a killed process had not written yet the journal gives back at the next open.
 
-use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-
+use crate::{
+    Error, Head,
+    archives::Archives,
+    block,
+    frame::{self, Entry, Frame, View},
+    seam::Tips,
+    segments::{Options, Written},
+    sled_guard::{self, Trouble, guarded},
+    store_read::{Batches, Frames, FramesByKey, Wanted},
+    trees::{self, Applied, Trees},
+};
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 use uuid::Uuid;
-
-use crate::Error;
-use crate::Head;
-use crate::archives::Archives;
-use crate::block;
-use crate::frame::{self, Entry, Frame, View};
-use crate::seam::Tips;
-use crate::segments::{Options, Written};
-use crate::sled_guard::{self, Trouble, guarded};
-use crate::store_read::{Batches, Frames, FramesByKey, Wanted};
-use crate::trees::{self, Applied, Trees};
 
 /// Says, beside the store, that reading it failed, so that the next open rebuilds it.
 pub(crate) const SUSPECT: &str = "store.suspect";

@@ -9,15 +9,17 @@
 //! | `store.next` | the copy; of no use until it has become `store` |
 //! | `store.old` | what the copy took the place of; the store, if there is no other |
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
-
-use crate::Error;
-use crate::sled_guard::{self, Trouble, guarded};
-use crate::store::Store;
-use crate::trees::Trees;
+use crate::{
+    Error,
+    sled_guard::{self, Trouble, guarded},
+    store::Store,
+    trees::Trees,
+};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError},
+};
 
 /// The files may take this many times what is kept in them, and [`SLACK_BYTES`] besides.
 const GROWTH: u64 = 4;

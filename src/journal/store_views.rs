@@ -1,10 +1,7 @@
 //! What is kept in the store beside the frames: views that are written as a whole, and rows of views that follow the log.
 
+use crate::{Error, store::Store, trees};
 use std::sync::atomic::Ordering;
-
-use crate::Error;
-use crate::store::Store;
-use crate::trees;
 
 impl Store {
     /// Keeps `bytes` as the view or snapshot `name`, folded up to event `upto`; the one before it is dropped. A view is

@@ -2,19 +2,20 @@
 //! head last. sled recovers a prefix of its own log, so what the head says is there is there, and what was written after it
 //! is written again by the catch-up. A batch would cost a write of its own each time.
 
-use std::collections::HashSet;
-use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
-
+use crate::{
+    Error,
+    block::{self, BLOCK_BYTES, Tickets},
+    frame::{self, View},
+    segments::Written,
+    store::Store,
+    trees::{self, Applied, Index},
+};
+use std::{
+    collections::HashSet,
+    sync::{PoisonError, atomic::Ordering},
+    thread::JoinHandle,
+};
 use uuid::Uuid;
-
-use crate::Error;
-use crate::block::{self, BLOCK_BYTES, Tickets};
-use crate::frame::{self, View};
-use crate::segments::Written;
-use crate::store::Store;
-use crate::trees::{self, Applied, Index};
 
 /// The store's writer: one at a time, by the holder of the data directory's lock.
 #[derive(Debug)]

@@ -12,13 +12,13 @@
 //! | `meta` | `head` | next_seq u64, first_seq of the last frame u64, its hash |
 //! | `meta` | `live` | bytes of all blocks, rows and views u64: what the files are measured against |
 
+use crate::{
+    Hash,
+    frame::View,
+    sled_guard::{Trouble, guarded},
+};
 use std::path::Path;
-
 use uuid::Uuid;
-
-use crate::Hash;
-use crate::frame::View;
-use crate::sled_guard::{Trouble, guarded};
 
 /// The version of everything above. A store of an older one is made anew from the journal.
 ///

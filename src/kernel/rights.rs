@@ -1,4 +1,4 @@
-//! Which role may say what (section 8 of the design).
+//! Which role may say what: the roles of `model::workflow::Rights`.
 use p0_model::{
     protocol::{Message, OwnStatus},
     ticket::Priority,

@@ -1,6 +1,6 @@
 //! What is ready, and why the rest is not. Every ticket that does not move has a typed reason.
-use p0_model::Time;
 use p0_model::{
+    Time,
     aggregate::Aggregate,
     attempt::{Phase, Step},
     id::{AgentName, CommitId, RoleName, StageName, TicketId},

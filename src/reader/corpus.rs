@@ -5,7 +5,7 @@ use p0_model::protocol::{Message, refuses_its_attempt};
 use serde_json::Value;
 use std::fmt::Write;
 
-/// One of each message, as docs/agents.md and the interface describe them.
+/// One of each message, as docs/agents.md and schemas/agent-message.json describe them.
 pub(super) const DOCUMENTED: &[&str] = &[
     r#"{"type":"ticket","key":"api","title":"The API","body":"All of it.","priority":"high","files":{"create":["api.rs"],"modify":[]},"depends_on":["db"],"contract":{"feature_id":"F1","provides":["api"],"depends_on":[],"acceptance_criteria":[{"text":"answers","command":["true"]}]}}"#,
     r#"{"type":"ticket","id":"BLOG-2","priority":"low"}"#,
@@ -319,35 +319,17 @@ fn events_of_programs_mean_the_same_in_other_words() {
     }
 }
 
-/// What `scripts/fuzz` begins with, and a thousand mutations of each file of it.
+#[path = "../../fuzz/mutations.rs"]
+mod fuzz_mutations;
+
 #[test]
 fn the_corpus_of_the_fuzzer_is_read_without_harm() {
-    let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("fuzz/corpus/reader");
-    let mut seed = 1_u64;
-    let mut next = |below: usize| {
-        // A linear congruential generator (Knuth, MMIX): the same bytes on every machine.
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 33) as usize % below
-    };
-    let mut files = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-        files += 1;
-        for _ in 0..1000 {
-            let mut mutated = bytes.clone();
-            for _ in 0..=next(4) {
-                let at = next(mutated.len());
-                match next(3) {
-                    0 => mutated[at] = next(256) as u8,
-                    1 => mutated.insert(at, b"\"{}[]:,\\\n\x1b"[next(10)]),
-                    _ => mutated.truncate(at.max(1)),
-                }
-            }
-            for source in [Source::Agent, Source::Program] {
-                meaning(source, &mutated);
-            }
+    let repository = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let files = fuzz_mutations::of_corpus(repository, "reader", 1000, |bytes| {
+        for source in [Source::Agent, Source::Program] {
+            meaning(source, bytes);
         }
-    }
+    });
     assert!(files >= 20, "{files}");
 }
 

@@ -18,6 +18,7 @@ mod clock;
 mod disk;
 mod doctor;
 mod env;
+mod examples;
 mod input;
 mod kept;
 mod mask;

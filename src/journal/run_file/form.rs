@@ -1,16 +1,17 @@
 //! The lines of a run file.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{self, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
-use uuid::Uuid;
-
 use super::{Readable, base64, blobs_named};
-use crate::Hash;
-use crate::frame::{self, Frame, FrameKeys};
+use crate::{
+    Hash,
+    frame::{self, Frame, FrameKeys},
+};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use std::{borrow::Cow, fmt};
+use uuid::Uuid;
 
 /// The version of the form.
 pub(super) const VERSION: u32 = 1;

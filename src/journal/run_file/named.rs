@@ -1,7 +1,6 @@
 //! Which blobs a payload names.
 
-use crate::BlobRef;
-use crate::Hash;
+use crate::{BlobRef, Hash};
 
 const HASH: &str = r#""hash":""#;
 const SIZE: &str = r#"","size":"#;

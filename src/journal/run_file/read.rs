@@ -1,18 +1,17 @@
 //! Reading a run file: everything is checked as it is read, so that reading to the end is verifying.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-
+use super::{
+    Readable, base64, blobs_named,
+    form::{BlobLine, EndLine, FrameLine, Header, Line, MAX_LINE_BYTES, PART_BYTES, VERSION},
+};
+use crate::{BlobRef, Error, Frame, Hash};
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+};
 use uuid::Uuid;
-
-use super::form::{BlobLine, EndLine, FrameLine, Header, Line, MAX_LINE_BYTES, PART_BYTES, VERSION};
-use super::{Readable, base64, blobs_named};
-use crate::BlobRef;
-use crate::Error;
-use crate::Frame;
-use crate::Hash;
 
 /// The largest window that a decoder takes memory for, as a power of two: more than any level below 20 uses.
 const WINDOW_LOG: u32 = 24;

@@ -1,18 +1,12 @@
 use super::{Entry, RunFileError, RunReader, Source, check, write};
-use crate::Blobs;
-use crate::DirLock;
-use crate::Error;
-use crate::Frame;
-use crate::FrameKeys;
-use crate::Hash;
-use crate::Log;
-use crate::NewFrame;
-use crate::Options;
+use crate::{Blobs, DirLock, Error, Frame, FrameKeys, Hash, Log, NewFrame, Options};
 use proptest::prelude::*;
-use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use uuid::Uuid;
 
 const STREAM: Uuid = Uuid::from_u128(7);

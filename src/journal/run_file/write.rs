@@ -1,17 +1,16 @@
 //! Writing a run file.
 
-use std::collections::BTreeSet;
-use std::io::{self, Write};
-use std::path::Path;
-
+use super::{
+    Readable, base64, blobs_named,
+    form::{BlobLine, EndLine, FrameLine, Header, Line, MAX_LINE_BYTES, PART_BYTES, VERSION},
+};
+use crate::{BlobRef, Error, Frame, Hash};
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+    path::Path,
+};
 use uuid::Uuid;
-
-use super::form::{BlobLine, EndLine, FrameLine, Header, Line, MAX_LINE_BYTES, PART_BYTES, VERSION};
-use super::{Readable, base64, blobs_named};
-use crate::BlobRef;
-use crate::Error;
-use crate::Frame;
-use crate::Hash;
 
 /// How hard zstd tries. Level 9 is where text stops getting much smaller for the time it takes.
 const LEVEL: i32 = 9;

@@ -1,14 +1,13 @@
 //! Reading the frames of a stream block by block, without a copy of each.
 
-use std::ops::Range;
-
-use uuid::Uuid;
-
 use super::{FramesByKey, Reading, Wanted};
-use crate::Error;
-use crate::block;
-use crate::frame::{self, EventsView, Frame, RawEntry};
-use crate::store::Store;
+use crate::{
+    Error, block,
+    frame::{self, EventsView, Frame, RawEntry},
+    store::Store,
+};
+use std::ops::Range;
+use uuid::Uuid;
 
 /// Frames of one stream that were read together.
 #[derive(Debug, Default)]

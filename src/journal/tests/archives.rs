@@ -1,20 +1,17 @@
 //! Frames that left the journal for an archive read back the same, everywhere; and when their archive is lost, that is
 //! told and everything else works.
 
-use super::faults::{Fault, FaultyDisk};
-use super::*;
-use crate::Anchor;
-use crate::Compacted;
-use crate::Hash;
-use crate::Kept;
-use crate::archive_path;
-use crate::compact;
-use crate::compact::Archived;
-use crate::disk::{Disk, RealDisk};
-use crate::read_frames;
-use crate::run_file::{self, Source};
-use crate::verify;
-use crate::verify_with;
+use super::{
+    faults::{Fault, FaultyDisk},
+    *,
+};
+use crate::{
+    Anchor, Archived, Compacted, Hash, Kept, archive_path, compact,
+    disk::{Disk, RealDisk},
+    read_frames,
+    run_file::{self, Source},
+    verify, verify_with,
+};
 
 fn stream(n: u64) -> Uuid {
     Uuid::from_u64_pair(1, n)

@@ -1,9 +1,7 @@
 //! What an open makes of a journal that a crash or a power cut left behind.
 
 use super::*;
-use crate::Journal;
-use crate::StoreReport;
-use crate::read_frames;
+use crate::{Journal, StoreReport, read_frames};
 
 /// Five frames in groups of 1, 2, 2; their encoded places; the file's content.
 fn small_journal(dir: &Path) -> (Vec<Frame>, Vec<u64>, Vec<u8>) {

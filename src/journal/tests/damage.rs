@@ -1,10 +1,7 @@
 //! Every way to change a journal is named, or repaired and reported; never wrong data.
 
 use super::*;
-use crate::Hash;
-use crate::Journal;
-use crate::read_frames;
-use crate::verify;
+use crate::{Hash, Journal, read_frames, verify};
 
 const NAME: &str = "00000000000000000001.p0j";
 

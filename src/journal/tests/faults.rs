@@ -1,14 +1,16 @@
 //! Every call to the disk fails once, in every way it can; and whatever a power cut leaves of the last group is survived.
 
-use std::fs::File;
-use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use super::*;
-use crate::AppendError;
-use crate::Blobs;
-use crate::disk::{Disk, RealDisk};
-use crate::verify;
+use crate::{
+    AppendError, Blobs,
+    disk::{Disk, RealDisk},
+    verify,
+};
+use std::{
+    fs::File,
+    io,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,7 @@
 //! The log as its user sees it: append, read, reopen, close.
 
 use super::*;
-use crate::AppendError;
-use crate::Head;
-use crate::StoreReport;
-use crate::read_frames;
-use crate::verify;
+use crate::{AppendError, Head, StoreReport, read_frames, verify};
 
 #[test]
 fn appends_and_reads_back() {

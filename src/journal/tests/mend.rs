@@ -1,9 +1,7 @@
 //! A journal that was damaged, and the store that still has it.
 
 use super::*;
-use crate::Mended;
-use crate::mend;
-use crate::verify;
+use crate::{Mended, mend, verify};
 
 fn lock(dir: &Path) -> DirLock {
     DirLock::acquire(dir, Duration::ZERO).unwrap()

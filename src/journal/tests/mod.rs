@@ -5,30 +5,21 @@ mod crash;
 mod damage;
 mod disk;
 mod faults;
+mod fuzz;
 mod log;
 mod mend;
 mod renew;
 mod store;
 
-use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
+use crate::{DirLock, Error, Frame, FrameKeys, Journal, LocalJournal, Log, NewFrame, OpenReport, Options, Tips};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use uuid::Uuid;
-
-use crate::DirLock;
-use crate::Error;
-use crate::Frame;
-use crate::FrameKeys;
-use crate::Journal;
-use crate::LocalJournal;
-use crate::Log;
-use crate::NewFrame;
-use crate::OpenReport;
-use crate::Options;
-use crate::Tips;
 
 pub(super) fn options() -> Options {
     Options { segment_bytes: 64 << 10, keep_free_bytes: 0, ..Options::default() }

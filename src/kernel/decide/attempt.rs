@@ -4,8 +4,10 @@ use super::{
     cx::{Cx, Scope},
     finding, provider,
 };
-use crate::rights::{may_say, says_trouble};
-use crate::schedule;
+use crate::{
+    rights::{may_say, says_trouble},
+    schedule,
+};
 use p0_model::{
     attempt::{DiskUse, Ending, ExitReport, Outcome, Phase, Usage, Worktree},
     event::Event,

@@ -1,7 +1,6 @@
 //! What a change of an item brings with it: whether a blocked one goes back to work, and who waits for a new fix.
 use super::cx::{Cx, Scope};
-use crate::graph;
-use crate::schedule;
+use crate::{graph, schedule};
 use p0_model::{
     actor::Actor,
     aggregate::Aggregate,

@@ -6,8 +6,7 @@ use super::{
     plan_paths::PlanPaths,
     proposal::{self, Names},
 };
-use crate::graph;
-use crate::schedule;
+use crate::{graph, schedule};
 use p0_model::{
     event::Event,
     id::{AttemptId, LearningId, TicketId},

@@ -5,9 +5,7 @@ use super::{
     finding,
     proposal::{self, Names},
 };
-use crate::evolve::lease_end;
-use crate::graph;
-use crate::schedule;
+use crate::{evolve::lease_end, graph, schedule};
 use p0_model::{
     command::WantedStatus,
     event::{Event, OpenStatus},

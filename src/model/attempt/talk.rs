@@ -1,7 +1,9 @@
 //! What an attempt's program tells of its conversation with a model.
 use super::Usage;
-use crate::id::{AgentName, CommitId};
-use crate::protocol::FailureClass;
+use crate::{
+    id::{AgentName, CommitId},
+    protocol::FailureClass,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,11 @@
 //! `[agents.NAME]` and `[adapters.NAME]`: who can be started, and how.
 use super::{Config, error::BadConfig};
-use crate::adapter::Adapter;
-use crate::permission::Permissions;
-use crate::sandbox::{Mode, SandboxConfig};
-use crate::settings::{AgentKind, AgentSettings};
+use crate::{
+    adapter::Adapter,
+    permission::Permissions,
+    sandbox::{Mode, SandboxConfig},
+    settings::{AgentKind, AgentSettings},
+};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,

@@ -1,6 +1,5 @@
 //! What an agent reads.
-use crate::files::Files;
-use crate::ticket::BacklogItem;
+use crate::{files::Files, ticket::BacklogItem};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub mod builtin;
 pub mod check;
 
-/// What a role may write (section 8 of the design).
+/// What a role may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rights {

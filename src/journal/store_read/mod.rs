@@ -2,23 +2,21 @@
 
 mod batches;
 
-pub use batches::{Batch, Batches};
-
+use crate::{
+    Error, Hash,
+    archives::Archives,
+    block::{self, Tickets},
+    frame::{self, Entry, Frame},
+    segments::Written,
+    span::{Member, Span},
+    store::{Snapshot, Store},
+    trees::{self, Index},
+    walk::Chain,
+};
 use std::sync::Arc;
-
 use uuid::Uuid;
 
-use crate::Error;
-use crate::Hash;
-use crate::archives::Archives;
-use crate::block;
-use crate::block::Tickets;
-use crate::frame::{self, Entry, Frame};
-use crate::segments::Written;
-use crate::span::{Member, Span};
-use crate::store::{Snapshot, Store};
-use crate::trees::{self, Index};
-use crate::walk::Chain;
+pub use batches::{Batch, Batches};
 
 /// A block that is being read.
 #[derive(Debug, Default)]

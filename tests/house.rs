@@ -17,7 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("reader", &["model"]),
     ("journal", &["model"]),
     ("views", &["model"]),
-    ("effects", &["model", "reader"]),
+    ("effects", &["contract", "model", "reader"]),
     ("engine", &["model", "reader", "kernel", "journal", "views", "effects"]),
     ("contract", &["model", "views"]),
     ("demo", &["model", "views"]),
@@ -334,6 +334,27 @@ fn functions_are_short() {
     }
 }
 
+/// A path of the API stands in the contract's table and nowhere else, and a route is made of a row of that table: what is
+/// served without a row would be in no documentation, and no client would have a type for it.
+#[test]
+fn paths_of_the_api_stand_in_the_contract_alone() {
+    const MAKE_ROUTES: &[&str] = &[".route(", ".route_service(", ".nest(", ".nest_service(", ".fallback_service("];
+    let mut wrong = Vec::new();
+    for path in sources() {
+        let name = short(&path);
+        let code = code(&path);
+        let bare: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        if name != "src/contract/endpoints.rs" && bare.iter().any(|line| line.contains("/api/v1")) {
+            wrong.push(format!("{name} writes a path of the API; take it from src/contract/endpoints.rs"));
+        }
+        let makes_routes = bare.iter().any(|line| MAKE_ROUTES.iter().any(|call| line.contains(call)));
+        if makes_routes && name != "src/surface/route_table.rs" {
+            wrong.push(format!("{name} makes a route of a path; make it of an endpoint (src/surface/route_table.rs)"));
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
 /// Rule 16 of the style: every file of the one CLI test binary is listed in its main file.
 #[test]
 fn every_cli_test_is_run() {
@@ -356,7 +377,7 @@ fn every_cli_test_is_run() {
 fn schemas_are_those_of_the_types() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
     let mut wanted: BTreeMap<String, String> =
-        p0::model::schema::all().into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
+        p0::contract::schema::all().into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
     for entry in fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();

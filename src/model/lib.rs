@@ -23,6 +23,7 @@ pub mod event;
 pub mod files;
 pub mod id;
 pub mod kept;
+pub mod not_ready;
 pub mod paths;
 pub mod permission;
 pub mod protocol;

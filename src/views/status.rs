@@ -13,7 +13,8 @@ use p0_model::{
     ticket::{BlockedOn, Status, Ticket},
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 /// How many work items stand where.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,8 +50,14 @@ pub struct Waiting {
     /// In a sentence.
     pub why: String,
     /// The same as a code with its parameters; null from a program of an earlier version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
     pub cause: Option<NotReady>,
+}
+
+/// A reason, where this version knows its code: the program that serves may be a later one, and its sentence still says
+/// what there is to say.
+pub(crate) fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(from)?).ok())
 }
 
 /// Why a run stands as it does: a `code` and its parameters.
@@ -121,7 +128,7 @@ pub struct RunStatus {
     /// Why, where there is a reason.
     pub reason: Option<String>,
     /// The same as a code with its parameters; null while it is at work, and when it is done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
     pub cause: Option<RunCause>,
     /// The turn of the planner, from 1.
     pub iteration: u32,
@@ -310,6 +317,19 @@ mod tests {
         std::sync::Arc::make_mut(&mut asking.tickets[&TicketId::new("BLOG", 2)]).status = Status::Blocked(on);
         let expected = serde_json::json!({"code": "awaiting_approval", "tickets": ["BLOG-2"]});
         assert_eq!(cause(&asking).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_code_of_a_later_version_leaves_the_sentence() {
+        let later = serde_json::json!({"ticket": "BLOG-3", "why": "w", "cause": {"code": "of_tomorrow", "n": 1}});
+        let waiting: Waiting = serde_json::from_value(later).unwrap();
+        assert_eq!((waiting.why.as_str(), waiting.cause), ("w", None));
+        let earlier: Waiting = serde_json::from_value(serde_json::json!({"ticket": "BLOG-3", "why": "w"})).unwrap();
+        assert_eq!(earlier.cause, None);
+        let status = RunStatus::of(&aggregate(), run_id(), at(1), String::new(), vec![]).unwrap();
+        let mut document = serde_json::to_value(&status).unwrap();
+        document["cause"] = serde_json::json!({"code": "of_tomorrow"});
+        assert_eq!(serde_json::from_value::<RunStatus>(document).unwrap(), status);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Work items as the documents that `p0 tickets --json` and `p0 ticket show --json` print.
+use super::status::known;
 use p0_model::{
     Time,
     aggregate::Aggregate,
@@ -64,7 +65,7 @@ pub struct TicketDoc {
     /// Why it is blocked, if it is.
     pub blocked_reason: Option<String>,
     /// The same as the code `blocked` with its parameters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
     pub blocked_cause: Option<NotReady>,
     /// Why the planner put it off, if it did.
     pub deferred: Option<String>,
@@ -102,7 +103,7 @@ pub struct TicketFull {
     /// Why it does not move, if it does not.
     pub waiting: Option<String>,
     /// The same as a code with its parameters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
     pub waiting_cause: Option<NotReady>,
 }
 

@@ -67,6 +67,7 @@ mod tests {
         });
         let answer = |routes: Router| {
             let request = Request::post(Mcp::at().uri())
+                .header("host", "p0")
                 .header("content-type", "application/json")
                 .header("accept", "application/json, text/event-stream")
                 .body(Body::from(call.to_string()))

@@ -355,6 +355,14 @@ fn paths_of_the_api_stand_in_the_contract_alone() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
+/// Who asks comes with each request. The user of this process is one of those who ask, and one file names it.
+#[test]
+fn one_file_asks_the_environment_for_the_user() {
+    let asks: Vec<String> =
+        sources().iter().filter(|path| code(path).contains("env::user()")).map(|path| short(path)).collect();
+    assert_eq!(asks, ["src/surface/users.rs"]);
+}
+
 /// Rule 16 of the style: every file of the one CLI test binary is listed in its main file.
 #[test]
 fn every_cli_test_is_run() {

@@ -86,7 +86,7 @@ pub trait Endpoint: sealed::Listed + Copy + Send + Sync + 'static {
 }
 
 /// The schema of a document; `None` where there is none.
-pub type Form = fn(&mut SchemaGenerator) -> Option<Schema>;
+pub type DocumentSchema = fn(&mut SchemaGenerator) -> Option<Schema>;
 
 /// A row of the table: an endpoint as a value.
 #[derive(Debug, Clone, Copy)]
@@ -108,11 +108,11 @@ pub struct Entry {
     /// [`Endpoint::STATUSES`].
     pub statuses: &'static [u16],
     /// The query's schema, with its fields in place.
-    pub query: Form,
+    pub query: DocumentSchema,
     /// The body's schema, by reference.
-    pub body: Form,
+    pub body: DocumentSchema,
     /// The answer's schema, by reference.
-    pub answer: Form,
+    pub answer: DocumentSchema,
 }
 
 impl Entry {

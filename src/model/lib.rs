@@ -37,6 +37,7 @@ pub mod settings;
 pub mod spec;
 mod text;
 pub mod ticket;
+pub mod tolerant;
 pub mod workflow;
 
 /// A moment, in UTC, kept to the millisecond. Commands carry it; nothing in `model` or `kernel` reads a clock.

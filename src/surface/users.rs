@@ -17,7 +17,7 @@ impl Users {
     /// As this process sees them; its own user has the name that the environment says.
     pub(crate) fn of_this_process() -> Users {
         Users {
-            own_uid: rustix::process::getuid().as_raw(),
+            own_uid: rustix::process::geteuid().as_raw(),
             own_name: env::user(),
             passwd: PathBuf::from("/etc/passwd"),
         }

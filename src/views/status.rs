@@ -11,10 +11,10 @@ use p0_model::{
     not_ready::NotReady,
     run::{Run, RunState, RunWord},
     ticket::{BlockedOn, Status, Ticket},
+    tolerant::known,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 /// How many work items stand where.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -52,12 +52,6 @@ pub struct Waiting {
     /// The same as a code with its parameters; null from a program of an earlier version.
     #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
     pub cause: Option<NotReady>,
-}
-
-/// A reason, where this version knows its code: the program that serves may be a later one, and its sentence still says
-/// what there is to say.
-pub(crate) fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
-    Ok(serde_json::from_value(Value::deserialize(from)?).ok())
 }
 
 /// Why a run stands as it does: a `code` and its parameters.

@@ -1,5 +1,4 @@
 //! Work items as the documents that `p0 tickets --json` and `p0 ticket show --json` print.
-use super::status::known;
 use p0_model::{
     Time,
     aggregate::Aggregate,
@@ -9,6 +8,7 @@ use p0_model::{
     id::{AttemptId, CommitId, RunId, TicketId},
     not_ready::NotReady,
     ticket::{Comment, Contract, Holder, Kind, Priority, Status, Ticket},
+    tolerant::known,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

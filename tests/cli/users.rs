@@ -35,6 +35,7 @@ fn somebody() -> (u32, String) {
 }
 
 #[test]
+#[expect(clippy::disallowed_macros, reason = "a test that cannot run here says so")]
 fn the_log_names_the_user_of_the_connecting_process() {
     if !rustix::process::getuid().is_root() {
         eprintln!("skipped: only root can become another user");

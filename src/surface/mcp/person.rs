@@ -92,18 +92,18 @@ impl PersonDesk {
             Ok(arguments) => arguments,
             Err(why) => return Answer::failed(format!("nothing was done; call {name} again:\n{why}")),
         };
-        let way = match (&self.way, caller) {
-            (Way::Reach(reach), _) => To::Holder(&**reach),
-            (Way::Here(routes), Some(caller)) => To::Here(Client::Local(routes.clone().layer(Extension(caller)))),
+        let target = match (&self.way, caller) {
+            (Way::Reach(reach), _) => Target::Holder(&**reach),
+            (Way::Here(routes), Some(caller)) => Target::Here(Client::Local(routes.clone().layer(Extension(caller)))),
             (Way::Here(_), None) => return Problem::new(Kind::Refused, "it is not known who asks").into(),
         };
-        let call = Call { way, project: self.project.as_deref() };
+        let call = ToolCall { target, project: self.project.as_deref() };
         call.answer(tool.does, arguments).await.unwrap_or_else(Answer::from)
     }
 }
 
 /// Where the requests of one call go.
-enum To<'a> {
+enum Target<'a> {
     /// To the holder of a data directory.
     Holder(&'a dyn Reach),
     /// To the engine of this process, as the caller.
@@ -111,12 +111,12 @@ enum To<'a> {
 }
 
 /// One call of a tool.
-struct Call<'a> {
-    way: To<'a>,
+struct ToolCall<'a> {
+    target: Target<'a>,
     project: Option<&'a Path>,
 }
 
-impl Call<'_> {
+impl ToolCall<'_> {
     async fn answer(&self, does: Does, arguments: Map<String, Value>) -> Result<Answer, Problem> {
         match does {
             Does::Start => self.start(read(arguments)?).await,
@@ -205,9 +205,9 @@ impl Call<'_> {
     where
         F: Future<Output = Result<T, Problem>>,
     {
-        match &self.way {
-            To::Here(client) => work(client.clone()).await,
-            To::Holder(reach) => {
+        match &self.target {
+            Target::Here(client) => work(client.clone()).await,
+            Target::Holder(reach) => {
                 let (client, let_go) = reach.open().await?;
                 let result = work(client).await;
                 let_go.await;
@@ -221,9 +221,9 @@ impl Call<'_> {
         for who in start::check(&wanted)? {
             ui::warn(&who);
         }
-        let (client, begun) = match &self.way {
-            To::Here(client) => (client.clone(), client.post(StartRun::at(), &wanted).await?),
-            To::Holder(reach) => reach.hand_over(&wanted).await?,
+        let (client, begun) = match &self.target {
+            Target::Here(client) => (client.clone(), client.post(StartRun::at(), &wanted).await?),
+            Target::Holder(reach) => reach.hand_over(&wanted).await?,
         };
         let status = client.get(GetRun::at(begun.run)).await?;
         let how = match begun.how {

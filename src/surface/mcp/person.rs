@@ -76,7 +76,7 @@ impl PersonDesk {
         PersonDesk { way: Way::Reach(reach), project: Some(project) }
     }
 
-    /// Over the engine of this process, for somebody of whom nothing is known.
+    /// Over the engine of this process: each call is its caller's, of whom nothing but the name is known.
     pub(crate) fn here(routes: Router) -> PersonDesk {
         PersonDesk { way: Way::Here(routes), project: None }
     }

@@ -1,4 +1,5 @@
 //! What every failure is answered with.
+use crate::model::{rejection::Rejection, tolerant::known};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,4 +17,7 @@ pub struct ProblemDoc {
     /// What to do; null where `detail` says it.
     #[serde(default)]
     pub hint: Option<String>,
+    /// The rule that refused it, with its parameters; null where no rule did.
+    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Rejection>,
 }

@@ -3,6 +3,7 @@ use crate::model::{
     Time,
     config::Overrides,
     id::{CommitId, MilestoneId, RunId},
+    run::RunWord,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -100,7 +101,8 @@ pub struct RunRowDoc {
     pub project: String,
     /// The workflow's name.
     pub workflow: String,
-    /// `running`, `awaiting_approval`, `paused`, `done`, `stuck`, `failed`, `cancelled`.
+    /// How it stands.
+    #[schemars(with = "RunWord")]
     pub state: String,
     /// Why it is in this state; null where the state says it all.
     pub reason: Option<String>,

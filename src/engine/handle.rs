@@ -12,6 +12,7 @@ use crate::{
         aggregate::Aggregate,
         command::Action,
         id::{AttemptId, BlobId, MilestoneId, RunId, TicketId},
+        not_ready::NotReady,
         record::{FramePayload, Record},
         rejection::Rejection,
         reply::Reply,
@@ -222,8 +223,8 @@ impl Handle {
     }
 
     /// Why a ticket does not move, by the rules; `None` = it is done.
-    pub fn why_waiting(&self, state: &Aggregate, ticket: &TicketId) -> Option<String> {
-        kernel::schedule::why_waiting(state, ticket).map(|why| why.to_string())
+    pub fn why_waiting(&self, state: &Aggregate, ticket: &TicketId) -> Option<NotReady> {
+        kernel::schedule::why_waiting(state, ticket)
     }
 
     /// The tickets that can be claimed now, the most important first.

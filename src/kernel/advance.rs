@@ -2,12 +2,13 @@
 use super::{
     budget,
     decide::cx::{Cx, Scope},
-    schedule::{self, NotReady},
+    schedule,
 };
 use p0_model::{
     attempt::{Attempt, Outcome, Session},
     event::Event,
     id::{AgentName, AttemptId, CommitId, Fence, RoleName, RunId, StageName, TicketId},
+    not_ready::NotReady,
     protocol::FailureClass,
     run::{AtStage, Run, RunState},
     ticket::{Claim, Holder, Status},

@@ -23,6 +23,7 @@ pub mod event;
 pub mod files;
 pub mod id;
 pub mod kept;
+pub mod not_ready;
 pub mod paths;
 pub mod permission;
 pub mod protocol;
@@ -36,6 +37,7 @@ pub mod settings;
 pub mod spec;
 mod text;
 pub mod ticket;
+pub mod tolerant;
 pub mod workflow;
 
 /// A moment, in UTC, kept to the millisecond. Commands carry it; nothing in `model` or `kernel` reads a clock.

@@ -9,6 +9,7 @@ use super::{
 };
 use chrono::TimeDelta;
 use imbl::{OrdMap, OrdSet};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -69,6 +70,26 @@ pub enum RunState {
         /// Why.
         why: String,
     },
+}
+
+/// How a run stands, as documents write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunWord {
+    /// At work.
+    Running,
+    /// Waits for a user.
+    AwaitingApproval,
+    /// Starts nothing new.
+    Paused,
+    /// The spec is met, and landed.
+    Done,
+    /// It cannot go on without more information.
+    Stuck,
+    /// Something outside the plan does not work.
+    Failed,
+    /// Somebody ended it.
+    Cancelled,
 }
 
 impl RunState {
@@ -377,4 +398,26 @@ fn is_false(value: &bool) -> bool {
 
 fn is_first_rules(rules: &u32) -> bool {
     *rules == first_rules()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_write_the_word_of_a_state() {
+        let why = || "w".to_owned();
+        let states = [
+            (RunState::Running, RunWord::Running),
+            (RunState::AwaitingApproval { why: why() }, RunWord::AwaitingApproval),
+            (RunState::Paused { why: why(), until: None }, RunWord::Paused),
+            (RunState::Done, RunWord::Done),
+            (RunState::Stuck { why: why() }, RunWord::Stuck),
+            (RunState::Failed { why: why() }, RunWord::Failed),
+            (RunState::Cancelled { why: why() }, RunWord::Cancelled),
+        ];
+        for (state, word) in states {
+            assert_eq!(serde_json::to_value(word).unwrap(), state.word());
+        }
+    }
 }

@@ -219,29 +219,37 @@ fn in_a_guise(line: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("as a text within an object", serde_json::json!({ "result": line }).to_string()),
         ("its type a list", typed(vec![Value::from(word)].into())),
     ];
-    let utf_16 = |unit: fn(u16) -> [u8; 2]| line.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
     let mut ways: Vec<(&str, Vec<u8>)> = texts.into_iter().map(|(way, text)| (way, text.into_bytes())).collect();
+    let utf_16 = |unit: fn(u16) -> [u8; 2]| line.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
     ways.push(("UTF-16, little-endian", utf_16(u16::to_le_bytes)));
     ways.push(("UTF-16, big-endian", utf_16(u16::to_be_bytes)));
     ways.push(("UTF-16 with its mark", [b"\xff\xfe".as_slice(), &utf_16(u16::to_le_bytes)].concat()));
-    // Of a text, a name or a session alone nothing can be said.
-    let fields_say_enough = match word {
+    ways.extend(without_its_type(&value).into_iter().map(|(way, text)| (way, text.into_bytes())));
+    ways
+}
+
+/// The message without its `type`, where its fields say enough. Of a text, a name or a session alone nothing can be said.
+fn without_its_type(value: &Value) -> Vec<(&'static str, String)> {
+    let word = value["type"].as_str().unwrap();
+    let says_enough = match word {
         "ticket" => value.get("title").is_some() && value.get("files").is_some(),
         "status" | "defer" | "decision" | "curate" | "verdict" | "feedback" | "usage" | "question" => true,
         _ => false,
     };
-    if fields_say_enough {
-        let untyped: serde_json::Map<String, Value> = fields.clone().into_iter().skip(1).collect();
-        let untyped = Value::Object(untyped).to_string();
-        ways.push(("without its type", untyped.replace("\"text\"", "\"question\"").into_bytes()));
-        ways.push(("its type null", typed(Value::Null).replace("\"text\"", "\"question\"").into_bytes()));
-        ways.push((
-            "called what it is",
-            format!("{{\"{word}\":{}}}", untyped.replace("\"text\"", "\"question\"")).into_bytes(),
-        ));
-        ways.push(("behind its name", format!("{word}: {}", untyped.replace("\"text\"", "\"question\"")).into_bytes()));
+    if !says_enough {
+        return Vec::new();
     }
-    ways
+    // A question's text alone could be anything's.
+    let plain = |value: &Value| value.to_string().replace("\"text\"", "\"question\"");
+    let (mut untyped, mut null) = (value.clone(), value.clone());
+    untyped.as_object_mut().unwrap().shift_remove("type");
+    null["type"] = Value::Null;
+    vec![
+        ("without its type", plain(&untyped)),
+        ("its type null", plain(&null)),
+        ("called what it is", format!("{{\"{word}\":{}}}", plain(&untyped))),
+        ("behind its name", format!("{word}: {}", plain(&untyped))),
+    ]
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::model::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Principal {
     /// A user of this machine, or a program that works for one.
-    Person(String),
+    User(String),
     /// A worker outside any run, known by the token of its claim.
     Worker(String),
     /// An attempt in its role, known by the token of its socket.
@@ -21,7 +21,7 @@ impl Principal {
     /// How the log names it.
     pub(crate) fn actor(&self) -> Actor {
         match self {
-            Principal::Person(name) => Actor::Person(name.as_str().into()),
+            Principal::User(name) => Actor::Person(name.as_str().into()),
             Principal::Worker(name) => Actor::Worker(name.as_str().into()),
             Principal::Attempt(attempt, role) => Actor::Agent { role: role.clone(), attempt: *attempt },
             Principal::Engine => Actor::Engine,
@@ -31,7 +31,7 @@ impl Principal {
     /// Its name in a sentence.
     pub(crate) fn name(&self) -> String {
         match self {
-            Principal::Person(name) | Principal::Worker(name) => name.clone(),
+            Principal::User(name) | Principal::Worker(name) => name.clone(),
             Principal::Attempt(attempt, role) => format!("{role}@{attempt}"),
             Principal::Engine => "the engine".to_owned(),
         }

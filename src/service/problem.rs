@@ -84,6 +84,8 @@ pub struct Problem {
     pub detail: String,
     /// What to do, where `detail` does not say it.
     pub hint: Option<String>,
+    /// The rule that refused it, where one did.
+    pub rejection: Option<Box<Rejection>>,
 }
 
 impl fmt::Display for Problem {
@@ -97,7 +99,7 @@ impl std::error::Error for Problem {}
 impl Problem {
     /// A problem of a kind.
     pub fn new(kind: Kind, detail: impl fmt::Display) -> Problem {
-        Problem { kind, detail: detail.to_string(), hint: None }
+        Problem { kind, detail: detail.to_string(), hint: None, rejection: None }
     }
 
     /// With a hint.
@@ -125,12 +127,14 @@ impl Problem {
             detail: self.detail.clone(),
             code: self.kind.exit_code(),
             hint: self.hint.clone(),
+            reason: self.rejection.as_deref().cloned(),
         }
     }
 
     /// As it came.
     pub(crate) fn from_wire(wire: ProblemDoc) -> Problem {
-        Problem { kind: Kind::of_code(wire.code), detail: wire.detail, hint: wire.hint }
+        let rejection = wire.reason.map(Box::new);
+        Problem { kind: Kind::of_code(wire.code), detail: wire.detail, hint: wire.hint, rejection }
     }
 }
 
@@ -172,7 +176,7 @@ impl From<Rejection> for Problem {
             | Rejection::RunOver { .. } => Kind::Refused,
             Rejection::Quarantined { .. } => Kind::Store,
         };
-        Problem::new(kind, rejection)
+        Problem { rejection: Some(Box::new(rejection.clone())), ..Problem::new(kind, rejection) }
     }
 }
 
@@ -254,6 +258,18 @@ mod tests {
             let text = serde_json::to_string(&problem.wire()).unwrap();
             assert_eq!(Problem::from_wire(serde_json::from_str(&text).unwrap()), problem);
         }
+    }
+
+    #[test]
+    fn a_rule_that_refused_stays_data_over_the_wire() {
+        let ticket = crate::model::id::TicketId::new("BLOG", 2);
+        let problem = Problem::from(Rejection::NotHolder { ticket });
+        let mut wire = serde_json::to_value(problem.wire()).unwrap();
+        assert_eq!(wire["reason"], serde_json::json!({"rejection": "not_holder", "ticket": "BLOG-2"}));
+        assert_eq!(Problem::from_wire(serde_json::from_value(wire.clone()).unwrap()), problem);
+        wire["reason"] = serde_json::json!({"rejection": "of_a_later_version"});
+        let told = Problem::from_wire(serde_json::from_value(wire).unwrap());
+        assert_eq!(told, Problem { rejection: None, ..problem }, "the sentence stays");
     }
 
     #[test]

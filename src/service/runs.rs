@@ -74,8 +74,8 @@ impl Service {
         let unfinished = state.tickets.values().filter(|ticket| ticket.is_unsettled());
         unfinished
             .filter_map(|ticket| {
-                let why = self.handle.why_waiting(state, &ticket.seed.id)?;
-                Some(Waiting { ticket: ticket.seed.id.clone(), why })
+                let cause = self.handle.why_waiting(state, &ticket.seed.id)?;
+                Some(Waiting { ticket: ticket.seed.id.clone(), why: cause.to_string(), cause: Some(cause) })
             })
             .collect()
     }

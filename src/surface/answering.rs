@@ -1,7 +1,10 @@
 //! Answering whatever has an id: a question of an attempt with yes or no, a ticket with words.
-use super::client::{Client, quoted};
+use super::client::Client;
 use crate::{
-    contract::approvals::{ApprovalReason, TicketAnswer},
+    contract::{
+        approvals::{ApprovalReason, TicketAnswer},
+        endpoints::{AnswerTicket, Approve, Reject},
+    },
     service::problem::{Kind, Problem},
     views::{approvals::ApprovalDoc, tickets::TicketFull},
 };
@@ -17,21 +20,24 @@ pub(crate) enum Answered {
 /// Gives an answer to whatever has this id.
 pub(crate) async fn give(client: &Client, id: &str, text: &str) -> Result<Answered, Problem> {
     if !is_approval(id) {
-        let path = format!("/api/v1/tickets/{}/answer", quoted(id));
-        return Ok(Answered::Ticket(client.post(&path, &TicketAnswer { text: text.to_owned() }).await?));
+        let answer = TicketAnswer { text: text.to_owned() };
+        return Ok(Answered::Ticket(client.post(AnswerTicket::at(id), &answer).await?));
     }
     let (first, rest) = text.trim().split_once(|c: char| !c.is_alphanumeric()).unwrap_or((text.trim(), ""));
-    let verb = match first.to_lowercase().as_str() {
-        "yes" | "y" | "allow" | "approve" | "ok" => "approve",
-        "no" | "n" | "deny" | "reject" => "reject",
+    let allowed = match first.to_lowercase().as_str() {
+        "yes" | "y" | "allow" | "approve" | "ok" => true,
+        "no" | "n" | "deny" | "reject" => false,
         _ => {
             return Err(Problem::new(Kind::Usage, format!("{id} asks for yes or no"))
                 .hint("begin the answer with yes or no; the rest is the reason"));
         }
     };
     let reason = ApprovalReason { why: Some(rest.trim().to_owned()).filter(|reason| !reason.is_empty()) };
-    let path = format!("/api/v1/approvals/{}/{verb}", quoted(id));
-    Ok(Answered::Approval(client.post(&path, &reason).await?))
+    let answered = match allowed {
+        true => client.post(Approve::at(id), &reason).await?,
+        false => client.post(Reject::at(id), &reason).await?,
+    };
+    Ok(Answered::Approval(answered))
 }
 
 /// Whether an id is one of a question (`BLOG-A1`); those of tickets end in numbers.

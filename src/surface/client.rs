@@ -2,7 +2,12 @@
 //! routes of an engine in this process.
 use super::socket;
 use crate::{
-    contract::{events::LastWords, problem::ProblemDoc},
+    contract::{
+        endpoint::{self, Call, Endpoint},
+        endpoints::Healthz,
+        events::LastWords,
+        problem::ProblemDoc,
+    },
     service::problem::{Kind, Problem},
 };
 use axum::{
@@ -13,7 +18,7 @@ use axum::{
 use futures_util::StreamExt;
 use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::TokioIo;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{path::PathBuf, time::Duration};
 use tower::ServiceExt;
@@ -49,46 +54,53 @@ impl Client {
     /// Whether somebody answers.
     pub(crate) async fn is_alive(&self) -> bool {
         // A refusal is an answer: who may not use this socket is told so, and not that nobody serves it.
-        let answer = tokio::time::timeout(ALIVE_WITHIN, self.get::<Value>("/healthz")).await;
+        let answer = tokio::time::timeout(ALIVE_WITHIN, self.document(Healthz::at())).await;
         answer.is_ok_and(|answer| answer.map_or_else(|problem| problem.kind == Kind::Refused, |_| true))
     }
 
-    /// A document.
-    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
-        self.ask(Method::GET, path, None::<&()>).await
+    /// The answer to a call without a body.
+    pub(crate) async fn get<E: Endpoint<Body = ()>>(&self, call: Call<E>) -> Result<E::Answer, Problem> {
+        self.read(&call, None).await
     }
 
-    /// A request that changes something.
-    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Problem> {
-        self.ask(Method::POST, path, Some(body)).await
+    /// The answer as it comes, with what this version does not know.
+    pub(crate) async fn document<E: Endpoint<Body = ()>>(&self, call: Call<E>) -> Result<Value, Problem> {
+        self.read(&call, None).await
     }
 
-    async fn ask<T: DeserializeOwned>(
+    /// The answer to a call with a body.
+    pub(crate) async fn post<E: Endpoint>(&self, call: Call<E>, body: &E::Body) -> Result<E::Answer, Problem> {
+        self.read(&call, Some(body)).await
+    }
+
+    async fn read<E: Endpoint, T: DeserializeOwned>(
         &self,
-        method: Method,
-        path: &str,
-        body: Option<&impl Serialize>,
+        call: &Call<E>,
+        body: Option<&E::Body>,
     ) -> Result<T, Problem> {
-        let response = self.send(method, path, body, "application/json").await?;
+        let response = self.send(call, body, "application/json").await?;
         let bytes = collect(response).await?;
         serde_json::from_slice(&bytes)
-            .map_err(|e| Problem::new(Kind::General, format!("the answer to {path} is not understood: {e}")))
+            .map_err(|e| Problem::new(Kind::General, format!("the answer to {} is not understood: {e}", call.uri())))
     }
 
     /// An answer that comes in pieces: its lines, as they come.
-    pub(crate) async fn lines(&self, path: &str) -> Result<Lines, Problem> {
-        let response = self.send(Method::GET, path, None::<&()>, "application/x-ndjson").await?;
+    pub(crate) async fn lines<E: Endpoint<Body = ()>>(&self, call: Call<E>) -> Result<Lines, Problem> {
+        let response = self.send(&call, None, "application/x-ndjson").await?;
         Ok(Lines { body: response.into_body(), rest: Vec::new(), at: 0, is_gone: false })
     }
 
-    async fn send(
+    async fn send<E: Endpoint>(
         &self,
-        method: Method,
-        path: &str,
-        body: Option<&impl Serialize>,
+        call: &Call<E>,
+        body: Option<&E::Body>,
         accept: &str,
     ) -> Result<Response<Body>, Problem> {
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "p0");
+        let method = match E::METHOD {
+            endpoint::Method::Get => Method::GET,
+            endpoint::Method::Post => Method::POST,
+        };
+        let mut request = Request::builder().method(method).uri(call.uri()).header(header::HOST, "p0");
         request = request.header(header::ACCEPT, accept);
         if let Client::Door { token, .. } = self {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
@@ -214,57 +226,33 @@ fn told(line: Vec<u8>) -> Result<Option<Vec<u8>>, Problem> {
     }
 }
 
-/// A text as a part of a path or query.
-pub(crate) fn quoted(text: &str) -> String {
-    use std::fmt::Write;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~@:".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            write!(out, "%{byte:02X}").expect("writing to a String cannot fail");
-        }
-    }
-    out
-}
-
-/// `?a=b&c=d` of what is there.
-pub(crate) fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> String {
-    let mut out = String::new();
-    for (name, value) in pairs {
-        if let Some(value) = value {
-            out.push(if out.is_empty() { '?' } else { '&' });
-            out.push_str(name);
-            out.push('=');
-            out.push_str(&quoted(value));
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::routing::get;
+    use crate::{
+        contract::endpoints::{GetHead, ListRuns, StreamEvents},
+        surface::{api::reply::Failure, route_table::Routes},
+    };
 
-    fn routes() -> Router {
-        Router::new()
-            .route("/lines", get(|| async { "one\ntwo\n\nthree" }))
-            .route("/half", get(|| async { format!("one\n{}\n", last_words()) }))
-            .route("/no", get(|| async { crate::surface::api::reply::Failure(Problem::new(Kind::Refused, "no")) }))
+    fn routes(lines: String) -> Router {
+        Routes::new()
+            .on(StreamEvents, move || async move { lines })
+            .on(GetHead, || async { Failure(Problem::new(Kind::Refused, "no")) })
+            .into_router()
+            .with_state(())
     }
 
     #[tokio::test]
     async fn lines_and_problems_come_through() {
-        let client = Client::Local(routes());
-        let mut lines = client.lines("/lines").await.unwrap();
+        let client = Client::Local(routes("one\ntwo\n\nthree".into()));
+        let mut lines = client.lines(StreamEvents::at()).await.unwrap();
         let mut seen = Vec::new();
         while let Some(line) = lines.next().await.unwrap() {
             seen.push(String::from_utf8(line).unwrap());
         }
         assert_eq!(seen, ["one", "two", "", "three"]);
-        assert_eq!(client.get::<Value>("/no").await.unwrap_err(), Problem::new(Kind::Refused, "no"));
-        assert_eq!(client.get::<Value>("/nowhere").await.unwrap_err().kind, Kind::NotFound);
+        assert_eq!(client.get(GetHead::at()).await.unwrap_err(), Problem::new(Kind::Refused, "no"));
+        assert_eq!(client.get(ListRuns::at()).await.unwrap_err().kind, Kind::NotFound);
     }
 
     fn last_words() -> String {
@@ -274,8 +262,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_could_not_be_given_to_its_end_says_why() {
-        let client = Client::Local(routes());
-        let mut lines = client.lines("/half").await.unwrap();
+        let client = Client::Local(routes(format!("one\n{}\n", last_words())));
+        let mut lines = client.lines(StreamEvents::at()).await.unwrap();
         assert_eq!(lines.next().await.unwrap().unwrap(), b"one");
         let problem = lines.next().await.unwrap_err();
         assert_eq!((problem, lines.is_gone()), (Problem::new(Kind::Store, "it is damaged").hint("restore it"), false));
@@ -285,14 +273,9 @@ mod tests {
     async fn the_same_over_a_socket() {
         let dir = tempfile::tempdir().unwrap();
         let (listener, _file) = socket::bind(dir.path(), socket::MAIN).unwrap();
-        tokio::spawn(async move { axum::serve(listener, routes()).await });
+        tokio::spawn(async move { axum::serve(listener, routes("one\ntwo".into())).await });
         let client = Client::Socket(dir.path().to_path_buf());
-        assert_eq!(client.lines("/lines").await.unwrap().next().await.unwrap().unwrap(), b"one");
-        assert_eq!(client.get::<Value>("/no").await.unwrap_err().kind, Kind::Refused);
-    }
-
-    #[test]
-    fn queries_are_quoted() {
-        assert_eq!(query([("a", Some("x y&z")), ("b", None), ("c", Some("@last"))]), "?a=x%20y%26z&c=@last");
+        assert_eq!(client.lines(StreamEvents::at()).await.unwrap().next().await.unwrap().unwrap(), b"one");
+        assert_eq!(client.get(GetHead::at()).await.unwrap_err().kind, Kind::Refused);
     }
 }

@@ -4,17 +4,21 @@
 use super::{
     api::{
         events,
-        reply::{Answer, Asked, Failure, Input, answer},
+        reply::{Answer, Asked, Failure, RawInput, answer},
     },
     client::Client,
     mcp::{self, AttemptDesk, Desk},
+    route_table::Routes,
     socket::{self, MAX_PATH_BYTES, SocketFile},
 };
 use crate::{
     contract::{
-        approvals::ApprovalWait,
-        attempts::{AttemptNow, SayQuery},
-        events::EventQuery,
+        attempts::AttemptNow,
+        endpoints::{
+            GetOwnApproval, GetOwnAttempt, GetTicket, Healthz, ListLearnings, ListTickets, Mcp, RefuseTool, Say,
+            StreamEvents,
+        },
+        health::HealthDoc,
     },
     effects::process,
     engine::handle::{AttemptDoor, Handle},
@@ -24,10 +28,9 @@ use crate::{
         files::Files,
         id::{AttemptId, MilestoneId},
         protocol::{LearningInput, Message},
-        reply::Reply,
         settings::AgentKind,
     },
-    reader::{Reading, Unambiguous, Unreadable, read_message},
+    reader::{Reading, Unreadable, read_message},
     service::{
         approvals,
         background::blocking,
@@ -36,10 +39,6 @@ use crate::{
         problem::{Kind, Problem},
         project, tickets, token,
     },
-    views::{
-        approvals::ApprovalDoc,
-        tickets::{TicketDoc, TicketFull},
-    },
 };
 use axum::{
     Json, Router,
@@ -47,7 +46,6 @@ use axum::{
     http::{HeaderMap, Method, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use serde_json::Value;
 use std::{
@@ -175,20 +173,27 @@ struct Door {
 }
 
 fn routes(door: Door) -> Router {
-    let own = Router::new()
-        .route("/api/v1/attempt", get(now))
-        .route("/api/v1/attempt/say", post(say))
-        .route("/api/v1/attempt/learnings", get(learnings))
-        .route("/api/v1/attempt/approvals/{approval}", get(approval))
-        .route("/api/v1/tickets", get(list))
-        .route("/api/v1/tickets/{ticket}", get(show))
-        .route("/api/v1/events", get(events_of_run))
-        .route("/healthz", get(|| async { Json(serde_json::json!({"status": "ok"})) }))
-        .fallback(refused)
-        .method_not_allowed_fallback(refused)
-        .with_state(door.clone());
-    let desk = Desk::Attempt(AttemptDesk::new(Client::Local(own.clone())));
-    own.route_service("/mcp", mcp::service(desk)).layer(middleware::from_fn_with_state(door, check_token))
+    let closed = |routes: Routes<Door>| routes.into_router().fallback(refused).method_not_allowed_fallback(refused);
+    let desk = Desk::Attempt(AttemptDesk::new(Client::Local(closed(own_routes()).with_state(door.clone()))));
+    let all = own_routes().on_service(Mcp, mcp::service(desk));
+    closed(all).with_state(door.clone()).layer(middleware::from_fn_with_state(door, check_token))
+}
+
+fn own_routes() -> Routes<Door> {
+    Routes::new()
+        .on(GetOwnAttempt, now)
+        .on(Say, say)
+        .on(ListLearnings, learnings)
+        .on(GetOwnApproval, approval)
+        .on(RefuseTool, refused)
+        .on(ListTickets, list)
+        .on(GetTicket, show)
+        .on(StreamEvents, events_of_run)
+        .on(Healthz, healthz)
+}
+
+async fn healthz() -> Answer<Healthz> {
+    Ok(Json(HealthDoc { status: "ok".to_owned(), holder: None, pid: None, version: None }))
 }
 
 impl Door {
@@ -212,7 +217,7 @@ impl Door {
     /// Puts a refused request on record.
     async fn note(&self, what: String, why: &str) -> Failure {
         if let Ok((handle, milestone, attempt)) = self.own().await {
-            let actor = Principal::Attempt(self.attempt, attempt.role.clone()).actor();
+            let actor = principal(&attempt).actor();
             let action = Action::NoteRefusedRequest { attempt: self.attempt, what, why: why.to_owned() };
             if let Err(e) = handle.submit(milestone, actor, action).await {
                 tracing::warn!("a refused request of {} could not be put on record: {e}", self.attempt);
@@ -220,6 +225,11 @@ impl Door {
         }
         Failure(Problem::new(Kind::Refused, why))
     }
+}
+
+/// Who asks with the token of a door: its attempt.
+fn principal(attempt: &Attempt) -> Principal {
+    Principal::Attempt(attempt.id, attempt.role.clone())
 }
 
 async fn check_token(State(door): State<Door>, headers: HeaderMap, request: Request, next: Next) -> Response {
@@ -244,11 +254,7 @@ async fn refused(State(door): State<Door>, method: Method, uri: Uri) -> Failure 
         .await
 }
 
-async fn say(
-    State(door): State<Door>,
-    Asked(meant): Asked<SayQuery>,
-    Input(Unambiguous(said)): Input<Unambiguous>,
-) -> Answer<Reply> {
+async fn say(State(door): State<Door>, Asked(meant): Asked<Say>, RawInput(said): RawInput) -> Answer<Say> {
     let message = read(&said)?;
     let (handle, milestone, attempt) = door.own().await?;
     if let Some(name) = meant.ticket {
@@ -273,7 +279,7 @@ async fn say(
         other => other,
     };
     let message = without_secrets(&handle.attempt_dir(door.attempt), message)?;
-    let actor = Principal::Attempt(door.attempt, attempt.role.clone()).actor();
+    let actor = principal(&attempt).actor();
     let paths = match &message {
         Message::RequestFiles { create, modify, .. } => {
             let files = Files { create: create.clone(), modify: modify.clone() };
@@ -307,7 +313,7 @@ fn read(said: &Value) -> Result<Message, Failure> {
     Err(Failure(Problem::new(Kind::Usage, why).hint(hint)))
 }
 
-async fn now(State(door): State<Door>) -> Answer<AttemptNow> {
+async fn now(State(door): State<Door>) -> Answer<GetOwnAttempt> {
     let (handle, milestone, attempt) = door.own().await?;
     let state = names::state(&handle, milestone)?;
     let ticket = attempt.ticket.as_ref().and_then(|id| state.tickets.get(id));
@@ -325,7 +331,7 @@ async fn now(State(door): State<Door>) -> Answer<AttemptNow> {
 }
 
 /// What was learned, but for what a planner dropped.
-async fn learnings(State(door): State<Door>) -> Answer<Vec<LearningInput>> {
+async fn learnings(State(door): State<Door>) -> Answer<ListLearnings> {
     let (handle, milestone, _) = door.own().await?;
     let state = names::state(&handle, milestone)?;
     let kept = state.learnings.iter().filter(|(_, learning)| learning.curated != Some(false));
@@ -347,8 +353,8 @@ fn without_secrets(dir: &Path, message: Message) -> Result<Message, Failure> {
 async fn approval(
     State(door): State<Door>,
     Part(id): Part<String>,
-    Asked(patience): Asked<ApprovalWait>,
-) -> Answer<ApprovalDoc> {
+    Asked(patience): Asked<GetOwnApproval>,
+) -> Answer<GetOwnApproval> {
     let (handle, milestone, attempt) = door.own().await?;
     match approvals::wait_for(&handle, (milestone, attempt.id), &id, &patience).await? {
         Some(doc) => Ok(Json(doc)),
@@ -359,12 +365,12 @@ async fn approval(
     }
 }
 
-async fn list(State(door): State<Door>) -> Answer<Vec<TicketDoc>> {
+async fn list(State(door): State<Door>) -> Answer<ListTickets> {
     let (handle, milestone, _) = door.own().await?;
     answer(tickets::of_milestone(&handle, milestone))
 }
 
-async fn show(State(door): State<Door>, Part(name): Part<String>) -> Answer<TicketFull> {
+async fn show(State(door): State<Door>, Part(name): Part<String>) -> Answer<GetTicket> {
     let (handle, milestone, attempt) = door.own().await?;
     let name = match (&attempt.ticket, name.as_str()) {
         (Some(own), "@mine") => own.to_string(),
@@ -380,7 +386,7 @@ async fn show(State(door): State<Door>, Part(name): Part<String>) -> Answer<Tick
 async fn events_of_run(
     State(door): State<Door>,
     headers: HeaderMap,
-    Asked(query): Asked<EventQuery>,
+    Asked(query): Asked<StreamEvents>,
 ) -> Result<Response, Failure> {
     let (handle, _, attempt) = door.own().await?;
     let mut wanted = history::select(&handle, &query, events::reading(&headers))?;
@@ -395,8 +401,7 @@ async fn events_of_run(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::surface::client::Client;
-    use serde_json::{Value, json};
+    use crate::{contract::endpoints::TABLE, surface::client::Client};
 
     #[tokio::test]
     async fn a_door_opens_to_its_token_only_and_closes() {
@@ -406,11 +411,21 @@ mod tests {
         let socket = doors.open(attempt, &token::hash("right")).unwrap();
         assert_eq!(socket.file_name().unwrap(), "123456789abc.sock");
         let client = |token: &str| Client::Door { socket: socket.clone(), token: token.into() };
-        assert!(client("right").get::<Value>("/healthz").await.is_ok());
-        let refused = client("wrong").post::<Value>("/api/v1/attempt/say", &json!({})).await.unwrap_err();
+        assert!(client("right").get(Healthz::at()).await.is_ok());
+        let refused = client("wrong").get(GetOwnAttempt::at()).await.unwrap_err();
         assert_eq!(refused.kind.exit_code(), 6);
         doors.close(attempt);
         assert!(!socket.exists());
+    }
+
+    #[test]
+    fn an_attempts_socket_serves_its_part_of_the_contract() {
+        let desk = Desk::Attempt(AttemptDesk::new(Client::Local(Router::new())));
+        let mut served = own_routes().on_service(Mcp, mcp::service(desk)).served().to_vec();
+        let mut listed: Vec<&str> = TABLE.iter().filter(|e| e.is_on_attempt_socket()).map(|e| e.name).collect();
+        served.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(served, listed);
     }
 
     #[test]

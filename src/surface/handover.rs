@@ -1,7 +1,10 @@
 //! Handing a run to the holder of the data directory: to the daemon, which is started when there is none.
 use super::{client::Client, session};
 use crate::{
-    contract::runs::{RunBegun, RunRequest},
+    contract::{
+        endpoints::StartRun,
+        runs::{RunBegun, RunRequest},
+    },
     effects::clock,
     service::{
         place,
@@ -27,7 +30,7 @@ pub(crate) async fn hand_over(data_dir: &Path, wanted: &RunRequest) -> Result<(C
         Some(client) => client,
         None => start_daemon(data_dir).await?,
     };
-    let begun = client.post("/api/v1/runs", wanted).await?;
+    let begun = client.post(StartRun::at(), wanted).await?;
     Ok((client, begun))
 }
 

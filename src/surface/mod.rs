@@ -10,9 +10,10 @@
 //! | `cli` | the commands, one file each; their doc comments are the help; `ui` alone prints |
 //! | `daemon` | `p0d` |
 //! | `api` | the API's routes |
-//! | `routes` | every route of the main socket: the API, MCP, signs of life |
+//! | `routes`, `route_table` | every route of the main socket: the API, MCP, signs of life; how routes are made |
 //! | `door` | the socket of one attempt, which takes only what its role may do |
 //! | `session`, `client`, `socket`, `serve` | finding the holder or becoming it, requests, sockets |
+//! | `users` | who asks, by the user id of the connecting process |
 //! | `handover`, `answering` | handing a run to the daemon; answering whatever has an id |
 //! | `mcp` | the same as tools of the Model Context Protocol |
 //! | `signals`, `ui`, `whole_file` | signals, printing, files that are written whole or not at all |
@@ -24,10 +25,12 @@ pub mod daemon;
 mod door;
 mod handover;
 mod mcp;
+mod route_table;
 mod routes;
 mod serve;
 mod session;
 mod signals;
 mod socket;
 mod ui;
+mod users;
 mod whole_file;

@@ -24,15 +24,19 @@ pub(crate) struct Serving {
     app: App,
 }
 
-/// Who is at the other end.
-#[derive(Debug, Clone, Copy)]
+/// The process at the other end, as the kernel tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Peer {
     pid: Option<i32>,
+    uid: Option<u32>,
 }
 
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Peer { pid: stream.io().peer_cred().ok().and_then(|cred| cred.pid()) }
+        match stream.io().peer_cred() {
+            Ok(cred) => Peer { pid: cred.pid(), uid: Some(cred.uid()) },
+            Err(_) => Peer { pid: None, uid: None },
+        }
     }
 }
 
@@ -71,15 +75,38 @@ impl Serving {
     }
 }
 
-/// An attempt has a door of its own; on this socket it has no rights, whatever token it shows or drops.
-async fn guard(app: &App, peer: Peer, request: Request, next: Next) -> Response {
+/// An attempt has a door of its own; on this socket it has no rights, whatever token it shows or drops. Whoever else asks
+/// is the user of the connecting process.
+async fn guard(app: &App, peer: Peer, mut request: Request, next: Next) -> Response {
     // A peer that cannot be told may be one that took care not to be.
-    let problem = match peer.pid {
-        Some(pid) => app.refuse_attempts(pid).await,
-        None => Some(Problem::new(Kind::Refused, "the kernel does not say which process asks")),
+    let Peer { pid: Some(pid), uid: Some(uid) } = peer else {
+        return Failure(Problem::new(Kind::Refused, "the kernel does not say which process asks")).into_response();
     };
-    if let Some(problem) = problem {
+    if let Some(problem) = app.refuse_attempts(pid).await {
         return Failure(problem).into_response();
     }
+    request.extensions_mut().insert(app.users.with_id(uid));
     next.run(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{contract::endpoints::GetHead, surface::client::Client, surface::route_table::Routes};
+
+    #[tokio::test]
+    async fn the_kernel_tells_which_process_and_which_user_connects() {
+        let dir = tempfile::tempdir().unwrap();
+        let (listener, _file) = socket::bind(dir.path(), socket::MAIN).unwrap();
+        let tell = |peer: ConnectInfo<Peer>| async move {
+            let (pid, uid) = (peer.0.pid.unwrap(), peer.0.uid.unwrap());
+            format!(r#"{{"seq":{pid},"hash":"{uid}"}}"#)
+        };
+        let routes: Router = Routes::new().on(GetHead, tell).into_router();
+        let service = routes.into_make_service_with_connect_info::<Peer>();
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        let told = Client::Socket(dir.path().to_path_buf()).get(GetHead::at()).await.unwrap();
+        assert_eq!(told.seq, u64::from(std::process::id()));
+        assert_eq!(told.hash, rustix::process::getuid().as_raw().to_string());
+    }
 }

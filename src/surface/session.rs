@@ -5,6 +5,7 @@ use super::{
     door::Doors,
     routes::routes,
     serve::{self, Serving},
+    users::Users,
 };
 use crate::{
     effects::clock,
@@ -19,6 +20,7 @@ use crate::{
         problem::{Kind, Problem},
     },
 };
+use axum::Extension;
 use std::{path::Path, sync::Arc, time::Duration};
 
 /// How long to wait for another holder of the data directory.
@@ -76,7 +78,7 @@ impl Session {
             }
             match hold(data_dir, purpose, Configs::default(), LOCK_TRY).await {
                 Ok(holding) => {
-                    return Ok(Session { client: Client::Local(routes(holding.app.clone())), holding: Some(holding) });
+                    return Ok(Session { client: own_client(&holding.app), holding: Some(holding) });
                 }
                 // The lock is taken and nobody serves: a holder that is starting or stopping, or another command.
                 Err(StartFailure::Locked(_)) if started.elapsed() < LOCK_WAIT => {}
@@ -91,6 +93,11 @@ impl Session {
             holding.end(Stop::Now).await;
         }
     }
+}
+
+/// Requests of the user that this process works for, to the engine in this process.
+fn own_client(app: &App) -> Client {
+    Client::Local(routes(app.clone()).layer(Extension(app.users.own())))
 }
 
 /// The holder, when there is one that answers.
@@ -160,7 +167,7 @@ pub(crate) async fn hold(
         Purpose::Look => IN_THIS_PROCESS,
         Purpose::Work(name) => name,
     };
-    let app = App::new(engine.handle(), configs, name);
+    let app = App::new(engine.handle(), configs, name, Users::of_this_process());
     let mut holding = Holding { engine, app, serving: None };
     if works {
         match serve::start(&holding.app, routes(holding.app.clone()), data_dir) {

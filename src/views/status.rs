@@ -7,9 +7,11 @@ use p0_model::{
     Time,
     aggregate::Aggregate,
     attempt::{Attempt, Phase, Usage},
-    id::{CommitId, RunId, TicketId},
-    run::RunState,
-    ticket::Status,
+    id::{AgentName, CommitId, RunId, TicketId},
+    not_ready::NotReady,
+    run::{Run, RunState, RunWord},
+    ticket::{BlockedOn, Status, Ticket},
+    tolerant::known,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -47,6 +49,60 @@ pub struct Waiting {
     pub ticket: TicketId,
     /// In a sentence.
     pub why: String,
+    /// The same as a code with its parameters; null from a program of an earlier version.
+    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
+    pub cause: Option<NotReady>,
+}
+
+/// Why a run stands as it does: a `code` and its parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum RunCause {
+    /// It waits for a user.
+    AwaitingApproval {
+        /// Tickets with a question that a user has to answer.
+        tickets: Vec<TicketId>,
+    },
+    /// It starts nothing new.
+    Paused {
+        /// When the pause ends by itself; null = when somebody resumes the run.
+        until: Option<Time>,
+        /// Whether something outside, such as a full disk, keeps the run's work from being carried out.
+        held_up: bool,
+        /// Agents that cannot work until a user does something.
+        agents: Vec<AgentName>,
+    },
+    /// It cannot go on without more information.
+    Stuck,
+    /// Something outside the plan does not work.
+    Failed,
+    /// Somebody ended it.
+    Cancelled,
+}
+
+impl RunCause {
+    /// Of a run of `state`; `None` while it is at work, and when it is done.
+    fn of(state: &Aggregate, run: &Run) -> Option<RunCause> {
+        let asks = |ticket: &Ticket| match &ticket.status {
+            Status::Blocked(BlockedOn::NeedsInput { .. }) => ticket.deferred.is_none(),
+            Status::Blocked(_) | Status::Open | Status::InProgress | Status::Done => false,
+        };
+        match &run.state {
+            RunState::Running | RunState::Done => None,
+            RunState::AwaitingApproval { .. } => {
+                let tickets = state.tickets.iter().filter(|(_, ticket)| asks(ticket));
+                Some(RunCause::AwaitingApproval { tickets: tickets.map(|(id, _)| id.clone()).collect() })
+            }
+            RunState::Paused { until, .. } => Some(RunCause::Paused {
+                until: *until,
+                held_up: run.is_held_up(),
+                agents: run.unavailable.keys().cloned().collect(),
+            }),
+            RunState::Stuck { .. } => Some(RunCause::Stuck),
+            RunState::Failed { .. } => Some(RunCause::Failed),
+            RunState::Cancelled { .. } => Some(RunCause::Cancelled),
+        }
+    }
 }
 
 /// The status of a run.
@@ -61,9 +117,13 @@ pub struct RunStatus {
     /// The workflow's name.
     pub workflow: String,
     /// How it stands.
+    #[schemars(with = "RunWord")]
     pub state: String,
     /// Why, where there is a reason.
     pub reason: Option<String>,
+    /// The same as a code with its parameters; null while it is at work, and when it is done.
+    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
+    pub cause: Option<RunCause>,
     /// The turn of the planner, from 1.
     pub iteration: u32,
     /// The stage it is in.
@@ -121,6 +181,7 @@ impl RunStatus {
             workflow: found.workflow.name.clone(),
             state: found.state.word().to_owned(),
             reason: found.state.why().map(str::to_owned),
+            cause: RunCause::of(state, found),
             iteration: found.iteration,
             stage: found.stage.as_ref().map(|s| s.name.0.clone()),
             branch: found.branch.clone(),
@@ -191,7 +252,8 @@ mod tests {
 
     #[test]
     fn the_document_has_its_fixed_names() {
-        let waiting = vec![Waiting { ticket: TicketId::new("BLOG", 3), why: "waits for BLOG-2".into() }];
+        let cause = NotReady::WaitingFor { ticket: TicketId::new("BLOG", 2), status: "in_progress".into() };
+        let waiting = vec![Waiting { ticket: TicketId::new("BLOG", 3), why: cause.to_string(), cause: Some(cause) }];
         let status = RunStatus::of(&aggregate(), run_id(), at(10), "d".into(), waiting).unwrap();
         let json = serde_json::to_value(&status).unwrap();
         for name in [
@@ -218,7 +280,50 @@ mod tests {
         assert_eq!(json["tickets"], serde_json::json!({"open": 1, "in_progress": 1, "done": 1, "blocked": 0}));
         assert_eq!(json["time"]["speedup"], 3.0);
         assert_eq!(json["waiting"][0]["ticket"], "BLOG-3");
+        assert_eq!(json["waiting"][0]["why"], "waits for BLOG-2 (in_progress)");
+        let cause = serde_json::json!({"code": "waiting_for", "ticket": "BLOG-2", "status": "in_progress"});
+        assert_eq!(json["waiting"][0]["cause"], cause);
         assert!(!status.is_at_rest());
+    }
+
+    #[test]
+    fn why_a_run_stands_so_has_a_code_with_its_parameters() {
+        let mut state = aggregate();
+        let cause = |state: &Aggregate| {
+            let status = RunStatus::of(state, run_id(), at(1), String::new(), vec![]).unwrap();
+            serde_json::to_value(status).unwrap().get("cause").cloned()
+        };
+        assert_eq!(cause(&state), None, "a run at work");
+        let mut set = |new: RunState| {
+            std::sync::Arc::make_mut(&mut state.runs[&run_id()]).state = new;
+            state.clone()
+        };
+        let why = || "w".to_owned();
+        let paused = cause(&set(RunState::Paused { why: why(), until: Some(at(60)) })).unwrap();
+        let expected = serde_json::json!({"code": "paused", "until": at(60), "held_up": false, "agents": []});
+        assert_eq!(paused, expected);
+        let code = |state: Aggregate| cause(&state).unwrap()["code"].clone();
+        assert_eq!(code(set(RunState::Stuck { why: why() })), "stuck");
+        assert_eq!(code(set(RunState::Failed { why: why() })), "failed");
+        assert_eq!(code(set(RunState::Cancelled { why: why() })), "cancelled");
+        let mut asking = set(RunState::AwaitingApproval { why: why() });
+        let on = BlockedOn::NeedsInput { question: "which?".into() };
+        std::sync::Arc::make_mut(&mut asking.tickets[&TicketId::new("BLOG", 2)]).status = Status::Blocked(on);
+        let expected = serde_json::json!({"code": "awaiting_approval", "tickets": ["BLOG-2"]});
+        assert_eq!(cause(&asking).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_code_of_a_later_version_leaves_the_sentence() {
+        let later = serde_json::json!({"ticket": "BLOG-3", "why": "w", "cause": {"code": "of_tomorrow", "n": 1}});
+        let waiting: Waiting = serde_json::from_value(later).unwrap();
+        assert_eq!((waiting.why.as_str(), waiting.cause), ("w", None));
+        let earlier: Waiting = serde_json::from_value(serde_json::json!({"ticket": "BLOG-3", "why": "w"})).unwrap();
+        assert_eq!(earlier.cause, None);
+        let status = RunStatus::of(&aggregate(), run_id(), at(1), String::new(), vec![]).unwrap();
+        let mut document = serde_json::to_value(&status).unwrap();
+        document["cause"] = serde_json::json!({"code": "of_tomorrow"});
+        assert_eq!(serde_json::from_value::<RunStatus>(document).unwrap(), status);
     }
 
     #[test]

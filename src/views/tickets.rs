@@ -3,9 +3,12 @@ use p0_model::{
     Time,
     aggregate::Aggregate,
     attempt::Phase,
+    command::WantedStatus,
     files::Files,
     id::{AttemptId, CommitId, RunId, TicketId},
+    not_ready::NotReady,
     ticket::{Comment, Contract, Holder, Kind, Priority, Status, Ticket},
+    tolerant::known,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,7 +41,8 @@ pub struct TicketDoc {
     pub body: String,
     /// What it is for.
     pub kind: Kind,
-    /// `open`, `in_progress`, `done`, `blocked`.
+    /// Where it stands.
+    #[schemars(with = "WantedStatus")]
     pub status: String,
     /// How much it matters.
     pub priority: Priority,
@@ -60,6 +64,9 @@ pub struct TicketDoc {
     pub comments: Vec<Comment>,
     /// Why it is blocked, if it is.
     pub blocked_reason: Option<String>,
+    /// The same as the code `blocked` with its parameters.
+    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
+    pub blocked_cause: Option<NotReady>,
     /// Why the planner put it off, if it did.
     pub deferred: Option<String>,
 }
@@ -95,6 +102,9 @@ pub struct TicketFull {
     pub subtasks: Vec<TicketId>,
     /// Why it does not move, if it does not.
     pub waiting: Option<String>,
+    /// The same as a code with its parameters.
+    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
+    pub waiting_cause: Option<NotReady>,
 }
 
 impl TicketDoc {
@@ -108,6 +118,10 @@ impl TicketDoc {
             agent: attempt.agent.0.clone(),
             phase: phase_word(&attempt.phase).to_owned(),
         });
+        let blocked_on = match &ticket.status {
+            Status::Blocked(on) => Some(on),
+            Status::Open | Status::InProgress | Status::Done => None,
+        };
         TicketDoc {
             id: ticket.seed.id.clone(),
             title: ticket.seed.title.clone(),
@@ -123,10 +137,8 @@ impl TicketDoc {
             attempts: attempts.collect(),
             commit: ticket.commit.clone(),
             comments: ticket.comments.iter().cloned().collect(),
-            blocked_reason: match &ticket.status {
-                Status::Blocked(on) => Some(on.to_string()),
-                Status::Open | Status::InProgress | Status::Done => None,
-            },
+            blocked_reason: blocked_on.map(ToString::to_string),
+            blocked_cause: blocked_on.map(|on| NotReady::Blocked(on.clone())),
             deferred: ticket.deferred.clone(),
         }
     }
@@ -134,7 +146,7 @@ impl TicketDoc {
 
 impl TicketFull {
     /// The document of a ticket of `state`; `waiting` is why it does not move.
-    pub fn of(state: &Aggregate, ticket: &Ticket, waiting: Option<String>) -> TicketFull {
+    pub fn of(state: &Aggregate, ticket: &Ticket, waiting: Option<NotReady>) -> TicketFull {
         let parts = state.tickets.values().filter(|t| t.seed.parent.as_ref() == Some(&ticket.seed.id));
         TicketFull {
             row: TicketDoc::of(state, ticket),
@@ -156,7 +168,8 @@ impl TicketFull {
             closes: ticket.seed.closes.iter().cloned().collect(),
             feedback: ticket.feedback.clone(),
             subtasks: parts.map(|t| t.seed.id.clone()).collect(),
-            waiting,
+            waiting: waiting.as_ref().map(ToString::to_string),
+            waiting_cause: waiting,
         }
     }
 }
@@ -198,6 +211,7 @@ pub fn expires(now: Time, lease_s: u64) -> Time {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use p0_model::ticket::BlockedOn;
     use p0_samples::{aggregate, ticket};
 
     #[test]
@@ -228,6 +242,20 @@ mod tests {
         let full = TicketFull::of(&state, &state.tickets[&TicketId::new("BLOG", 2)], None);
         let full = serde_json::to_value(full).unwrap();
         assert!(full.get("contract").is_some() && full.get("claim").is_some() && full["id"] == "BLOG-2");
+    }
+
+    #[test]
+    fn reasons_have_a_code_beside_the_sentence() {
+        let mut state = aggregate();
+        let id = TicketId::new("BLOG", 3);
+        let on = BlockedOn::Rounds { rounds: 3, last: vec!["no tests".into()] };
+        state.tickets.insert(id.clone(), ticket(3, Status::Blocked(on.clone()), &[]).into());
+        let full = TicketFull::of(&state, &state.tickets[&id], Some(NotReady::Blocked(on)));
+        let full = serde_json::to_value(full).unwrap();
+        let cause = serde_json::json!({"code": "blocked", "on": "rounds", "rounds": 3, "last": ["no tests"]});
+        assert_eq!((&full["blocked_cause"], &full["waiting_cause"]), (&cause, &cause));
+        assert_eq!(full["blocked_reason"], "failed 3 rounds: no tests");
+        assert_eq!(full["waiting"], "blocked: failed 3 rounds: no tests");
     }
 
     #[test]

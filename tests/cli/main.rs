@@ -37,4 +37,5 @@ mod subscriptions;
 mod tracker;
 mod trees;
 mod trouble;
+mod users;
 mod words;

@@ -17,7 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("reader", &["model"]),
     ("journal", &["model"]),
     ("views", &["model"]),
-    ("effects", &["model", "reader"]),
+    ("effects", &["contract", "model", "reader"]),
     ("engine", &["model", "reader", "kernel", "journal", "views", "effects"]),
     ("contract", &["model", "views"]),
     ("demo", &["model", "views"]),
@@ -381,6 +381,35 @@ fn functions_are_short() {
             }
         }
     }
+}
+
+/// A path of the API stands in the contract's table and nowhere else, and a route is made of a row of that table: what is
+/// served without a row would be in no documentation, and no client would have a type for it.
+#[test]
+fn paths_of_the_api_stand_in_the_contract_alone() {
+    const MAKE_ROUTES: &[&str] = &[".route(", ".route_service(", ".nest(", ".nest_service(", ".fallback_service("];
+    let mut wrong = Vec::new();
+    for path in sources() {
+        let name = short(&path);
+        let code = code(&path);
+        let bare: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        if name != "src/contract/endpoints.rs" && bare.iter().any(|line| line.contains("/api/v1")) {
+            wrong.push(format!("{name} writes a path of the API; take it from src/contract/endpoints.rs"));
+        }
+        let makes_routes = bare.iter().any(|line| MAKE_ROUTES.iter().any(|call| line.contains(call)));
+        if makes_routes && name != "src/surface/route_table.rs" {
+            wrong.push(format!("{name} makes a route of a path; make it of an endpoint (src/surface/route_table.rs)"));
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// Who asks comes with each request. The user of this process is one of those who ask, and one file names it.
+#[test]
+fn one_file_asks_the_environment_for_the_user() {
+    let asks: Vec<String> =
+        sources().iter().filter(|path| code(path).contains("env::user()")).map(|path| short(path)).collect();
+    assert_eq!(asks, ["src/surface/users.rs"]);
 }
 
 /// Every file of the one CLI test binary is listed in its main file.

@@ -1,4 +1,8 @@
 //! Asking a person, through the attempt's socket. Whatever goes wrong is a no.
+use crate::contract::{
+    approvals::ApprovalWait,
+    endpoints::{GetOwnApproval, Say},
+};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request,
@@ -14,7 +18,9 @@ use std::{
 };
 use tokio::net::UnixStream;
 
-/// How long one answer of the engine is waited for: it holds one back for up to twenty seconds.
+/// How long the engine may hold back the answer to one look at a question, in seconds.
+const WAIT_S: u64 = 20;
+/// How long one answer of the engine is waited for: it holds one back for up to [`WAIT_S`].
 const PATIENCE: Duration = Duration::from_secs(40);
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -55,7 +61,7 @@ impl Door {
     /// there is none yet. The engine answers no by itself when nobody does in time.
     pub(super) async fn ask(&self, tool: &str, target: &str, why: &str, waiting: impl Fn(&str)) -> Answer {
         let question = json!({ "type": "ask", "tool": tool, "target": target, "why": why });
-        let reply = match self.request(Method::POST, "/api/v1/attempt/say", Some(&question)).await {
+        let reply = match self.request(Method::POST, Say::at().uri(), Some(&question)).await {
             Ok(reply) => reply,
             Err(why) => return Answer::no(format!("nobody could be asked: {why}")),
         };
@@ -68,10 +74,10 @@ impl Door {
         else {
             return Answer::no("nobody could be asked: the engine named no approval");
         };
-        let path = format!("/api/v1/attempt/approvals/{id}?wait_s=20");
+        let call = GetOwnApproval::at(id).query(&ApprovalWait { wait_s: Some(WAIT_S) });
         let mut failures = 0;
         loop {
-            match self.request(Method::GET, &path, None).await {
+            match self.request(Method::GET, call.uri(), None).await {
                 Ok(approval) => {
                     failures = 0;
                     let reason = approval.get("reason").and_then(Value::as_str).unwrap_or_default();

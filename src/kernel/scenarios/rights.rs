@@ -47,7 +47,7 @@ fn whoever_prints_trouble_that_its_role_may_not_say_is_refused_and_told_so() {
 fn other_words_above_a_role_are_left_out() {
     let done = json!({"type": "status", "status": "done"});
     let verdict = json!({"type": "verdict", "met": true});
-    assert_eq!(planner(RULES, Some(done), None, &[verdict.clone()]), Outcome::Accepted);
+    assert_eq!(planner(RULES, Some(done), None, std::slice::from_ref(&verdict)), Outcome::Accepted);
     let mut it = Scenario::at_work(ONE);
     it.spawned();
     it.exit(0, &[verdict]);

@@ -105,7 +105,7 @@ impl Place {
 }
 
 fn ada() -> Principal {
-    Principal::Person("ada".into())
+    Principal::User("ada".into())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

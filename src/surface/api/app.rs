@@ -3,12 +3,8 @@ use super::peer;
 use crate::{
     effects::clock,
     engine::handle::Handle,
-    service::{
-        app::Service,
-        config::{env, files::Configs},
-        principal::Principal,
-        problem::Problem,
-    },
+    service::{app::Service, config::files::Configs, problem::Problem},
+    surface::users::Users,
 };
 use std::{sync::Arc, time::Instant};
 use tokio::sync::watch;
@@ -22,23 +18,19 @@ pub(crate) struct App {
     pub(crate) closing: Arc<watch::Sender<bool>>,
     /// When this process began to serve.
     pub(crate) since: Instant,
-    user: Arc<str>,
+    /// The users of this machine, by their ids.
+    pub(crate) users: Arc<Users>,
 }
 
 impl App {
     /// The state of the routes over an engine.
-    pub(crate) fn new(handle: Handle, configs: Configs, holder: &'static str) -> App {
+    pub(crate) fn new(handle: Handle, configs: Configs, holder: &'static str, users: Users) -> App {
         App {
             service: Service::new(handle, configs, holder),
             closing: Arc::new(watch::Sender::new(false)),
             since: clock::monotonic(),
-            user: env::user().into(),
+            users: Arc::new(users),
         }
-    }
-
-    /// The user that this process works for.
-    pub(crate) fn user(&self) -> Principal {
-        Principal::Person(self.user.to_string())
     }
 
     /// Why the process `pid` may not use the main socket, if it may not: it belongs to an attempt.

@@ -3,14 +3,11 @@ use super::{
     app::App,
     reply::{Answer, Asked, Caller, Input, answer},
 };
-use crate::{
-    contract::approvals::{ApprovalQuery, ApprovalReason, TicketAnswer},
-    views::{approvals::ApprovalDoc, tickets::TicketFull},
-};
+use crate::contract::endpoints::{AnswerTicket, Approve, ListApprovals, Reject};
 use axum::extract::{Path, State};
 
 /// The questions, the oldest first.
-pub(crate) async fn list(State(app): State<App>, Asked(which): Asked<ApprovalQuery>) -> Answer<Vec<ApprovalDoc>> {
+pub(crate) async fn list(State(app): State<App>, Asked(which): Asked<ListApprovals>) -> Answer<ListApprovals> {
     answer(app.service.approvals(&which))
 }
 
@@ -19,8 +16,8 @@ pub(crate) async fn approve(
     State(app): State<App>,
     Path(name): Path<String>,
     Caller(who): Caller,
-    Input(reason): Input<ApprovalReason>,
-) -> Answer<ApprovalDoc> {
+    Input(reason): Input<Approve>,
+) -> Answer<Approve> {
     answer(app.service.answer_approval(&who, &name, reason, true).await)
 }
 
@@ -29,8 +26,8 @@ pub(crate) async fn reject(
     State(app): State<App>,
     Path(name): Path<String>,
     Caller(who): Caller,
-    Input(reason): Input<ApprovalReason>,
-) -> Answer<ApprovalDoc> {
+    Input(reason): Input<Reject>,
+) -> Answer<Reject> {
     answer(app.service.answer_approval(&who, &name, reason, false).await)
 }
 
@@ -39,7 +36,7 @@ pub(crate) async fn answer_ticket(
     State(app): State<App>,
     Path(name): Path<String>,
     Caller(who): Caller,
-    Input(given): Input<TicketAnswer>,
-) -> Answer<TicketFull> {
+    Input(given): Input<AnswerTicket>,
+) -> Answer<AnswerTicket> {
     answer(app.service.answer_ticket(&who, &name, given).await)
 }

@@ -3,23 +3,20 @@ use super::{
     app::App,
     reply::{Answer, Caller, Input, answer},
 };
-use crate::{
-    contract::claims::{ClaimGranted, ClaimRequest, ClaimToken},
-    views::tickets::TicketFull,
-};
+use crate::contract::endpoints::{ClaimNext, ClaimTicket, ReleaseClaim, RenewClaim};
 use axum::extract::{Path, State};
 
 /// Claims one ticket.
 pub(crate) async fn claim(
     State(app): State<App>,
     Path(name): Path<String>,
-    Input(wish): Input<ClaimRequest>,
-) -> Answer<ClaimGranted> {
+    Input(wish): Input<ClaimTicket>,
+) -> Answer<ClaimTicket> {
     answer(app.service.claim(&name, &wish).await)
 }
 
 /// Claims the next ready ticket.
-pub(crate) async fn claim_next(State(app): State<App>, Input(wish): Input<ClaimRequest>) -> Answer<ClaimGranted> {
+pub(crate) async fn claim_next(State(app): State<App>, Input(wish): Input<ClaimNext>) -> Answer<ClaimNext> {
     answer(app.service.claim_next(&wish).await)
 }
 
@@ -28,8 +25,8 @@ pub(crate) async fn heartbeat(
     State(app): State<App>,
     Path(name): Path<String>,
     Caller(who): Caller,
-    Input(show): Input<ClaimToken>,
-) -> Answer<ClaimGranted> {
+    Input(show): Input<RenewClaim>,
+) -> Answer<RenewClaim> {
     answer(app.service.heartbeat(&who, &name, show).await)
 }
 
@@ -38,7 +35,7 @@ pub(crate) async fn release(
     State(app): State<App>,
     Path(name): Path<String>,
     Caller(who): Caller,
-    Input(show): Input<ClaimToken>,
-) -> Answer<TicketFull> {
+    Input(show): Input<ReleaseClaim>,
+) -> Answer<ReleaseClaim> {
     answer(app.service.release(&who, &name, show).await)
 }

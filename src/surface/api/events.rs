@@ -5,7 +5,10 @@ use super::{
     reply::{Asked, Failure},
 };
 use crate::{
-    contract::events::{EventQuery, LastWords, RetryingLine},
+    contract::{
+        endpoints::StreamEvents,
+        events::{LastWords, RetryingLine},
+    },
     effects::clock,
     engine::handle::{Handle, ReadError},
     model::record::Record,
@@ -35,7 +38,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(crate) async fn events(
     State(app): State<App>,
     headers: HeaderMap,
-    Asked(query): Asked<EventQuery>,
+    Asked(query): Asked<StreamEvents>,
 ) -> Result<Response, Failure> {
     let wanted = app.service.select_events(&query, reading(&headers))?;
     stream_of(app.service.handle.clone(), app.closing.subscribe(), wanted).await

@@ -1,27 +1,30 @@
 //! Signs of life, and a few numbers for Prometheus.
-use super::app::App;
+use super::{app::App, reply::Answer};
+use crate::contract::{
+    endpoints::{Healthz, Readyz},
+    health::{HealthDoc, ReadyDoc},
+};
 use axum::{
     Json,
     extract::State,
     http::header,
     response::{IntoResponse, Response},
 };
-use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write};
 
 /// This process is alive, and who it is.
-pub(crate) async fn healthz(State(app): State<App>) -> Json<Value> {
-    Json(json!({
-        "status": "ok",
-        "holder": app.service.holder,
-        "pid": std::process::id(),
-        "version": env!("CARGO_PKG_VERSION"),
+pub(crate) async fn healthz(State(app): State<App>) -> Answer<Healthz> {
+    Ok(Json(HealthDoc {
+        status: "ok".to_owned(),
+        holder: Some(app.service.holder.to_owned()),
+        pid: Some(std::process::id()),
+        version: Some(env!("CARGO_PKG_VERSION").to_owned()),
     }))
 }
 
 /// It takes commands.
-pub(crate) async fn readyz(State(app): State<App>) -> Json<Value> {
-    Json(json!({ "status": "ready", "head": *app.service.handle.head().borrow() }))
+pub(crate) async fn readyz(State(app): State<App>) -> Answer<Readyz> {
+    Ok(Json(ReadyDoc { status: "ready".to_owned(), head: *app.service.handle.head().borrow() }))
 }
 
 /// Gauges.

@@ -4,7 +4,10 @@ use super::{
     reply::{Asked, Failure},
 };
 use crate::{
-    contract::logs::LogQuery,
+    contract::{
+        endpoints::{GetAttemptLog, GetLog},
+        logs::LogQuery,
+    },
     effects::{process, sandbox::Redacting},
     engine::handle::Handle,
     model::{
@@ -43,7 +46,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub(crate) async fn of_attempt(
     State(app): State<App>,
     Path(name): Path<String>,
-    Asked(which): Asked<LogQuery>,
+    Asked(which): Asked<GetAttemptLog>,
 ) -> Result<Response, Failure> {
     let (milestone, attempt) = names::attempt(&app.service.handle, &name)?;
     output(&app, milestone, attempt, &which).await
@@ -53,7 +56,7 @@ pub(crate) async fn of_attempt(
 pub(crate) async fn of_name(
     State(app): State<App>,
     Path(name): Path<String>,
-    Asked(which): Asked<LogQuery>,
+    Asked(which): Asked<GetLog>,
 ) -> Result<Response, Failure> {
     let found = match names::ticket(&app.service.handle, &name) {
         Ok(found) => found,

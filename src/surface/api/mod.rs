@@ -6,7 +6,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `app` | what every route holds |
-//! | `routes` | the table of routes |
+//! | `routes` | which endpoint is answered by which function |
 //! | `runs` | runs: starting, list, status, steering, graph |
 //! | `records` | the record of a run: replay, differences, export, import, fork; the log's head |
 //! | `tickets` | work items: looking; making and changing |
@@ -15,6 +15,7 @@
 //! | `events` | the log as a stream: server-sent events or lines |
 //! | `log` | what an attempt's program prints |
 //! | `gc` | archiving and removing |
+//! | `openapi` | the description of the API |
 //! | `health` | signs of life and metrics |
 //! | `peer` | refusing attempts on the main socket |
 //! | `reply` | bodies and callers in, documents and problems out |
@@ -23,8 +24,9 @@ mod approvals;
 mod claims;
 pub(crate) mod events;
 mod gc;
-pub(crate) mod health;
+mod health;
 mod log;
+mod openapi;
 mod peer;
 mod records;
 pub(crate) mod reply;

@@ -4,9 +4,8 @@ use super::{
     reply::{Answer, Asked, Caller, Failure, Input, answer},
 };
 use crate::{
-    contract::records::{DiffQuery, ForkDoc, ForkRequest, HeadDoc, ImportDoc, ImportRequest, ReplayDoc, ReplayQuery},
+    contract::endpoints::{DiffRun, ForkRun, GetHead, ImportRun, ReplayRun},
     service::{names, problem::Problem},
-    views::diff::Difference,
 };
 use axum::{
     Json,
@@ -28,8 +27,8 @@ const PIECES: usize = 8;
 pub(crate) async fn replay(
     State(app): State<App>,
     Path(name): Path<String>,
-    Asked(query): Asked<ReplayQuery>,
-) -> Answer<ReplayDoc> {
+    Asked(query): Asked<ReplayRun>,
+) -> Answer<ReplayRun> {
     answer(app.service.replay(&name, &query).await)
 }
 
@@ -37,22 +36,22 @@ pub(crate) async fn replay(
 pub(crate) async fn diff(
     State(app): State<App>,
     Path(name): Path<String>,
-    Asked(query): Asked<DiffQuery>,
-) -> Answer<Vec<Difference>> {
+    Asked(query): Asked<DiffRun>,
+) -> Answer<DiffRun> {
     answer(app.service.differences(&name, &query.span).await)
 }
 
 /// Where the log ends.
-pub(crate) async fn head(State(app): State<App>) -> Json<HeadDoc> {
-    Json(app.service.head())
+pub(crate) async fn head(State(app): State<App>) -> Answer<GetHead> {
+    Ok(Json(app.service.head()))
 }
 
 /// Takes a run of another data directory in.
 pub(crate) async fn import(
     State(app): State<App>,
     Caller(who): Caller,
-    Input(wish): Input<ImportRequest>,
-) -> Answer<ImportDoc> {
+    Input(wish): Input<ImportRun>,
+) -> Answer<ImportRun> {
     answer(app.service.import(&who, wish).await)
 }
 
@@ -61,8 +60,8 @@ pub(crate) async fn fork(
     State(app): State<App>,
     Path(name): Path<String>,
     Caller(who): Caller,
-    Input(wish): Input<ForkRequest>,
-) -> Answer<ForkDoc> {
+    Input(wish): Input<ForkRun>,
+) -> Answer<ForkRun> {
     answer(app.service.fork(&who, &name, wish).await)
 }
 

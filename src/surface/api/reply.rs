@@ -1,8 +1,9 @@
 //! Bodies, queries and callers in, documents and problems out: everything that is not an answer is
 //! `application/problem+json`.
-use super::app::App;
 use crate::{
+    contract::endpoint::Endpoint,
     engine::handle::{ReadError, SubmitError},
+    reader::Unambiguous,
     service::{
         principal::Principal,
         problem::{Kind, Problem},
@@ -11,22 +12,21 @@ use crate::{
 };
 use axum::{
     Json,
-    extract::{FromRequest, FromRequestParts, Query, Request},
+    extract::{FromRequest, FromRequestParts, Query, Request, rejection::JsonRejection},
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use serde::de::DeserializeOwned;
-use std::convert::Infallible;
+use serde_json::Value;
 
 /// A problem as an answer.
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) Problem);
 
-/// What a route answers.
-pub(crate) type Answer<T> = Result<Json<T>, Failure>;
+/// What an endpoint answers.
+pub(crate) type Answer<E> = Result<Json<<E as Endpoint>::Answer>, Failure>;
 
 /// What a use case gave, as an answer.
-pub(crate) fn answer<T>(given: Result<T, Problem>) -> Answer<T> {
+pub(crate) fn answer<T>(given: Result<T, Problem>) -> Result<Json<T>, Failure> {
     given.map(Json).map_err(Failure)
 }
 
@@ -51,39 +51,53 @@ macro_rules! from_problem {
 
 from_problem!(Problem, SubmitError, ReadError, NotOne, RowError, Lookup);
 
-/// Who asks: the user that this process works for, who alone may open the main socket.
+/// Who asks, as the way in has found out: the connection's listener, or the session of this process.
 pub(crate) struct Caller(pub(crate) Principal);
 
-impl FromRequestParts<App> for Caller {
-    type Rejection = Infallible;
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Failure;
 
-    async fn from_request_parts(_: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        Ok(Caller(app.user()))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let known = parts.extensions.get::<Principal>().cloned().map(Caller);
+        known.ok_or_else(|| Failure(Problem::new(Kind::Refused, "it is not known who asks")))
     }
 }
 
-/// A JSON body of a form.
-pub(crate) struct Input<T>(pub(crate) T);
+/// The body of an endpoint.
+pub(crate) struct Input<E: Endpoint>(pub(crate) E::Body);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
+impl<S: Send + Sync, E: Endpoint> FromRequest<S> for Input<E> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(value)) => Ok(Input(value)),
-            Err(e) => Err(Failure(Problem::new(Kind::Usage, format!("the request's body: {}", e.body_text())))),
-        }
+        Json::<E::Body>::from_request(request, state).await.map(|Json(body)| Input(body)).map_err(|e| unreadable(&e))
     }
 }
 
-/// A query of a form.
-pub(crate) struct Asked<T>(pub(crate) T);
+/// A body that is read more tolerantly than its endpoint says, but for a key that stands twice and not alike.
+pub(crate) struct RawInput(pub(crate) Value);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+impl<S: Send + Sync> FromRequest<S> for RawInput {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let body = Json::<Unambiguous>::from_request(request, state).await;
+        body.map(|Json(Unambiguous(body))| RawInput(body)).map_err(|e| unreadable(&e))
+    }
+}
+
+fn unreadable(error: &JsonRejection) -> Failure {
+    Failure(Problem::new(Kind::Usage, format!("the request's body: {}", error.body_text())))
+}
+
+/// The query of an endpoint.
+pub(crate) struct Asked<E: Endpoint>(pub(crate) E::Query);
+
+impl<S: Send + Sync, E: Endpoint> FromRequestParts<S> for Asked<E> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        match Query::<T>::from_request_parts(parts, state).await {
+        match Query::<E::Query>::from_request_parts(parts, state).await {
             Ok(Query(value)) => Ok(Asked(value)),
             Err(e) => Err(Failure(Problem::new(Kind::Usage, format!("the request's query: {}", e.body_text())))),
         }

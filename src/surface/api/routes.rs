@@ -1,47 +1,58 @@
-//! The table of the API's routes.
-use super::{app::App, approvals, claims, events, gc, log, records, runs, tickets};
-use axum::{
-    Router,
-    routing::{get, post},
+//! The API's routes: which endpoint of the contract is answered by which function.
+use super::{app::App, approvals, claims, events, gc, health, log, openapi, records, runs, tickets};
+use crate::{
+    contract::endpoints::{
+        AddComment, AddFiles, AnswerTicket, Approve, CancelRun, ChangeDepends, ClaimNext, ClaimTicket, CollectGarbage,
+        CreateTicket, DiffRun, ExportRun, ForkRun, GetAttemptLog, GetHead, GetLog, GetOpenApi, GetRun, GetRunGraph,
+        GetTicket, Healthz, ImportRun, ListApprovals, ListQuarantined, ListReady, ListRetrying, ListRunTickets,
+        ListRuns, ListTickets, Metrics, PauseRun, Readyz, Reject, ReleaseClaim, RenewClaim, ReplayRun, ResumeRun,
+        SetStatus, SetStatuses, StartRun, StreamEvents,
+    },
+    surface::route_table::Routes,
 };
 
-/// Every route under `/api/v1`.
-pub(crate) fn routes() -> Router<App> {
-    let api = Router::new()
-        .route("/runs", get(runs::list).post(runs::start))
-        .route("/runs/{run}", get(runs::status))
-        .route("/runs/{run}/tickets", get(tickets::of_run))
-        .route("/runs/{run}/pause", post(runs::pause))
-        .route("/runs/{run}/resume", post(runs::resume))
-        .route("/runs/{run}/cancel", post(runs::cancel))
-        .route("/runs/{run}/replay", get(records::replay))
-        .route("/runs/{run}/diff", get(records::diff))
-        .route("/runs/{run}/export", get(records::export))
-        .route("/runs/{run}/fork", post(records::fork))
-        .route("/imports", post(records::import))
-        .route("/head", get(records::head))
-        .route("/gc", post(gc::gc))
-        .route("/runs/{run}/graph", get(runs::graph))
-        .route("/tickets", get(tickets::list).post(tickets::create))
-        .route("/tickets/status", post(tickets::statuses))
-        .route("/tickets/{ticket}", get(tickets::show))
-        .route("/tickets/{ticket}/status", post(tickets::status))
-        .route("/tickets/{ticket}/comment", post(tickets::comment))
-        .route("/tickets/{ticket}/files", post(tickets::files))
-        .route("/tickets/{ticket}/depends", post(tickets::depends))
-        .route("/tickets/{ticket}/claim", post(claims::claim))
-        .route("/tickets/{ticket}/heartbeat", post(claims::heartbeat))
-        .route("/tickets/{ticket}/release", post(claims::release))
-        .route("/tickets/{ticket}/answer", post(approvals::answer_ticket))
-        .route("/approvals", get(approvals::list))
-        .route("/approvals/{approval}/approve", post(approvals::approve))
-        .route("/approvals/{approval}/reject", post(approvals::reject))
-        .route("/claims", post(claims::claim_next))
-        .route("/quarantined", get(runs::quarantined))
-        .route("/retrying", get(runs::retrying))
-        .route("/ready", get(tickets::ready))
-        .route("/events", get(events::events))
-        .route("/attempts/{attempt}/log", get(log::of_attempt))
-        .route("/logs/{name}", get(log::of_name));
-    Router::new().nest("/api/v1", api)
+/// Every route of the API, and the signs of life.
+pub(crate) fn routes() -> Routes<App> {
+    Routes::new()
+        .on(StartRun, runs::start)
+        .on(ListRuns, runs::list)
+        .on(GetRun, runs::status)
+        .on(ListRunTickets, tickets::of_run)
+        .on(PauseRun, runs::pause)
+        .on(ResumeRun, runs::resume)
+        .on(CancelRun, runs::cancel)
+        .on(ReplayRun, records::replay)
+        .on(DiffRun, records::diff)
+        .on(ExportRun, records::export)
+        .on(ForkRun, records::fork)
+        .on(GetRunGraph, runs::graph)
+        .on(ImportRun, records::import)
+        .on(GetHead, records::head)
+        .on(CollectGarbage, gc::gc)
+        .on(ListTickets, tickets::list)
+        .on(CreateTicket, tickets::create)
+        .on(SetStatuses, tickets::statuses)
+        .on(GetTicket, tickets::show)
+        .on(SetStatus, tickets::status)
+        .on(AddComment, tickets::comment)
+        .on(AddFiles, tickets::files)
+        .on(ChangeDepends, tickets::depends)
+        .on(ClaimTicket, claims::claim)
+        .on(RenewClaim, claims::heartbeat)
+        .on(ReleaseClaim, claims::release)
+        .on(AnswerTicket, approvals::answer_ticket)
+        .on(ClaimNext, claims::claim_next)
+        .on(ListReady, tickets::ready)
+        .on(ListApprovals, approvals::list)
+        .on(Approve, approvals::approve)
+        .on(Reject, approvals::reject)
+        .on(ListQuarantined, runs::quarantined)
+        .on(ListRetrying, runs::retrying)
+        .on(StreamEvents, events::events)
+        .on(GetAttemptLog, log::of_attempt)
+        .on(GetLog, log::of_name)
+        .on(GetOpenApi, openapi::openapi)
+        .on(Healthz, health::healthz)
+        .on(Readyz, health::readyz)
+        .on(Metrics, health::metrics)
 }

@@ -3,30 +3,29 @@ use super::{
     app::App,
     reply::{Answer, Asked, Caller, Input, answer},
 };
-use crate::{
-    contract::tickets::{NewComment, NewDepends, NewStatus, NewStatuses, NewTicket, TicketQuery},
-    model::files::Files,
-    views::tickets::{TicketDoc, TicketFull},
+use crate::contract::endpoints::{
+    AddComment, AddFiles, ChangeDepends, CreateTicket, GetTicket, ListReady, ListRunTickets, ListTickets, SetStatus,
+    SetStatuses,
 };
 use axum::extract::{Path, State};
 
 /// The items that a query means.
-pub(crate) async fn list(State(app): State<App>, Asked(which): Asked<TicketQuery>) -> Answer<Vec<TicketDoc>> {
+pub(crate) async fn list(State(app): State<App>, Asked(which): Asked<ListTickets>) -> Answer<ListTickets> {
     answer(app.service.tickets(&which))
 }
 
 /// The items of a run's milestone.
-pub(crate) async fn of_run(State(app): State<App>, Path(name): Path<String>) -> Answer<Vec<TicketDoc>> {
+pub(crate) async fn of_run(State(app): State<App>, Path(name): Path<String>) -> Answer<ListRunTickets> {
     answer(app.service.tickets_of_run(&name))
 }
 
 /// One item, with everything about it.
-pub(crate) async fn show(State(app): State<App>, Path(name): Path<String>) -> Answer<TicketFull> {
+pub(crate) async fn show(State(app): State<App>, Path(name): Path<String>) -> Answer<GetTicket> {
     answer(app.service.ticket(&name))
 }
 
 /// The items that a worker could claim now.
-pub(crate) async fn ready(State(app): State<App>) -> Answer<Vec<TicketDoc>> {
+pub(crate) async fn ready(State(app): State<App>) -> Answer<ListReady> {
     answer(app.service.ready())
 }
 
@@ -34,8 +33,8 @@ pub(crate) async fn ready(State(app): State<App>) -> Answer<Vec<TicketDoc>> {
 pub(crate) async fn create(
     State(app): State<App>,
     Caller(who): Caller,
-    Input(new): Input<NewTicket>,
-) -> Answer<TicketFull> {
+    Input(new): Input<CreateTicket>,
+) -> Answer<CreateTicket> {
     answer(app.service.create_ticket(&who, new).await)
 }
 
@@ -44,8 +43,8 @@ pub(crate) async fn status(
     State(app): State<App>,
     Path(name): Path<String>,
     Caller(who): Caller,
-    Input(new): Input<NewStatus>,
-) -> Answer<TicketFull> {
+    Input(new): Input<SetStatus>,
+) -> Answer<SetStatus> {
     answer(app.service.set_status(&who, &name, new).await)
 }
 
@@ -53,8 +52,8 @@ pub(crate) async fn status(
 pub(crate) async fn statuses(
     State(app): State<App>,
     Caller(who): Caller,
-    Input(new): Input<NewStatuses>,
-) -> Answer<Vec<TicketDoc>> {
+    Input(new): Input<SetStatuses>,
+) -> Answer<SetStatuses> {
     answer(app.service.set_statuses(&who, new).await)
 }
 
@@ -63,8 +62,8 @@ pub(crate) async fn comment(
     State(app): State<App>,
     Path(name): Path<String>,
     Caller(who): Caller,
-    Input(new): Input<NewComment>,
-) -> Answer<TicketFull> {
+    Input(new): Input<AddComment>,
+) -> Answer<AddComment> {
     answer(app.service.comment(&who, &name, new).await)
 }
 
@@ -73,8 +72,8 @@ pub(crate) async fn files(
     State(app): State<App>,
     Path(name): Path<String>,
     Caller(who): Caller,
-    Input(more): Input<Files>,
-) -> Answer<TicketFull> {
+    Input(more): Input<AddFiles>,
+) -> Answer<AddFiles> {
     answer(app.service.add_files(&who, &name, more).await)
 }
 
@@ -83,7 +82,7 @@ pub(crate) async fn depends(
     State(app): State<App>,
     Path(name): Path<String>,
     Caller(who): Caller,
-    Input(new): Input<NewDepends>,
-) -> Answer<TicketFull> {
+    Input(new): Input<ChangeDepends>,
+) -> Answer<ChangeDepends> {
     answer(app.service.change_depends(&who, &name, new).await)
 }

@@ -1,13 +1,16 @@
 //! `p0 approvals`, `p0 approve`, `p0 reject` and `p0 answer`.
 use super::{context::Context, outcome::Outcome};
 use crate::{
-    contract::approvals::ApprovalReason,
+    contract::{
+        approvals::{ApprovalQuery, ApprovalReason},
+        endpoint::{Call, Endpoint},
+        endpoints::{Approve, ListApprovals, ListRetrying, Reject},
+    },
     surface::{
         answering::{self, Answered},
-        client::{query, quoted},
         ui,
     },
-    views::{approvals::ApprovalDoc, retrying::Retrying, timeline::one_line},
+    views::{approvals::ApprovalDoc, timeline::one_line},
 };
 
 /// List what attempts ask a person, the oldest first
@@ -26,11 +29,10 @@ pub(super) struct ListArgs {
 
 /// Lists them.
 pub(super) async fn list(args: &ListArgs, context: &Context) -> Outcome {
-    let all = args.all.then_some("true");
-    let path = format!("/api/v1/approvals{}", query([("run", args.run.as_deref()), ("all", all)]));
+    let which = ApprovalQuery { run: args.run.clone(), all: args.all.then(|| "true".to_owned()) };
     let asked = context.ask(|client| async move {
-        let rows = client.get::<Vec<ApprovalDoc>>(&path).await?;
-        Ok((rows, client.get::<Vec<Retrying>>("/api/v1/retrying").await?))
+        let rows = client.get(ListApprovals::at().query(&which)).await?;
+        Ok((rows, client.get(ListRetrying::at()).await?))
     });
     let (rows, retrying) = asked.await?;
     if !args.json {
@@ -66,11 +68,22 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Says yes or no.
-pub(super) async fn decide(args: &Args, context: &Context, verb: &str) -> Outcome {
-    let path = format!("/api/v1/approvals/{}/{verb}", quoted(&args.id));
+/// Allows it.
+pub(super) async fn approve(args: &Args, context: &Context) -> Outcome {
+    decide(args, context, Approve::at(&args.id)).await
+}
+
+/// Denies it.
+pub(super) async fn reject(args: &Args, context: &Context) -> Outcome {
+    decide(args, context, Reject::at(&args.id)).await
+}
+
+async fn decide<E>(args: &Args, context: &Context, call: Call<E>) -> Outcome
+where
+    E: Endpoint<Body = ApprovalReason, Answer = ApprovalDoc>,
+{
     let reason = ApprovalReason { why: args.reason.clone() };
-    let answered = context.ask(|client| async move { client.post::<ApprovalDoc>(&path, &reason).await }).await?;
+    let answered = context.ask(|client| async move { client.post(call, &reason).await }).await?;
     print(&answered, args.json)
 }
 

@@ -5,7 +5,11 @@ use super::{
     run::{self, Manner},
 };
 use crate::{
-    contract::runs::RunRequest,
+    contract::{
+        endpoints::{GetRun, StreamEvents},
+        events::EventQuery,
+        runs::RunRequest,
+    },
     demo::{
         create,
         report::{self, Story},
@@ -17,7 +21,6 @@ use crate::{
         problem::{Kind, Problem},
     },
     surface::ui,
-    views::status::RunStatus,
 };
 use std::path::{Path, PathBuf};
 
@@ -67,8 +70,9 @@ fn fresh() -> Result<PathBuf, Problem> {
 async fn close(context: &Context, root: &Path) -> Result<(), Problem> {
     let (status, story) = context
         .ask(|client| async move {
-            let status: RunStatus = client.get("/api/v1/runs/@last").await?;
-            let mut lines = client.lines(&format!("/api/v1/events?run={}", status.run)).await?;
+            let status = client.get(GetRun::at("@last")).await?;
+            let query = EventQuery { run: Some(status.run.to_string()), ..EventQuery::default() };
+            let mut lines = client.lines(StreamEvents::at().query(&query)).await?;
             let mut story = Story::default();
             while let Some(line) = lines.next().await? {
                 let Ok(record) = serde_json::from_slice::<Record>(&line) else { continue };

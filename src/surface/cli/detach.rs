@@ -1,7 +1,10 @@
 //! `p0 run --detach`.
 use super::outcome::Outcome;
 use crate::{
-    contract::runs::{BegunHow, RunRequest},
+    contract::{
+        endpoints::GetRun,
+        runs::{BegunHow, RunRequest},
+    },
     surface::{handover::hand_over, ui},
 };
 use std::path::Path;
@@ -20,7 +23,7 @@ pub(super) async fn run(data_dir: &Path, wanted: &RunRequest, json: bool) -> Out
         ui::note(&text);
     }
     if json {
-        let status: serde_json::Value = client.get(&format!("/api/v1/runs/{}", begun.run)).await?;
+        let status = client.document(GetRun::at(begun.run)).await?;
         ui::json(&status)?;
     } else {
         ui::line(&begun.run.to_string());

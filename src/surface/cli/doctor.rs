@@ -8,6 +8,7 @@ mod repair;
 
 use super::{context::Context, outcome::Outcome};
 use crate::{
+    contract::{endpoints::Healthz, health::HealthDoc},
     effects::{process::cgroup_dir, sandbox::Kernel},
     model::{config::Config, sandbox::SandboxConfig, settings::AgentKind},
     service::{
@@ -135,12 +136,13 @@ fn room(dir: &Path) -> Check {
 
 async fn holder(dir: &Path) -> Check {
     let client = Client::Socket(dir.to_path_buf());
-    match client.get::<serde_json::Value>("/healthz").await {
-        Ok(who) => {
-            let text = format!("{} (pid {}, version {})", who["holder"].as_str().unwrap_or("?"), who["pid"], {
-                who["version"].as_str().unwrap_or("?")
-            });
-            if who["version"] == env!("CARGO_PKG_VERSION") {
+    match client.get(Healthz::at()).await {
+        Ok(HealthDoc { holder, pid, version, .. }) => {
+            let holder = holder.as_deref().unwrap_or("?");
+            let pid = pid.map_or("?".to_owned(), |pid| pid.to_string());
+            let shown = version.as_deref().unwrap_or("?");
+            let text = format!("{holder} (pid {pid}, version {shown})");
+            if version.as_deref() == Some(env!("CARGO_PKG_VERSION")) {
                 Check::ok("holder", text)
             } else {
                 Check::warn("holder", text, "it is of another version than this p0; restart it")

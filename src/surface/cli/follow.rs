@@ -1,7 +1,11 @@
 //! Following a run until nothing of it moves any more.
 use super::screen::Screen;
 use crate::{
-    contract::{events::RetryingLine, runs::RunBegun},
+    contract::{
+        endpoints::{GetRun, StreamEvents},
+        events::{EventQuery, RetryingLine},
+        runs::RunBegun,
+    },
     model::{id::RunId, record::Record},
     service::problem::{Kind, Problem},
     surface::{
@@ -37,9 +41,14 @@ pub(super) async fn run(
     screen: &mut Screen,
     signals: &mut Signals,
 ) -> End {
-    let path =
-        format!("/api/v1/events?since={}&run={}&follow=true&live=true", begun.first.saturating_sub(1), begun.run);
-    let mut lines = match client.lines(&path).await {
+    let query = EventQuery {
+        since: Some(begun.first.saturating_sub(1).to_string()),
+        run: Some(begun.run.to_string()),
+        follow: Some("true".to_owned()),
+        live: Some("true".to_owned()),
+        ..EventQuery::default()
+    };
+    let mut lines = match client.lines(StreamEvents::at().query(&query)).await {
         Ok(lines) => lines,
         Err(problem) => return End::Lost(problem),
     };
@@ -50,7 +59,7 @@ pub(super) async fn run(
     loop {
         if look {
             look = false;
-            match client.get::<RunStatus>(&format!("/api/v1/runs/{}", begun.run)).await {
+            match client.get(GetRun::at(begun.run)).await {
                 Ok(status) if status.is_at_rest() => {
                     let since = *put_away.get_or_insert_with(|| Instant::now() + PUT_AWAY);
                     if status.attempts_live == 0 || Instant::now() >= since {
@@ -86,7 +95,7 @@ pub(super) async fn run(
 
 /// Says how a run stands, to whoever sent a signal for it.
 async fn report(client: &Client, run: RunId, screen: &mut Screen) {
-    let told = match client.get::<RunStatus>(&format!("/api/v1/runs/{run}")).await {
+    let told = match client.get(GetRun::at(run)).await {
         Ok(status) => {
             let tickets = &status.tickets;
             let at = status.stage.map_or_else(String::new, |stage| format!(", stage {stage}"));
@@ -141,7 +150,7 @@ pub(super) async fn others(
         head.borrow_and_update();
         let mut waits = false;
         for run in holding.app.service.handed().into_iter().filter(|run| *run != own) {
-            match client.get::<RunStatus>(&format!("/api/v1/runs/{run}")).await {
+            match client.get(GetRun::at(run)).await {
                 Ok(status) if !status.is_at_rest() => {
                     waits = true;
                     if told.insert(run) {

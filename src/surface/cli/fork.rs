@@ -1,8 +1,8 @@
 //! `p0 fork`.
 use super::{context::Context, outcome::Outcome};
 use crate::{
-    contract::records::{ForkDoc, ForkRequest},
-    surface::{client::quoted, ui},
+    contract::{endpoints::ForkRun, records::ForkRequest},
+    surface::ui,
 };
 
 /// Start a new run from the state another one had at an event
@@ -24,9 +24,8 @@ pub(super) struct Args {
 
 /// Forks it.
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
-    let path = format!("/api/v1/runs/{}/fork", quoted(&args.run));
     let wish = ForkRequest { at: args.at };
-    let doc: ForkDoc = context.ask(|client| async move { client.post(&path, &wish).await }).await?;
+    let doc = context.ask(|client| async move { client.post(ForkRun::at(&args.run), &wish).await }).await?;
     if args.json {
         ui::json(&doc)?;
         return Ok(0);

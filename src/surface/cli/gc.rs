@@ -1,7 +1,7 @@
 //! `p0 gc`.
 use super::{context::Context, outcome::Outcome};
 use crate::{
-    contract::gc::{GcDoc, GcRequest},
+    contract::{endpoints::CollectGarbage, gc::GcRequest},
     surface::ui,
 };
 
@@ -26,7 +26,7 @@ pub(super) struct Args {
 /// Does it.
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let wish = GcRequest { dry_run: args.dry_run, older_than_days: args.older_than };
-    let done: GcDoc = context.ask(|client| async move { client.post("/api/v1/gc", &wish).await }).await?;
+    let done = context.ask(|client| async move { client.post(CollectGarbage::at(), &wish).await }).await?;
     if args.json {
         ui::json(&done)?;
         return Ok(0);

@@ -1,12 +1,10 @@
 //! `p0 graph`.
 use super::{context::Context, outcome::Outcome};
 use crate::{
+    contract::{endpoints::GetRunGraph, runs::GraphQuery},
     model::workflow::builtin,
     service::problem::{Kind, Problem},
-    surface::{
-        client::quoted,
-        ui::{self, To},
-    },
+    surface::ui::{self, To},
     views::graph::{self, Language},
 };
 
@@ -42,13 +40,13 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let text = match builtin::named(&args.name) {
         Some(workflow) => graph::of_workflow(&workflow, language),
         None => {
-            let path = format!("/api/v1/runs/{}/graph?format={word}", quoted(&args.name));
-            let doc = context.ask(|client| async move { client.get::<serde_json::Value>(&path).await }).await;
+            let call = GetRunGraph::at(&args.name).query(&GraphQuery { format: Some(word.to_owned()) });
+            let doc = context.ask(|client| async move { client.get(call).await }).await;
             let doc = doc.map_err(|problem| match problem.kind {
                 Kind::NotFound => problem.hint(format!("the workflows are: {}", builtin::NAMES.join(", "))),
                 _ => problem,
             })?;
-            doc["graph"].as_str().unwrap_or_default().to_owned()
+            doc.graph
         }
     };
     ui::raw(To::Out, text.as_bytes());

@@ -1,8 +1,11 @@
 //! `p0 logs`.
 use super::{context::Context, outcome::Outcome};
-use crate::surface::{
-    client::{query, quoted},
-    ui::{self, To},
+use crate::{
+    contract::{endpoints::GetLog, logs::LogQuery},
+    surface::{
+        client::Client,
+        ui::{self, To},
+    },
 };
 
 /// Show what an agent prints: of an attempt, or of a ticket's newest attempt
@@ -22,10 +25,10 @@ pub(super) struct Args {
 /// Shows it.
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let stream = if args.stderr { "stderr" } else { "stdout" };
-    let query = query([("stream", Some(stream)), ("follow", args.follow.then_some("true"))]);
-    let path = format!("/api/v1/logs/{}{query}", quoted(&args.name));
-    let show = |client: crate::surface::client::Client| async move {
-        let mut output = client.lines(&path).await?;
+    let follow = args.follow.then(|| "true".to_owned());
+    let query = LogQuery { stream: Some(stream.to_owned()), from: 0, follow };
+    let show = |client: Client| async move {
+        let mut output = client.lines(GetLog::at(&args.name).query(&query)).await?;
         while let Some(piece) = output.piece().await? {
             ui::raw(To::Out, &piece);
             if ui::gone() {

@@ -1,9 +1,11 @@
 //! `p0 ready` and `p0 claim`: the tracker for workers outside any run.
 use super::{context::Context, outcome::Outcome, tickets};
 use crate::{
-    contract::claims::{ClaimGranted, ClaimRequest},
-    surface::{client::quoted, ui},
-    views::tickets::TicketDoc,
+    contract::{
+        claims::{ClaimGranted, ClaimRequest},
+        endpoints::{ClaimNext, ClaimTicket, ListReady},
+    },
+    surface::{client::Client, ui},
 };
 
 /// List the tickets that a worker could claim now, the most urgent first
@@ -16,7 +18,7 @@ pub(super) struct ReadyArgs {
 
 /// Lists them.
 pub(super) async fn ready(args: &ReadyArgs, context: &Context) -> Outcome {
-    let rows = context.ask(|client| async move { client.get::<Vec<TicketDoc>>("/api/v1/ready").await }).await?;
+    let rows = context.ask(|client| async move { client.get(ListReady::at()).await }).await?;
     tickets::print(&rows, args.json)
 }
 
@@ -46,12 +48,14 @@ pub(super) struct ClaimArgs {
 
 /// Claims it.
 pub(super) async fn claim(args: &ClaimArgs, context: &Context) -> Outcome {
-    let path = match &args.ticket {
-        Some(ticket) => format!("/api/v1/tickets/{}/claim", quoted(ticket)),
-        None => "/api/v1/claims".to_owned(),
-    };
     let wish = ClaimRequest { worker: args.worker.clone(), lease_s: args.lease_s };
-    let granted = context.ask(|client| async move { client.post::<ClaimGranted>(&path, &wish).await }).await?;
+    let claim = |client: Client| async move {
+        match &args.ticket {
+            Some(ticket) => client.post(ClaimTicket::at(ticket), &wish).await,
+            None => client.post(ClaimNext::at(), &wish).await,
+        }
+    };
+    let granted = context.ask(claim).await?;
     print(&granted, args.json)
 }
 

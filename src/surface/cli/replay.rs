@@ -1,7 +1,10 @@
 //! `p0 replay`.
 use super::{context::Context, outcome::Outcome};
 use crate::{
-    contract::records::ReplayDoc,
+    contract::{
+        endpoints::{DiffRun, ReplayRun},
+        records::{DiffQuery, ReplayQuery},
+    },
     engine::run_files,
     journal::run_file,
     model::{id::RunId, record::FramePayload},
@@ -12,10 +15,7 @@ use crate::{
         replays::{self, Wanted},
         verify::{self, Verified},
     },
-    surface::{
-        client::{query, quoted},
-        ui,
-    },
+    surface::ui,
     views::{diff::Difference, timeline},
 };
 use std::{
@@ -66,9 +66,10 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
             .await?
         }
         None => {
-            let query = query([("until", args.until.as_deref()), ("steps", steps.then_some("true"))]);
-            let path = format!("/api/v1/runs/{}/replay{query}", quoted(&args.run));
-            context.ask(|client| async move { client.get::<ReplayDoc>(&path).await }).await?
+            let steps = steps.then(|| "true".to_owned());
+            let query = ReplayQuery { until: args.until.clone(), records: None, steps };
+            let call = ReplayRun::at(&args.run).query(&query);
+            context.ask(|client| async move { client.get(call).await }).await?
         }
     };
     if args.json {
@@ -141,9 +142,8 @@ async fn differences(args: &Args, context: &Context, text: &str) -> Outcome {
             .await?
         }
         None => {
-            let query = query([("span", Some(text))]);
-            let path = format!("/api/v1/runs/{}/diff{query}", quoted(&args.run));
-            context.ask(|client| async move { client.get(&path).await }).await?
+            let call = DiffRun::at(&args.run).query(&DiffQuery { span: text.to_owned() });
+            context.ask(|client| async move { client.get(call).await }).await?
         }
     };
     if args.json {

@@ -7,7 +7,10 @@ use super::{
     screen::Screen,
 };
 use crate::{
-    contract::runs::{BegunHow, RunBegun, RunRequest},
+    contract::{
+        endpoints::{GetRun, StartRun},
+        runs::{BegunHow, RunBegun, RunRequest},
+    },
     engine::start::Stop,
     model::config::Overrides,
     service::{
@@ -112,7 +115,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Outcome {
     };
     if let Some(door) = session::door_client()? {
         // An attempt starts no run; its door says so and puts the try on record.
-        return door.post::<RunBegun>("/api/v1/runs", &wanted).await.map(|_| 0);
+        return door.post(StartRun::at(), &wanted).await.map(|_| 0);
     }
     // What is wrong with the input is said before anything is started for it.
     for who in start::check(&wanted)? {
@@ -159,7 +162,7 @@ async fn carry_out(
     signals: &mut Signals,
 ) -> Result<Option<u8>, Problem> {
     let client = session.client.clone();
-    let begun: RunBegun = match client.post("/api/v1/runs", wanted).await {
+    let begun = match client.post(StartRun::at(), wanted).await {
         Ok(begun) => begun,
         Err(problem) => {
             if let Some(holding) = session.holding.take() {
@@ -220,7 +223,7 @@ fn announce(begun: &RunBegun, wanted: &RunRequest, holds: bool, screen: &mut Scr
 }
 
 async fn status_of(client: &Client, begun: &RunBegun) -> Result<RunStatus, Problem> {
-    client.get(&format!("/api/v1/runs/{}", begun.run)).await
+    client.get(GetRun::at(begun.run)).await
 }
 
 fn finish(status: &RunStatus, json: bool) -> Result<Option<u8>, Problem> {

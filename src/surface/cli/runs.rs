@@ -1,6 +1,6 @@
 //! `p0 runs`.
 use super::{context::Context, outcome::Outcome};
-use crate::{contract::runs::RunRowDoc, surface::ui};
+use crate::{contract::endpoints::ListRuns, surface::ui};
 
 /// List the runs, the newest last
 #[derive(Debug, clap::Args)]
@@ -12,7 +12,7 @@ pub(super) struct Args {
 
 /// Lists them.
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
-    let rows = context.ask(|client| async move { client.get::<Vec<RunRowDoc>>("/api/v1/runs").await }).await?;
+    let rows = context.ask(|client| async move { client.get(ListRuns::at()).await }).await?;
     if args.json {
         ui::json(&rows)?;
     } else if rows.is_empty() {

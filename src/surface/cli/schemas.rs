@@ -1,9 +1,9 @@
-//! `p0 __schemas`: writes the JSON Schemas of what is stored, for `schemas/`.
+//! `p0 __schemas`: writes the JSON Schemas of what is stored and of the API, for `schemas/`.
 use super::outcome::Outcome;
-use crate::{model::schema, service::problem::Problem};
+use crate::{contract::schema, service::problem::Problem};
 use std::path::PathBuf;
 
-/// Write the JSON Schemas of everything that is stored
+/// Write the JSON Schemas of everything that is stored, and of the API
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Where to

@@ -1,10 +1,8 @@
 //! `p0 status`.
 use super::{context::Context, outcome::Outcome};
 use crate::{
-    surface::{
-        client::quoted,
-        ui::{self, Colour, To},
-    },
+    contract::endpoints::GetRun,
+    surface::ui::{self, Colour, To},
     views::{status::RunStatus, timeline::one_line},
 };
 
@@ -21,8 +19,7 @@ pub(super) struct Args {
 /// Shows it.
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let name = args.run.as_deref().unwrap_or("@last");
-    let path = format!("/api/v1/runs/{}", quoted(name));
-    let status = context.ask(|client| async move { client.get::<RunStatus>(&path).await }).await?;
+    let status = context.ask(|client| async move { client.get(GetRun::at(name)).await }).await?;
     if args.json {
         ui::json(&status)?
     } else {

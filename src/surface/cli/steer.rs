@@ -1,11 +1,13 @@
 //! `p0 pause`, `p0 resume` and `p0 cancel`.
 use super::{context::Context, outcome::Outcome};
 use crate::{
-    contract::runs::SteerRequest,
-    surface::{
-        client::{Client, quoted},
-        ui,
+    contract::{
+        endpoint::{Call, Endpoint},
+        endpoints::{CancelRun, PauseRun, ResumeRun},
+        runs::SteerRequest,
     },
+    service::problem::Problem,
+    surface::{client::Client, ui},
     views::status::RunStatus,
 };
 
@@ -41,21 +43,48 @@ pub(super) async fn resume(args: &ResumeArgs, context: &Context) -> Outcome {
     let ResumeArgs { steer: Args { run, reason, json }, budget_usd, budget_tokens } = args;
     let (budget_usd, budget_tokens) = (*budget_usd, *budget_tokens);
     let steer = SteerRequest { why: reason.clone(), budget_usd, budget_tokens };
-    carry_out("resume", run, steer, *json, context).await
+    let (status, nobody) = carry_out(ResumeRun::at(run), steer, *json, context).await?;
+    if status.state == "paused"
+        && let Some(why) = &status.reason
+    {
+        ui::note(&format!("it is paused again: {why}"));
+    }
+    if nobody && !status.is_at_rest() {
+        ui::note("nobody is at work on it: `p0 run SPEC` or `p0d` goes on");
+    }
+    Ok(0)
 }
 
-/// Steers a run.
-pub(super) async fn run(args: &Args, context: &Context, verb: &str) -> Outcome {
-    let steer = SteerRequest { why: args.reason.clone(), ..SteerRequest::default() };
-    carry_out(verb, &args.run, steer, args.json, context).await
+/// Pauses it.
+pub(super) async fn pause(args: &Args, context: &Context) -> Outcome {
+    carry_out(PauseRun::at(&args.run), args.request(), args.json, context).await.map(|_| 0)
 }
 
-async fn carry_out(verb: &str, run: &str, steer: SteerRequest, json: bool, context: &Context) -> Outcome {
-    let path = format!("/api/v1/runs/{}/{verb}", quoted(run));
+/// Cancels it.
+pub(super) async fn cancel(args: &Args, context: &Context) -> Outcome {
+    carry_out(CancelRun::at(&args.run), args.request(), args.json, context).await.map(|_| 0)
+}
+
+impl Args {
+    fn request(&self) -> SteerRequest {
+        SteerRequest { why: self.reason.clone(), ..SteerRequest::default() }
+    }
+}
+
+/// Sends it and prints the status; whether nobody is at work on the run.
+async fn carry_out<E>(
+    call: Call<E>,
+    steer: SteerRequest,
+    json: bool,
+    context: &Context,
+) -> Result<(RunStatus, bool), Problem>
+where
+    E: Endpoint<Body = SteerRequest, Answer = RunStatus>,
+{
     let (status, nobody) = context
         .ask(|client| async move {
             let nobody = matches!(client, Client::Local(_));
-            Ok((client.post::<RunStatus>(&path, &steer).await?, nobody))
+            Ok((client.post(call, &steer).await?, nobody))
         })
         .await?;
     if json {
@@ -63,14 +92,5 @@ async fn carry_out(verb: &str, run: &str, steer: SteerRequest, json: bool, conte
     } else {
         ui::line(&format!("run {} is {}", status.run, status.state));
     }
-    if verb == "resume"
-        && status.state == "paused"
-        && let Some(why) = &status.reason
-    {
-        ui::note(&format!("it is paused again: {why}"));
-    }
-    if verb == "resume" && nobody && !status.is_at_rest() {
-        ui::note("nobody is at work on it: `p0 run SPEC` or `p0d` goes on");
-    }
-    Ok(0)
+    Ok((status, nobody))
 }

@@ -1,7 +1,8 @@
 //! `p0 tickets`.
 use super::{context::Context, outcome::Outcome};
 use crate::{
-    surface::{client::query, ui},
+    contract::{endpoints::ListTickets, tickets::TicketQuery},
+    surface::ui,
     views::tickets::TicketDoc,
 };
 
@@ -18,7 +19,7 @@ pub(super) struct Args {
     status: Option<String>,
     /// So many at the most
     #[arg(long, value_name = "N")]
-    limit: Option<u64>,
+    limit: Option<usize>,
     /// One JSON document
     #[arg(long)]
     json: bool,
@@ -26,15 +27,13 @@ pub(super) struct Args {
 
 /// Lists them.
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
-    let limit = args.limit.map(|n| n.to_string());
-    let which = [
-        ("run", args.run.as_deref()),
-        ("all", args.all.then_some("true")),
-        ("status", args.status.as_deref()),
-        ("limit", limit.as_deref()),
-    ];
-    let path = format!("/api/v1/tickets{}", query(which));
-    let rows = context.ask(|client| async move { client.get::<Vec<TicketDoc>>(&path).await }).await?;
+    let which = TicketQuery {
+        run: args.run.clone(),
+        all: args.all.then(|| "true".to_owned()),
+        status: args.status.clone(),
+        limit: args.limit,
+    };
+    let rows = context.ask(|client| async move { client.get(ListTickets::at().query(&which)).await }).await?;
     print(&rows, args.json)
 }
 

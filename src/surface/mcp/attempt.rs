@@ -8,15 +8,14 @@ use super::{
     tools::{self, Does, OneTicket, Search, Tool, Wish},
 };
 use crate::{
-    contract::attempts::AttemptNow,
-    model::{
-        protocol::{LearningInput, Message},
-        reply::Reply,
-        workflow::Rights,
+    contract::{
+        attempts::AttemptNow,
+        endpoints::{GetOwnAttempt, GetTicket, ListLearnings, ListTickets, RefuseTool},
     },
+    model::{protocol::Message, reply::Reply, workflow::Rights},
     reader::check,
     service::problem::{Kind, Problem},
-    surface::client::{Client, quoted},
+    surface::client::Client,
     views::tickets::TicketDoc,
 };
 use serde::de::DeserializeOwned;
@@ -94,24 +93,22 @@ impl AttemptDesk {
     }
 
     async fn now(&self) -> Result<AttemptNow, Problem> {
-        self.door.get("/api/v1/attempt").await
+        self.door.get(GetOwnAttempt::at()).await
     }
 
     /// A call of what the role may not use: said all the same, so that it is refused and recorded where that is done.
     async fn above(&self, tool: &Tool, arguments: Option<Map<String, Value>>, rights: Rights) -> Answer {
         let message = arguments.and_then(|arguments| tool.messages(arguments).ok()).and_then(|m| m.into_iter().next());
         let refused = match message {
-            Some(message) => match self.door.post::<Reply>(&message).await {
+            Some(message) => match self.door.say(&message).await {
                 Ok(Reply::Refused { why }) => why,
                 Ok(_) => format!("'{}' is not for your role", tool.name),
                 Err(problem) => return problem.into(),
             },
-            None => {
-                match self.door.post_at::<Value>(&format!("/api/v1/attempt/tools/{}", tool.name), &json!({})).await {
-                    Ok(_) => format!("'{}' is not for your role", tool.name),
-                    Err(problem) => problem.detail,
-                }
-            }
+            None => match self.door.post_at(RefuseTool::at(tool.name), &json!({})).await {
+                Ok(_) => format!("'{}' is not for your role", tool.name),
+                Err(problem) => problem.detail,
+            },
         };
         Answer::failed(format!("refused, and recorded: {refused}. You may use: {}", listed(rights)))
     }
@@ -125,7 +122,7 @@ impl AttemptDesk {
             return Ok(Answer::failed(format!("nothing was done: {why}")));
         }
         for (n, message) in messages.iter().enumerate() {
-            let reply = match self.door.post(message).await {
+            let reply = match self.door.say(message).await {
                 Ok(reply) => reply,
                 Err(problem) if n > 0 => {
                     let told = format!("{n} of {} are on record, then: {}", messages.len(), Answer::from(problem).text);
@@ -144,7 +141,7 @@ impl AttemptDesk {
 
     async fn read_tickets(&self, arguments: Map<String, Value>) -> Result<Answer, Problem> {
         let wish: Wish = read(arguments)?;
-        let tickets: Vec<TicketDoc> = self.door.get("/api/v1/tickets").await?;
+        let tickets = self.door.get(ListTickets::at()).await?;
         let fits = |ticket: &&TicketDoc| {
             wish.status.as_ref().is_none_or(|status| *status == ticket.status)
                 && wish.kind.as_ref().is_none_or(|kind| json!(ticket.kind) == json!(kind))
@@ -156,14 +153,14 @@ impl AttemptDesk {
 
     async fn read_ticket(&self, arguments: Map<String, Value>) -> Result<Answer, Problem> {
         let one: OneTicket = read(arguments)?;
-        let ticket: Value = self.door.get(&format!("/api/v1/tickets/{}", quoted(&one.ticket))).await?;
+        let ticket = self.door.document(GetTicket::at(&one.ticket)).await?;
         Ok(Answer::document(&ticket))
     }
 
     async fn search(&self, arguments: Map<String, Value>) -> Result<Answer, Problem> {
         let wish: Search = read(arguments)?;
-        let learnings: Vec<LearningInput> = self.door.get("/api/v1/attempt/learnings").await?;
-        let tickets: Vec<TicketDoc> = self.door.get("/api/v1/tickets").await?;
+        let learnings = self.door.get(ListLearnings::at()).await?;
+        let tickets = self.door.get(ListTickets::at()).await?;
         let texts = memory::texts(&learnings, &tickets);
         let limit = wish.limit.map_or(memory::USUAL, |limit| limit as usize).clamp(1, memory::MOST);
         Ok(Answer::told(memory::told(&texts, &wish.query, limit)))

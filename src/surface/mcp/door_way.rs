@@ -1,9 +1,14 @@
 //! Requests through an attempt's door. An agent outlives its engine, so the door may be away for a while.
 use crate::{
+    contract::{
+        endpoint::{Call, Endpoint},
+        endpoints::Say,
+    },
+    model::{protocol::Message, reply::Reply},
     service::problem::{Kind, Problem},
     surface::client::Client,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use std::time::Duration;
 
 /// How long a door may be away. An agent outlives its engine: the next one opens the door again.
@@ -31,20 +36,26 @@ impl DoorWay {
     }
 
     /// Looks through the door.
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
+    pub(super) async fn get<E: Endpoint<Body = ()>>(&self, call: Call<E>) -> Result<E::Answer, Problem> {
         self.reach().await?;
-        self.client.get(path).await
+        self.client.get(call).await
+    }
+
+    /// Looks through the door, for a document as it comes.
+    pub(super) async fn document<E: Endpoint<Body = ()>>(&self, call: Call<E>) -> Result<Value, Problem> {
+        self.reach().await?;
+        self.client.document(call).await
     }
 
     /// Says something.
-    pub(super) async fn post<T: DeserializeOwned>(&self, message: &impl Serialize) -> Result<T, Problem> {
+    pub(super) async fn say(&self, message: &Message) -> Result<Reply, Problem> {
         self.reach().await?;
-        self.client.post("/api/v1/attempt/say", message).await
+        self.client.post(Say::at(), message).await
     }
 
     /// Asks for what may not be there, without waiting for the door.
-    pub(super) async fn post_at<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Problem> {
-        self.client.post(path, body).await
+    pub(super) async fn post_at<E: Endpoint>(&self, call: Call<E>, body: &E::Body) -> Result<E::Answer, Problem> {
+        self.client.post(call, body).await
     }
 
     /// Waits until the door is there.

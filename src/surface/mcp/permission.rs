@@ -4,14 +4,13 @@
 //! them is put on record. The client waits for JSON of its own kind and understands no other failure than "deny".
 use super::{answer::Answer, door_way::DoorWay};
 use crate::{
+    contract::{approvals::ApprovalWait, endpoints::GetOwnApproval},
     model::{
         permission::{self, Grounds, Permissions, Request, Verdict},
         protocol::Message,
         reply::Reply,
     },
     service::problem::{Kind, Problem},
-    surface::client::quoted,
-    views::approvals::ApprovalDoc,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -67,7 +66,7 @@ pub(super) async fn answer(door: &DoorWay, policy: Option<&Policy>, arguments: M
         },
     };
     let record = Message::Permission { tool: asked.tool_name.clone(), target, allowed, why: why.clone() };
-    if let Err(problem) = door.post::<Reply>(&record).await {
+    if let Err(problem) = door.say(&record).await {
         tracing::warn!("a permission could not be put on record: {problem}");
     }
     if allowed {
@@ -84,15 +83,15 @@ fn deny(why: &str) -> Answer {
 async fn ask(door: &DoorWay, tool: &str, target: &str) -> Result<(bool, String), Problem> {
     let why = "no rule decides it, and permissions are \"ask\"".to_owned();
     let asked = Message::Ask { tool: tool.to_owned(), target: target.to_owned(), why };
-    let id = match door.post(&asked).await? {
+    let id = match door.say(&asked).await? {
         Reply::Asked { approval } => approval,
         Reply::Refused { why } => return Ok((false, why)),
         _ => return Ok((false, "there is nobody to ask: this attempt is over".into())),
     };
-    let path = format!("/api/v1/attempt/approvals/{}?wait_s={LOOK_S}", quoted(&id.0));
+    let call = GetOwnApproval::at(&id).query(&ApprovalWait { wait_s: Some(LOOK_S) });
     let mut failures = 0;
     loop {
-        let approval: ApprovalDoc = match door.get(&path).await {
+        let approval = match door.get(call.clone()).await {
             Ok(approval) => approval,
             Err(problem) if problem.kind == Kind::General && failures < TRIES => {
                 failures += 1;

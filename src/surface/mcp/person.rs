@@ -3,36 +3,46 @@ use super::{
     added::without_added,
     answer::Answer,
     wishes::{Approvals, Audit, Deciding, OneRun, OneTicket, RunWish, Saying, Steering, Tickets},
-    words::{self, Does},
+    words::{self, Decision, Does, Steer},
 };
 use crate::{
     contract::{
-        approvals::ApprovalReason,
-        runs::{BegunHow, RunBegun, RunRequest, RunRowDoc, SteerRequest},
+        approvals::{ApprovalQuery, ApprovalReason},
+        endpoints::{
+            Approve, CancelRun, GetRun, GetTicket, ListApprovals, ListRuns, ListTickets, PauseRun, Reject, ResumeRun,
+            StartRun, StreamEvents,
+        },
+        events::EventQuery,
+        runs::{BegunHow, RunBegun, RunRequest, SteerRequest},
+        tickets::TicketQuery,
     },
     model::{config::Overrides, record::Record},
     reader::check,
     service::{
+        principal::Principal,
         problem::{Kind, Problem},
         spec_file::read_spec,
         start,
     },
     surface::{
         answering::{self, Answered},
-        client::{Client, query, quoted},
+        client::Client,
         ui,
     },
     views::{
-        approvals::ApprovalDoc,
         status::RunStatus,
-        tickets::{TicketDoc, TicketFull},
+        tickets::TicketFull,
         timeline::{audit_line, one_line},
     },
 };
+use axum::{Extension, Router};
 use futures_util::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
-use std::{collections::VecDeque, path::PathBuf};
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+};
 
 /// Events shown when nobody says how many, and at the most.
 const EVENTS: (usize, usize) = (50, 1000);
@@ -49,8 +59,8 @@ pub(crate) trait Reach: Send + Sync {
 enum Way {
     /// By the holder of a data directory.
     Reach(Box<dyn Reach>),
-    /// The engine of this process.
-    Here(Client),
+    /// The engine of this process, for the user whose request it is.
+    Here(Router),
 }
 
 /// Where a person's calls are answered.
@@ -66,13 +76,13 @@ impl PersonDesk {
         PersonDesk { way: Way::Reach(reach), project: Some(project) }
     }
 
-    /// Over the engine of this process, for somebody of whom nothing is known.
-    pub(crate) fn here(client: Client) -> PersonDesk {
-        PersonDesk { way: Way::Here(client), project: None }
+    /// Over the engine of this process: each call is its caller's, of whom nothing but the name is known.
+    pub(crate) fn here(routes: Router) -> PersonDesk {
+        PersonDesk { way: Way::Here(routes), project: None }
     }
 
-    /// Answers a call.
-    pub(super) async fn call(&self, name: &str, arguments: Map<String, Value>) -> Answer {
+    /// Answers a call; `caller` is the user whose request it came with, where it came with one.
+    pub(super) async fn call(&self, name: &str, arguments: Map<String, Value>, caller: Option<Principal>) -> Answer {
         let Some(tool) = words::TOOLS.iter().find(|tool| tool.name == name) else {
             let names = words::TOOLS.iter().map(|t| t.name).collect::<Vec<_>>().join(", ");
             return Answer::failed(format!("there is no tool '{name}'; there are: {names}"));
@@ -82,27 +92,49 @@ impl PersonDesk {
             Ok(arguments) => arguments,
             Err(why) => return Answer::failed(format!("nothing was done; call {name} again:\n{why}")),
         };
-        self.answer(tool.does, arguments).await.unwrap_or_else(Answer::from)
+        let target = match (&self.way, caller) {
+            (Way::Reach(reach), _) => Target::Holder(&**reach),
+            (Way::Here(routes), Some(caller)) => Target::Here(Client::Local(routes.clone().layer(Extension(caller)))),
+            (Way::Here(_), None) => return Problem::new(Kind::Refused, "it is not known who asks").into(),
+        };
+        let call = ToolCall { target, project: self.project.as_deref() };
+        call.answer(tool.does, arguments).await.unwrap_or_else(Answer::from)
     }
+}
 
+/// Where the requests of one call go.
+enum Target<'a> {
+    /// To the holder of a data directory.
+    Holder(&'a dyn Reach),
+    /// To the engine of this process, as the caller.
+    Here(Client),
+}
+
+/// One call of a tool.
+struct ToolCall<'a> {
+    target: Target<'a>,
+    project: Option<&'a Path>,
+}
+
+impl ToolCall<'_> {
     async fn answer(&self, does: Does, arguments: Map<String, Value>) -> Result<Answer, Problem> {
         match does {
             Does::Start => self.start(read(arguments)?).await,
             Does::Status => {
                 let wish: OneRun = read(arguments)?;
-                let path = run_path(wish.run.as_deref(), "");
-                let status: RunStatus = self.ask(|client| async move { client.get(&path).await }).await?;
+                let call = GetRun::at(named(wish.run.as_deref()));
+                let status = self.ask(|client| async move { client.get(call).await }).await?;
                 Ok(shown(status_text(&status), &status))
             }
             Does::Runs => {
-                let rows: Vec<RunRowDoc> = self.ask(|client| async move { client.get("/api/v1/runs").await }).await?;
+                let rows = self.ask(|client| async move { client.get(ListRuns::at()).await }).await?;
                 Ok(shown(counted(rows.len(), "run"), &json!({ "runs": rows })))
             }
             Does::Tickets => {
                 let wish: Tickets = read(arguments)?;
-                let all = wish.all.then_some("true");
-                let path = format!("/api/v1/tickets{}", query([("run", wish.run.as_deref()), ("all", all)]));
-                let rows: Vec<TicketDoc> = self.ask(|client| async move { client.get(&path).await }).await?;
+                let all = wish.all.then(|| "true".to_owned());
+                let call = ListTickets::at().query(&TicketQuery { run: wish.run, all, ..TicketQuery::default() });
+                let rows = self.ask(|client| async move { client.get(call).await }).await?;
                 Ok(shown(counted(rows.len(), "ticket"), &json!({ "tickets": rows })))
             }
             Does::Ticket => {
@@ -113,30 +145,42 @@ impl PersonDesk {
             }
             Does::Events => self.events(read(arguments)?).await,
             Does::Approvals => self.approvals(read(arguments)?).await,
-            Does::Decide(verb) => self.decide(verb, read(arguments)?).await,
+            Does::Decide(decision) => self.decide(decision, read(arguments)?).await,
             Does::Answer => self.give(read(arguments)?).await,
-            Does::Steer(verb) => {
+            Does::Steer(how) => {
                 let wish: Steering = read(arguments)?;
-                let path = run_path(wish.run.as_deref(), &format!("/{verb}"));
+                let run = named(wish.run.as_deref()).to_owned();
                 let (budget_usd, budget_tokens) = (wish.budget_usd, wish.budget_tokens);
                 let steer = SteerRequest { why: wish.reason, budget_usd, budget_tokens };
-                let status: RunStatus = self.ask(|client| async move { client.post(&path, &steer).await }).await?;
+                let work = |client: Client| async move {
+                    match how {
+                        Steer::Pause => client.post(PauseRun::at(&run), &steer).await,
+                        Steer::Resume => client.post(ResumeRun::at(&run), &steer).await,
+                        Steer::Cancel => client.post(CancelRun::at(&run), &steer).await,
+                    }
+                };
+                let status = self.ask(work).await?;
                 Ok(shown(status_text(&status), &status))
             }
         }
     }
 
     async fn approvals(&self, wish: Approvals) -> Result<Answer, Problem> {
-        let all = wish.all.then_some("true");
-        let path = format!("/api/v1/approvals{}", query([("run", wish.run.as_deref()), ("all", all)]));
-        let rows: Vec<ApprovalDoc> = self.ask(|client| async move { client.get(&path).await }).await?;
+        let which = ApprovalQuery { run: wish.run, all: wish.all.then(|| "true".to_owned()) };
+        let call = ListApprovals::at().query(&which);
+        let rows = self.ask(|client| async move { client.get(call).await }).await?;
         Ok(shown(counted(rows.len(), "approval"), &json!({ "approvals": rows })))
     }
 
-    async fn decide(&self, verb: &str, wish: Deciding) -> Result<Answer, Problem> {
-        let path = format!("/api/v1/approvals/{}/{verb}", quoted(&wish.id));
+    async fn decide(&self, decision: Decision, wish: Deciding) -> Result<Answer, Problem> {
         let reason = ApprovalReason { why: wish.reason };
-        let doc: ApprovalDoc = self.ask(|client| async move { client.post(&path, &reason).await }).await?;
+        let decide = |client: Client| async move {
+            match decision {
+                Decision::Approve => client.post(Approve::at(&wish.id), &reason).await,
+                Decision::Reject => client.post(Reject::at(&wish.id), &reason).await,
+            }
+        };
+        let doc = self.ask(decide).await?;
         Ok(shown(format!("{} is {}", doc.id, doc.state), &doc))
     }
 
@@ -152,8 +196,8 @@ impl PersonDesk {
     }
 
     async fn ticket(&self, name: &str) -> Result<TicketFull, Problem> {
-        let path = format!("/api/v1/tickets/{}", quoted(name));
-        self.ask(|client| async move { client.get(&path).await }).await
+        let call = GetTicket::at(name);
+        self.ask(|client| async move { client.get(call).await }).await
     }
 
     /// Makes requests with an engine, and lets go of it afterwards.
@@ -161,9 +205,9 @@ impl PersonDesk {
     where
         F: Future<Output = Result<T, Problem>>,
     {
-        match &self.way {
-            Way::Here(client) => work(client.clone()).await,
-            Way::Reach(reach) => {
+        match &self.target {
+            Target::Here(client) => work(client.clone()).await,
+            Target::Holder(reach) => {
                 let (client, let_go) = reach.open().await?;
                 let result = work(client).await;
                 let_go.await;
@@ -177,11 +221,11 @@ impl PersonDesk {
         for who in start::check(&wanted)? {
             ui::warn(&who);
         }
-        let (client, begun) = match &self.way {
-            Way::Here(client) => (client.clone(), client.post::<RunBegun>("/api/v1/runs", &wanted).await?),
-            Way::Reach(reach) => reach.hand_over(&wanted).await?,
+        let (client, begun) = match &self.target {
+            Target::Here(client) => (client.clone(), client.post(StartRun::at(), &wanted).await?),
+            Target::Holder(reach) => reach.hand_over(&wanted).await?,
         };
-        let status: RunStatus = client.get(&run_path(Some(&begun.run.to_string()), "")).await?;
+        let status = client.get(GetRun::at(begun.run)).await?;
         let how = match begun.how {
             BegunHow::Started => format!("run {} has begun; {} does the work", begun.run, begun.holder),
             BegunHow::Attached => format!("run {} of this spec is unfinished; it goes on", begun.run),
@@ -195,10 +239,10 @@ impl PersonDesk {
     fn wanted(&self, wish: RunWish) -> Result<RunRequest, Problem> {
         let usage = |text: &str| Problem::new(Kind::Usage, text);
         let given = wish.project.map(PathBuf::from);
-        let project = match (given, &self.project) {
+        let project = match (given, self.project) {
             (Some(path), Some(own)) => own.join(path),
             (Some(path), None) => path,
-            (None, Some(own)) => own.clone(),
+            (None, Some(own)) => own.to_path_buf(),
             (None, None) => return Err(usage("`project` is missing; give the absolute path of the repository")),
         };
         if !project.is_absolute() {
@@ -235,16 +279,16 @@ impl PersonDesk {
 
     async fn events(&self, wish: Audit) -> Result<Answer, Problem> {
         let limit = wish.limit.map_or(EVENTS.0, |limit| limit as usize).clamp(1, EVENTS.1);
-        let pairs = [
-            ("run", wish.run.as_deref()),
-            ("ticket", wish.ticket.as_deref()),
-            ("actor", wish.actor.as_deref()),
-            ("kind", wish.kind.as_deref()),
-            ("since", wish.since.as_deref()),
-            ("until", wish.until.as_deref()),
-        ];
-        let path = format!("/api/v1/events{}", query(pairs));
-        let (events, left_out) = self.ask(|client| async move { newest(&client, &path, limit).await }).await?;
+        let query = EventQuery {
+            since: wish.since,
+            until: wish.until,
+            run: wish.run,
+            ticket: wish.ticket,
+            actor: wish.actor,
+            kind: wish.kind,
+            ..EventQuery::default()
+        };
+        let (events, left_out) = self.ask(|client| async move { newest(&client, &query, limit).await }).await?;
         let mut lines: Vec<String> = events.iter().map(audit_line).collect();
         if left_out > 0 {
             lines.insert(0, format!("({left_out} earlier ones fit as well)"));
@@ -257,8 +301,8 @@ impl PersonDesk {
 }
 
 /// The newest events, and how many earlier ones there are.
-async fn newest(client: &Client, path: &str, limit: usize) -> Result<(Vec<Record>, usize), Problem> {
-    let mut lines = client.lines(path).await?;
+async fn newest(client: &Client, query: &EventQuery, limit: usize) -> Result<(Vec<Record>, usize), Problem> {
+    let mut lines = client.lines(StreamEvents::at().query(query)).await?;
     let (mut kept, mut left_out) = (VecDeque::new(), 0);
     while let Some(line) = lines.next().await? {
         let Ok(record) = serde_json::from_slice::<Record>(&line) else { continue };
@@ -288,8 +332,9 @@ fn read<T: DeserializeOwned>(arguments: Map<String, Value>) -> Result<T, Problem
         .map_err(|e| Problem::new(Kind::Usage, format!("the arguments cannot be read: {e}")))
 }
 
-fn run_path(run: Option<&str>, more: &str) -> String {
-    format!("/api/v1/runs/{}{more}", quoted(run.unwrap_or("@last")))
+/// The run that is meant.
+fn named(run: Option<&str>) -> &str {
+    run.unwrap_or("@last")
 }
 
 fn shown(text: String, document: &impl Serialize) -> Answer {

@@ -1,6 +1,7 @@
 //! The protocol over a desk of tools.
 use super::{answer::Answer, attempt::AttemptDesk, person::PersonDesk, tools::Tool, words};
-use crate::service::problem::Problem;
+use crate::service::{principal::Principal, problem::Problem};
+use axum::http::request::Parts;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -29,11 +30,11 @@ impl Desk {
         }
     }
 
-    async fn call(&self, request: CallToolRequestParams) -> Answer {
+    async fn call(&self, request: CallToolRequestParams, caller: Option<Principal>) -> Answer {
         let arguments = request.arguments.unwrap_or_default();
         match self {
             Desk::Attempt(desk) => desk.call(&request.name, arguments).await,
-            Desk::Person(desk) => desk.call(&request.name, arguments).await,
+            Desk::Person(desk) => desk.call(&request.name, arguments, caller).await,
         }
     }
 
@@ -124,9 +125,12 @@ impl ServerHandler for Server {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        Ok(result_of(self.desk.call(request).await).into())
+        // Over HTTP, whoever asks stands in the request; over stdin it is the user of this process.
+        let parts = context.extensions.get::<Parts>();
+        let caller = parts.and_then(|parts| parts.extensions.get::<Principal>()).cloned();
+        Ok(result_of(self.desk.call(request, caller).await).into())
     }
 
     /// What has the name of a method and not its form ends up here.

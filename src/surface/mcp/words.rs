@@ -33,14 +33,34 @@ pub(super) enum Does {
     Ticket,
     /// Shows events.
     Events,
-    /// Steers a run, with this verb.
-    Steer(&'static str),
+    /// Steers a run.
+    Steer(Steer),
     /// Lists what waits for a person.
     Approvals,
-    /// Says yes or no, with this verb.
-    Decide(&'static str),
+    /// Says yes or no.
+    Decide(Decision),
     /// Answers in words.
     Answer,
+}
+
+/// How a run is steered.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Steer {
+    /// Nothing new is started.
+    Pause,
+    /// It goes on.
+    Resume,
+    /// It is ended.
+    Cancel,
+}
+
+/// What is said to an approval.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Decision {
+    /// Yes.
+    Approve,
+    /// No.
+    Reject,
 }
 
 /// Every tool.
@@ -103,7 +123,7 @@ pub(super) const TOOLS: &[Tool] = &[
         only_looks: false,
         destroys: false,
         form: reader::of::<Steering>,
-        does: Does::Steer("pause"),
+        does: Does::Steer(Steer::Pause),
     },
     Tool {
         name: "resume",
@@ -111,7 +131,7 @@ pub(super) const TOOLS: &[Tool] = &[
         only_looks: false,
         destroys: false,
         form: reader::of::<Steering>,
-        does: Does::Steer("resume"),
+        does: Does::Steer(Steer::Resume),
     },
     Tool {
         name: "cancel",
@@ -119,7 +139,7 @@ pub(super) const TOOLS: &[Tool] = &[
         only_looks: false,
         destroys: true,
         form: reader::of::<Steering>,
-        does: Does::Steer("cancel"),
+        does: Does::Steer(Steer::Cancel),
     },
     Tool {
         name: "approvals",
@@ -136,7 +156,7 @@ pub(super) const TOOLS: &[Tool] = &[
         only_looks: false,
         destroys: false,
         form: reader::of::<Deciding>,
-        does: Does::Decide("approve"),
+        does: Does::Decide(Decision::Approve),
     },
     Tool {
         name: "reject",
@@ -144,7 +164,7 @@ pub(super) const TOOLS: &[Tool] = &[
         only_looks: false,
         destroys: false,
         form: reader::of::<Deciding>,
-        does: Does::Decide("reject"),
+        does: Does::Decide(Decision::Reject),
     },
     Tool {
         name: "answer",

@@ -1,6 +1,6 @@
 //! `p0 audit anchor`.
 use crate::{
-    contract::records::HeadDoc,
+    contract::endpoints::GetHead,
     effects::{clock, git},
     service::problem::{Kind, Problem},
     surface::{
@@ -43,7 +43,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     if let Some([repo, _]) = args.git_ref.as_deref() {
         outside(Path::new(repo), &data_dir, WHO_CUTS)?;
     }
-    let head = context.ask(|client| async move { client.get::<HeadDoc>("/api/v1/head").await }).await?;
+    let head = context.ask(|client| async move { client.get(GetHead::at()).await }).await?;
     let line = format!("{} {}", head.seq, head.hash);
     if let Some(file) = &args.file {
         append(file, &line)?;

@@ -1,9 +1,10 @@
 //! `p0 audit export`.
 use crate::{
+    contract::endpoints::ExportRun,
     service::problem::{Kind, Problem},
     surface::{
         cli::{context::Context, outcome::Outcome},
-        client::{Client, quoted},
+        client::Client,
         ui::{self, To},
         whole_file::WholeFile,
     },
@@ -35,7 +36,6 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
         return Err(Problem::new(Kind::Usage, "a run file is no text for a terminal").hint("name a file, or a pipe"));
     }
     let mut file = if to_stdout { None } else { Some(WholeFile::begin(&args.file, args.force)?) };
-    let path = format!("/api/v1/runs/{}/export", quoted(&args.run));
     let target = args.file.clone();
     context
         .ask(|client| async move {
@@ -46,15 +46,15 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
                     Ok(())
                 }
             };
-            copy(&client, &path, &mut take).await?;
+            copy(&client, &args.run, &mut take).await?;
             file.map_or(Ok(()), WholeFile::finish)
         })
         .await?;
     Ok(0)
 }
 
-async fn copy(client: &Client, path: &str, take: &mut dyn FnMut(&[u8]) -> Result<(), Problem>) -> Result<(), Problem> {
-    let mut answer = client.lines(path).await?;
+async fn copy(client: &Client, run: &str, take: &mut dyn FnMut(&[u8]) -> Result<(), Problem>) -> Result<(), Problem> {
+    let mut answer = client.lines(ExportRun::at(run)).await?;
     loop {
         match answer.piece().await {
             Ok(Some(piece)) => take(&piece)?,

@@ -1,6 +1,9 @@
 //! `p0 audit import`.
 use crate::{
-    contract::records::{ImportDoc, ImportOutcome, ImportRequest},
+    contract::{
+        endpoints::ImportRun,
+        records::{ImportOutcome, ImportRequest},
+    },
     service::problem::{Kind, Problem},
     surface::{
         cli::{context::Context, outcome::Outcome},
@@ -29,7 +32,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     }
     let path = args.file.canonicalize().map_err(|e| Problem::io("looking at", &args.file, &e))?;
     let wish = ImportRequest { path };
-    let doc: ImportDoc = context.ask(|client| async move { client.post("/api/v1/imports", &wish).await }).await?;
+    let doc = context.ask(|client| async move { client.post(ImportRun::at(), &wish).await }).await?;
     if args.json {
         ui::json(&doc)?;
         return Ok(0);

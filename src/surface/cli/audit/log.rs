@@ -1,5 +1,6 @@
 //! `p0 audit log`.
 use crate::{
+    contract::{endpoints::StreamEvents, events::EventQuery},
     effects::clock,
     journal::{self, Extent},
     model::record::Record,
@@ -10,7 +11,7 @@ use crate::{
     },
     surface::{
         cli::{context::Context, outcome::Outcome},
-        client::{Client, query},
+        client::Client,
         session::{self, Purpose, Session},
         ui::{self, To},
     },
@@ -110,16 +111,17 @@ struct Shown {
 
 /// Prints what there is, and what comes while the engine's holder serves.
 async fn show(args: &Args, client: &Client, since: Option<&str>, printer: &mut Printer) -> Result<Shown, Problem> {
-    let pairs = [
-        ("run", args.run.as_deref()),
-        ("ticket", args.ticket.as_deref()),
-        ("actor", args.actor.as_deref()),
-        ("kind", args.kind.as_deref()),
-        ("since", since),
-        ("until", args.until.as_deref()),
-        ("follow", args.follow.then_some("true")),
-    ];
-    let mut lines = client.lines(&format!("/api/v1/events{}", query(pairs))).await?;
+    let query = EventQuery {
+        since: since.map(str::to_owned),
+        until: args.until.clone(),
+        run: args.run.clone(),
+        ticket: args.ticket.clone(),
+        actor: args.actor.clone(),
+        kind: args.kind.clone(),
+        follow: args.follow.then(|| "true".to_owned()),
+        live: None,
+    };
+    let mut lines = client.lines(StreamEvents::at().query(&query)).await?;
     let mut shown = Shown { last: None, is_over: false };
     loop {
         let line = tokio::select! {

@@ -1,7 +1,10 @@
 //! Whether the date of this machine can be right, and fits what is on record.
 use super::check::Check;
 use crate::{
-    contract::records::HeadDoc,
+    contract::{
+        endpoints::{GetHead, StreamEvents},
+        events::EventQuery,
+    },
     effects::clock,
     engine::steps,
     model::{Time, record::Record},
@@ -41,9 +44,10 @@ pub(super) async fn check(dir: &Path, context: &Context) -> Check {
 
 /// When the last entry of the log was made; `None` = it is empty.
 async fn last_entry(client: &Client) -> Result<Option<Time>, Problem> {
-    let head: HeadDoc = client.get("/api/v1/head").await?;
+    let head = client.get(GetHead::at()).await?;
     let Some(before) = head.seq.checked_sub(1) else { return Ok(None) };
-    let mut lines = client.lines(&format!("/api/v1/events?since={before}")).await?;
+    let query = EventQuery { since: Some(before.to_string()), ..EventQuery::default() };
+    let mut lines = client.lines(StreamEvents::at().query(&query)).await?;
     let line = lines.next().await?;
     Ok(line.and_then(|line| serde_json::from_slice::<Record>(&line).ok()).map(|record| record.at))
 }

@@ -1,7 +1,7 @@
 //! Milestones whose record this p0 cannot follow.
 use super::check::{Check, Verdict};
 use crate::{
-    contract::runs::QuarantinedDoc,
+    contract::endpoints::ListQuarantined,
     service::problem::{Kind, Problem},
     surface::cli::context::Context,
 };
@@ -12,8 +12,7 @@ pub(super) async fn check(dir: &Path, context: &Context) -> Check {
     if !dir.join("journal").is_dir() {
         return Check::ok("milestones", "none yet");
     }
-    let asked =
-        context.ask(|client| async move { client.get::<Vec<QuarantinedDoc>>("/api/v1/quarantined").await }).await;
+    let asked = context.ask(|client| async move { client.get(ListQuarantined::at()).await }).await;
     match asked {
         Ok(found) => match found.as_slice() {
             [] => Check::ok("milestones", "the record of each can be followed"),

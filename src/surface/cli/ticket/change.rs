@@ -1,16 +1,19 @@
 //! `p0 ticket comment`, `files` and `depends`.
 use super::{say::say, show};
 use crate::{
-    contract::tickets::{NewComment, NewDepends},
+    contract::{
+        endpoint::{Call, Endpoint},
+        endpoints::{AddComment, AddFiles, ChangeDepends},
+        tickets::{NewComment, NewDepends},
+    },
     model::{files::Files, protocol::Message},
     surface::{
         cli::{context::Context, outcome::Outcome},
-        client::{Client, quoted},
+        client::Client,
         ui,
     },
     views::tickets::TicketFull,
 };
-use serde::Serialize;
 
 /// Say something about a work item
 #[derive(Debug, clap::Args)]
@@ -33,7 +36,7 @@ pub(super) async fn comment(args: CommentArgs, context: &Context) -> Outcome {
     let text = args.text.join(" ");
     let message = Message::Comment { text: text.clone() };
     let new = NewComment { text, token: args.token };
-    send(context, &args.ticket, "comment", &new, &message, args.json).await
+    send(context, AddComment::at(&args.ticket), &args.ticket, &new, &message, args.json).await
 }
 
 /// Add files to those a work item owns
@@ -61,7 +64,7 @@ pub(in crate::surface::cli) struct FilesArgs {
 pub(super) async fn files(args: FilesArgs, context: &Context) -> Outcome {
     let more = Files { create: args.create.clone(), modify: args.modify.clone() };
     let message = Message::RequestFiles { create: args.create, modify: args.modify, reason: args.reason };
-    send(context, &args.ticket, "files", &more, &message, args.json).await
+    send(context, AddFiles::at(&args.ticket), &args.ticket, &more, &message, args.json).await
 }
 
 /// Change what a work item waits for
@@ -82,26 +85,28 @@ pub(in crate::surface::cli) struct DependsArgs {
 
 /// Changes it.
 pub(super) async fn depends(args: DependsArgs, context: &Context) -> Outcome {
-    let path = format!("/api/v1/tickets/{}/depends", quoted(&args.ticket));
+    let call = ChangeDepends::at(&args.ticket);
     let new = NewDepends { on: args.on, remove: args.remove };
-    let ticket = context.ask(|client| async move { client.post::<TicketFull>(&path, &new).await }).await?;
+    let ticket = context.ask(|client| async move { client.post(call, &new).await }).await?;
     print(&ticket, args.json)
 }
 
-async fn send(
+async fn send<E>(
     context: &Context,
+    call: Call<E>,
     ticket: &str,
-    verb: &str,
-    body: &impl Serialize,
+    body: &E::Body,
     message: &Message,
     json: bool,
-) -> Outcome {
-    let path = format!("/api/v1/tickets/{}/{verb}", quoted(ticket));
+) -> Outcome
+where
+    E: Endpoint<Answer = TicketFull>,
+{
     let work = |client: Client| async move {
         if client.is_door() {
             return say(&client, Some(ticket), message, json).await;
         }
-        let ticket: TicketFull = client.post(&path, body).await?;
+        let ticket = client.post(call, body).await?;
         print(&ticket, json)
     };
     context.ask(work).await

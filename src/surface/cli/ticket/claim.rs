@@ -1,13 +1,14 @@
 //! `p0 ticket heartbeat` and `release`.
 use super::show;
 use crate::{
-    contract::claims::{ClaimGranted, ClaimToken},
+    contract::{
+        claims::ClaimToken,
+        endpoints::{ReleaseClaim, RenewClaim},
+    },
     surface::{
         cli::{context::Context, outcome::Outcome, ready},
-        client::quoted,
         ui,
     },
-    views::tickets::TicketFull,
 };
 
 /// Renew a claim before it expires
@@ -25,9 +26,8 @@ pub(in crate::surface::cli) struct HeartbeatArgs {
 
 /// Renews it.
 pub(super) async fn heartbeat(args: &HeartbeatArgs, context: &Context) -> Outcome {
-    let path = format!("/api/v1/tickets/{}/heartbeat", quoted(&args.ticket));
     let shown = ClaimToken { token: args.token.clone() };
-    let granted = context.ask(|client| async move { client.post::<ClaimGranted>(&path, &shown).await }).await?;
+    let granted = context.ask(|client| async move { client.post(RenewClaim::at(&args.ticket), &shown).await }).await?;
     ready::print(&granted, args.json)
 }
 
@@ -46,9 +46,8 @@ pub(in crate::surface::cli) struct ReleaseArgs {
 
 /// Gives it back.
 pub(super) async fn release(args: &ReleaseArgs, context: &Context) -> Outcome {
-    let path = format!("/api/v1/tickets/{}/release", quoted(&args.ticket));
     let shown = ClaimToken { token: args.token.clone() };
-    let ticket = context.ask(|client| async move { client.post::<TicketFull>(&path, &shown).await }).await?;
+    let ticket = context.ask(|client| async move { client.post(ReleaseClaim::at(&args.ticket), &shown).await }).await?;
     if args.json {
         ui::json(&ticket)?
     } else {

@@ -1,7 +1,7 @@
 //! `p0 ticket new`.
 use super::say::say;
 use crate::{
-    contract::tickets::NewTicket,
+    contract::{endpoints::CreateTicket, tickets::NewTicket},
     model::{
         files::Files,
         protocol::{Message, Proposal},
@@ -10,9 +10,9 @@ use crate::{
     service::config::env,
     surface::{
         cli::{context::Context, outcome::Outcome},
+        client::Client,
         ui,
     },
-    views::tickets::TicketFull,
 };
 
 /// Make a work item
@@ -74,7 +74,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Outcome {
         depends_on: (!args.depends_on.is_empty()).then_some(args.depends_on),
         ..Proposal::default()
     };
-    let work = |client: crate::surface::client::Client| async move {
+    let work = |client: Client| async move {
         if client.is_door() {
             // A planner makes items; everybody else can only make parts of its own. The kernel has the last word.
             let message = match env::var("P0_ROLE").as_deref() {
@@ -85,7 +85,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Outcome {
             return say(&client, args.parent.as_deref(), &message, args.json).await;
         }
         let new = NewTicket { proposal, parent: args.parent, milestone: args.milestone, project: Some(project) };
-        let made: TicketFull = client.post("/api/v1/tickets", &new).await?;
+        let made = client.post(CreateTicket::at(), &new).await?;
         if args.json {
             ui::json(&made)?
         } else {

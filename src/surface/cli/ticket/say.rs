@@ -1,17 +1,15 @@
 //! What an attempt says through its door.
 use crate::{
+    contract::{attempts::SayQuery, endpoints::Say},
     model::{protocol::Message, reply::Reply},
     service::problem::{Kind, Problem},
-    surface::{
-        client::{Client, query},
-        ui,
-    },
+    surface::{client::Client, ui},
 };
 
 /// Says it; `ticket` is whom the attempt believes to speak for, which the door checks.
 pub(super) async fn say(client: &Client, ticket: Option<&str>, message: &Message, json: bool) -> Result<u8, Problem> {
-    let path = format!("/api/v1/attempt/say{}", query([("ticket", ticket)]));
-    let reply: Reply = client.post(&path, message).await?;
+    let meant = SayQuery { ticket: ticket.map(str::to_owned) };
+    let reply = client.post(Say::at().query(&meant), message).await?;
     if let Reply::Refused { why } = reply {
         return Err(Problem::new(Kind::Refused, why));
     }

@@ -1,9 +1,9 @@
 //! `p0 ticket show`.
 use crate::{
+    contract::endpoints::GetTicket,
     model::ticket::Criterion,
     surface::{
         cli::{context::Context, outcome::Outcome, tickets::word},
-        client::quoted,
         ui,
     },
     views::{tickets::TicketFull, timeline::one_line},
@@ -21,8 +21,7 @@ pub(in crate::surface::cli) struct Args {
 
 /// Shows it.
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
-    let path = format!("/api/v1/tickets/{}", quoted(&args.ticket));
-    let ticket = context.ask(|client| async move { client.get::<TicketFull>(&path).await }).await?;
+    let ticket = context.ask(|client| async move { client.get(GetTicket::at(&args.ticket)).await }).await?;
     if args.json {
         ui::json(&ticket)?
     } else {

@@ -1,7 +1,10 @@
 //! `p0 ticket status`.
 use super::{say::say, show};
 use crate::{
-    contract::tickets::{NewStatus, NewStatuses},
+    contract::{
+        endpoints::{SetStatus, SetStatuses},
+        tickets::{NewStatus, NewStatuses},
+    },
     model::{
         command::WantedStatus,
         protocol::{Message, OwnStatus},
@@ -9,10 +12,9 @@ use crate::{
     service::problem::{Kind, Problem},
     surface::{
         cli::{context::Context, outcome::Outcome, tickets},
-        client::{Client, quoted},
+        client::Client,
         ui,
     },
-    views::tickets::{TicketDoc, TicketFull},
 };
 
 /// Set the status of a work item
@@ -79,12 +81,11 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
         };
         if several {
             let new = NewStatuses { tickets: args.tickets.clone(), status, reason: args.reason.clone() };
-            let rows: Vec<TicketDoc> = client.post("/api/v1/tickets/status", &new).await?;
+            let rows = client.post(SetStatuses::at(), &new).await?;
             return tickets::print(&rows, args.json);
         }
-        let path = format!("/api/v1/tickets/{}/status", quoted(ticket));
         let new = NewStatus { status, reason: args.reason.clone(), token: args.token.clone() };
-        let ticket: TicketFull = client.post(&path, &new).await?;
+        let ticket = client.post(SetStatus::at(ticket), &new).await?;
         if args.json {
             ui::json(&ticket)?
         } else {

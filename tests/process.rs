@@ -18,6 +18,7 @@ use p0::effects::process::{
     read_lines, run_to_end, start, stop, sweep_orphans, wait,
 };
 use p0::effects::sandbox::Confine;
+use p0::effects::shortage::Shortage;
 use p0::model::sandbox::{Network, Rlimits};
 
 /// How long anything in here may take on a loaded machine.
@@ -719,8 +720,13 @@ async fn lines_are_followed_as_they_come() {
 
 /// A `p0` whose files may not grow beyond 32 KiB: what a full disk looks like from inside.
 fn cramped(bench: &Bench) -> PathBuf {
-    let path = bench.file("cramped");
-    fs::write(&path, format!("#!/bin/sh\nulimit -f 64\nexec {} \"$@\"\n", p0().display())).unwrap();
+    limited(bench, "ulimit -f 64")
+}
+
+/// A `p0` under a limit.
+fn limited(bench: &Bench, limit: &str) -> PathBuf {
+    let path = bench.file("limited");
+    fs::write(&path, format!("#!/bin/sh\n{limit}\nexec {} \"$@\"\n", p0().display())).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path
 }
@@ -730,8 +736,32 @@ async fn output_that_cannot_be_written_ends_the_program_and_is_recorded() {
     let bench = Bench::new();
     let spec = bench.sh("while :; do echo 0123456789; done");
     let record = within(run_to_end(&cramped(&bench), &bench.dir("a"), &spec, b"")).await.unwrap();
-    let Ending::Unrecordable { why } = record.ending else { panic!("{record:?}") };
+    let Ending::Unrecordable { why } = &record.ending else { panic!("{record:?}") };
     assert!(why.contains("could not be written"), "{why}");
+    assert_eq!(record.for_want_of_space(), Some(why.as_str()), "the record says of its own accord what was missing");
+    let (other, ..) = bench.run(&bench.spec(&["/no/such/program"])).await;
+    assert!(matches!(other.ending, Ending::NotStarted { .. }), "{other:?}");
+    assert_eq!(other.for_want_of_space(), None);
+}
+
+#[tokio::test]
+async fn a_supervisor_without_disk_space_says_so_even_where_its_log_has_none() {
+    let bench = Bench::new();
+    let no_byte = limited(&bench, "ulimit -f 0");
+    let error = within(run_to_end(&no_byte, &bench.dir("a"), &bench.sh("true"), b"")).await.unwrap_err();
+    assert!(matches!(error, Error::NotReady { no_space: true, .. }), "{error}");
+    assert_eq!(error.shortage(), Some(Shortage::Disk));
+    let other = within(run_to_end(Path::new("/bin/false"), &bench.dir("b"), &bench.sh("true"), b"")).await.unwrap_err();
+    assert!(matches!(other, Error::NotReady { no_space: false, .. }), "{other}");
+}
+
+#[test]
+fn a_record_of_an_older_p0_says_nothing_of_disk_space() {
+    let record = r#"{"ending":{"how":"not_started","why":"No space left on device"},"started_at_ms":null,"wall_ms":0,
+        "cpu_ms":0,"stdout_bytes":0,"stderr_bytes":0,"stdout_kept":0,"stderr_kept":0,"truncated":false,"orphans":0,
+        "survivors":0}"#;
+    let record: ExitRecord = serde_json::from_str(record).unwrap();
+    assert_eq!(record.for_want_of_space(), None, "its words are not searched");
 }
 
 #[tokio::test]

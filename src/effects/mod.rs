@@ -5,4 +5,5 @@ pub mod git;
 pub mod plain_file;
 pub mod process;
 pub mod sandbox;
+pub mod shortage;
 pub mod space;

@@ -24,6 +24,7 @@ pub mod start;
 pub mod steps;
 
 mod boot;
+mod error;
 mod fold;
 mod fork;
 mod group;

@@ -3,12 +3,37 @@
 //! as bytes.
 use crate::model::{
     Time,
-    actor::Actor,
-    id::{AttemptId, RunId, TicketId},
+    actor::{Actor, ActorError},
+    id::{AttemptId, RunId, TicketId, TicketIdError},
 };
-use rmp::decode;
-use std::fmt::Display;
+use rmp::decode::{self, NumValueReadError, ValueReadError};
+use std::{num::TryFromIntError, str::Utf8Error};
 use uuid::Uuid;
+
+/// Why bytes are not the packed form of a payload.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Malformed {
+    #[error(transparent)]
+    Value(#[from] ValueReadError),
+    #[error(transparent)]
+    Number(#[from] NumValueReadError),
+    #[error(transparent)]
+    Length(#[from] TryFromIntError),
+    #[error(transparent)]
+    Id(#[from] uuid::Error),
+    #[error(transparent)]
+    Text(#[from] Utf8Error),
+    #[error(transparent)]
+    Ticket(#[from] TicketIdError),
+    #[error(transparent)]
+    Actor(#[from] ActorError),
+    #[error("a list of {found} where there should be {wanted}")]
+    List { found: usize, wanted: usize },
+    #[error("'{0}' says nothing about a run")]
+    Run(String),
+    #[error("it ends within a value")]
+    CutOff,
+}
 
 /// What an event belongs to.
 #[derive(Debug)]
@@ -25,7 +50,7 @@ pub(super) struct Envelope {
 pub(super) type PackedEvent<'a> = (Envelope, u32, &'a [u8]);
 
 /// The events of a payload, the first of which is `first_seq`, and the bytes of its command.
-pub(super) fn read(payload: &[u8], first_seq: u64) -> Result<(Vec<PackedEvent<'_>>, &[u8]), String> {
+pub(super) fn read(payload: &[u8], first_seq: u64) -> Result<(Vec<PackedEvent<'_>>, &[u8]), Malformed> {
     let mut cursor = Cursor(payload);
     cursor.array_of(4)?;
     let at = cursor.moment()?;
@@ -47,19 +72,19 @@ impl<'a> Cursor<'a> {
     /// A map of one entry.
     const ONE: u8 = 0x81;
 
-    fn event(&mut self, seq: u64, at: Time, of_frame: Option<RunId>) -> Result<PackedEvent<'a>, String> {
+    fn event(&mut self, seq: u64, at: Time, of_frame: Option<RunId>) -> Result<PackedEvent<'a>, Malformed> {
         self.array_of(7)?;
         let at = self.or_nil(Cursor::moment)?.unwrap_or(at);
         let run = self.run(of_frame)?;
-        let ticket: Option<TicketId> = self.or_nil(Cursor::text)?.map(|text| text.parse().map_err(told)).transpose()?;
+        let ticket: Option<TicketId> = self.or_nil(Cursor::text)?.map(str::parse).transpose()?;
         let attempt = self.or_nil(Cursor::id)?.map(AttemptId);
-        let actor = self.text()?.parse().map_err(told)?;
-        let version = decode::read_int(&mut self.0).map_err(told)?;
+        let actor = self.text()?.parse()?;
+        let version = decode::read_int(&mut self.0)?;
         Ok((Envelope { seq, at, run, ticket, attempt, actor }, version, self.bytes()?))
     }
 
     /// `"n"` for none, `"f"` for the frame's, `{"o": id}` for another one.
-    fn run(&mut self, of_frame: Option<RunId>) -> Result<Option<RunId>, String> {
+    fn run(&mut self, of_frame: Option<RunId>) -> Result<Option<RunId>, Malformed> {
         let is_other = self.0.first() == Some(&Self::ONE);
         if is_other {
             self.0 = &self.0[1..];
@@ -68,23 +93,23 @@ impl<'a> Cursor<'a> {
             ("n", false) => Ok(None),
             ("f", false) => Ok(of_frame),
             ("o", true) => self.id().map(|id| Some(RunId(id))),
-            (other, _) => Err(format!("'{other}' says nothing about a run")),
+            (other, _) => Err(Malformed::Run(other.to_owned())),
         }
     }
 
-    fn array(&mut self) -> Result<usize, String> {
-        let count = decode::read_array_len(&mut self.0).map_err(told)?;
-        usize::try_from(count).map_err(told)
+    fn array(&mut self) -> Result<usize, Malformed> {
+        let count = decode::read_array_len(&mut self.0)?;
+        Ok(usize::try_from(count)?)
     }
 
-    fn array_of(&mut self, wanted: usize) -> Result<(), String> {
+    fn array_of(&mut self, wanted: usize) -> Result<(), Malformed> {
         match self.array()? {
             found if found == wanted => Ok(()),
-            found => Err(format!("a list of {found} where there should be {wanted}")),
+            found => Err(Malformed::List { found, wanted }),
         }
     }
 
-    fn or_nil<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, String>) -> Result<Option<T>, String> {
+    fn or_nil<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Malformed>) -> Result<Option<T>, Malformed> {
         if self.0.first() == Some(&Self::NIL) {
             self.0 = &self.0[1..];
             return Ok(None);
@@ -93,32 +118,28 @@ impl<'a> Cursor<'a> {
     }
 
     /// Nanoseconds since 1970.
-    fn moment(&mut self) -> Result<Time, String> {
-        decode::read_int(&mut self.0).map(chrono::DateTime::from_timestamp_nanos).map_err(told)
+    fn moment(&mut self) -> Result<Time, Malformed> {
+        Ok(chrono::DateTime::from_timestamp_nanos(decode::read_int(&mut self.0)?))
     }
 
-    fn id(&mut self) -> Result<Uuid, String> {
-        Uuid::from_slice(self.bytes()?).map_err(told)
+    fn id(&mut self) -> Result<Uuid, Malformed> {
+        Ok(Uuid::from_slice(self.bytes()?)?)
     }
 
-    fn bytes(&mut self) -> Result<&'a [u8], String> {
-        let length = decode::read_bin_len(&mut self.0).map_err(told)?;
+    fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+        let length = decode::read_bin_len(&mut self.0)?;
         self.take(length)
     }
 
-    fn text(&mut self) -> Result<&'a str, String> {
-        let length = decode::read_str_len(&mut self.0).map_err(told)?;
-        std::str::from_utf8(self.take(length)?).map_err(told)
+    fn text(&mut self) -> Result<&'a str, Malformed> {
+        let length = decode::read_str_len(&mut self.0)?;
+        Ok(std::str::from_utf8(self.take(length)?)?)
     }
 
-    fn take(&mut self, length: u32) -> Result<&'a [u8], String> {
-        let split = self.0.split_at_checked(usize::try_from(length).map_err(told)?);
-        let (taken, rest) = split.ok_or("it ends within a value")?;
+    fn take(&mut self, length: u32) -> Result<&'a [u8], Malformed> {
+        let split = self.0.split_at_checked(usize::try_from(length)?);
+        let (taken, rest) = split.ok_or(Malformed::CutOff)?;
         self.0 = rest;
         Ok(taken)
     }
-}
-
-fn told(e: impl Display) -> String {
-    e.to_string()
 }

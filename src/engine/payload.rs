@@ -36,9 +36,26 @@ const PACKED: u8 = 2;
 /// A frame that this version cannot read.
 #[derive(Debug, thiserror::Error)]
 #[error("frame {seq} cannot be read: {why}")]
-pub(super) struct BadFrame {
+pub struct BadFrame {
     pub(super) seq: u64,
-    pub(super) why: String,
+    pub(super) why: NoPayload,
+}
+
+/// Why bytes are no payload.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoPayload {
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error("its form is of version {0}, this p0 knows {JSON} and {PACKED}; use a newer p0")]
+    Version(u32),
+    #[error(transparent)]
+    Packed(#[from] packed::Malformed),
+    #[error(transparent)]
+    Command(#[from] rmp_serde::decode::Error),
+    #[error("it holds {found} events and says {said}")]
+    Count { found: usize, said: u32 },
+    #[error(transparent)]
+    Event(#[from] Unreadable),
 }
 
 /// Bytes in their own form: MessagePack has one for them, which serde uses for no other type.
@@ -108,10 +125,10 @@ enum OfRun {
 }
 
 /// MessagePack with field names, and ids and moments in it as in JSON.
-pub(super) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
+pub(super) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, rmp_serde::encode::Error> {
     let mut out = Vec::with_capacity(256);
     let mut serializer = rmp_serde::Serializer::new(&mut out).with_struct_map().with_human_readable();
-    value.serialize(&mut serializer).map_err(|e| e.to_string())?;
+    value.serialize(&mut serializer)?;
     Ok(out)
 }
 
@@ -127,7 +144,7 @@ pub(super) fn encode(
     command: &crate::model::command::Command,
     run: Option<RunId>,
     drafts: &[(u64, Draft)],
-) -> Result<Vec<u8>, String> {
+) -> Result<Vec<u8>, rmp_serde::encode::Error> {
     let events: Vec<Vec<u8>> = drafts.iter().map(|(_, draft)| pack(&draft.event)).collect::<Result<_, _>>()?;
     let packed = drafts.iter().zip(&events).map(|((_, draft), event)| {
         let of_run = match draft.run {
@@ -149,7 +166,7 @@ pub(super) fn encode(
     let whole = Packed(Moment(command.at), run.map(|id| Id(id.0)), packed.collect(), Bytes(&command_bytes));
     let mut out = vec![PACKED];
     let mut serializer = rmp_serde::Serializer::new(&mut out).with_human_readable();
-    whole.serialize(&mut serializer).map_err(|e| e.to_string())?;
+    whole.serialize(&mut serializer)?;
     Ok(out)
 }
 
@@ -241,33 +258,33 @@ fn record(envelope: Envelope, v: u32, bytes: &[u8]) -> Result<Record, Unreadable
 
 /// The events of a frame, without reading its command: what showing and folding need.
 pub(super) fn events(frame: EventsView<'_>) -> Result<Vec<Stored<'_>>, BadFrame> {
-    let bad = |why: String| BadFrame { seq: frame.first_seq, why };
+    let bad = |why: NoPayload| BadFrame { seq: frame.first_seq, why };
     if frame.payload.first() != Some(&PACKED) {
         return json_events(frame.payload).map_err(bad);
     }
-    let (packed, _) = packed::read(&frame.payload[1..], frame.first_seq).map_err(bad)?;
+    let (packed, _) = packed::read(&frame.payload[1..], frame.first_seq).map_err(|e| bad(e.into()))?;
     if packed.len() as u64 != u64::from(frame.events) {
-        return Err(bad(format!("it holds {} events and says {}", packed.len(), frame.events)));
+        return Err(bad(NoPayload::Count { found: packed.len(), said: frame.events }));
     }
     Ok(packed.into_iter().map(|(envelope, v, bytes)| Stored::Packed(envelope, v, bytes)).collect())
 }
 
-fn json_events<'a>(payload: &[u8]) -> Result<Vec<Stored<'a>>, String> {
+fn json_events<'a>(payload: &[u8]) -> Result<Vec<Stored<'a>>, NoPayload> {
     #[derive(Deserialize)]
     struct OnlyEvents {
         v: u32,
         events: Vec<Record>,
     }
-    let payload: OnlyEvents = serde_json::from_slice(payload).map_err(|e| e.to_string())?;
+    let payload: OnlyEvents = serde_json::from_slice(payload)?;
     check_version(payload.v)?;
     Ok(payload.events.into_iter().map(|record| Stored::Record(Box::new(record))).collect())
 }
 
-fn check_version(v: u32) -> Result<(), String> {
+fn check_version(v: u32) -> Result<(), NoPayload> {
     if v == JSON {
         return Ok(());
     }
-    Err(format!("its form is of version {v}, this p0 knows {JSON} and {PACKED}; use a newer p0"))
+    Err(NoPayload::Version(v))
 }
 
 /// The JSON form of a packed frame, whatever its command and events are; none when even their places are not known.
@@ -289,16 +306,16 @@ struct Shown {
 
 /// The command and events of a frame.
 pub(super) fn decode(frame: &Frame) -> Result<FramePayload, BadFrame> {
-    let bad = |why: String| BadFrame { seq: frame.first_seq, why };
+    let bad = |why: NoPayload| BadFrame { seq: frame.first_seq, why };
     if frame.payload.first() != Some(&PACKED) {
-        let payload: FramePayload = serde_json::from_slice(&frame.payload).map_err(|e| bad(e.to_string()))?;
+        let payload: FramePayload = serde_json::from_slice(&frame.payload).map_err(|e| bad(e.into()))?;
         check_version(payload.v).map_err(bad)?;
         return Ok(payload);
     }
-    let (_, command) = packed::read(&frame.payload[1..], frame.first_seq).map_err(bad)?;
-    let command = unpack(command).map_err(|e| bad(e.to_string()))?;
+    let (_, command) = packed::read(&frame.payload[1..], frame.first_seq).map_err(|e| bad(e.into()))?;
+    let command = unpack(command).map_err(|e| bad(e.into()))?;
     let records = events(frame.view())?.into_iter().map(Stored::into_record);
-    let events = records.collect::<Result<_, _>>().map_err(|e| bad(e.to_string()))?;
+    let events = records.collect::<Result<_, _>>().map_err(|e| bad(NoPayload::Event(e)))?;
     Ok(FramePayload { v: JSON, command, events })
 }
 

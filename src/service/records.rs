@@ -60,6 +60,7 @@ impl Service {
         let (imported, outcome) = done.map_err(|e| match e {
             ImportError::File(bad) => Problem::new(Kind::Diverged, bad),
             ImportError::Refused(why) => Problem::new(Kind::Refused, why),
+            ImportError::Unreadable(why) => Problem::new(Kind::Refused, why),
             ImportError::Read(e) => e.into(),
             ImportError::Submit(e) => e.into(),
         })?;

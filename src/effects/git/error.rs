@@ -1,4 +1,6 @@
 //! What can go wrong with git, each with its object and what to do about it.
+use crate::effects::shortage::Shortage;
+use git2::ErrorClass;
 use std::path::{Path, PathBuf};
 
 /// An operation on a repository or a worktree failed. Nothing was left half done that the same call would not mend.
@@ -200,6 +202,48 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl Error {
+    /// What the system has run out of, if this came of that.
+    pub fn shortage(&self) -> Option<Shortage> {
+        match self {
+            Error::Io { source, .. } => Shortage::of(source),
+            // libgit2 adds the system's words to the errors of this class, and to no others.
+            Error::Git { source, .. } if source.class() == ErrorClass::Os => shortage_in_words(source.message()),
+            Error::GitSaid { said, .. } | Error::MissingObjects { said, .. } | Error::Conversion { said, .. } => {
+                shortage_in_words(said)
+            }
+            Error::Git { .. }
+            | Error::NotARepository { .. }
+            | Error::NoCommits { .. }
+            | Error::Sha256 { .. }
+            | Error::Extension { .. }
+            | Error::ForeignOwner { .. }
+            | Error::NoGit
+            | Error::UnknownRevision { .. }
+            | Error::BadName { .. }
+            | Error::RefInTheWay { .. }
+            | Error::NoWorktree { .. }
+            | Error::NotReady { .. }
+            | Error::HeldElsewhere { .. }
+            | Error::WorkNotSafe { .. }
+            | Error::BadPattern { .. }
+            | Error::BadRecord { .. } => None,
+        }
+    }
+}
+
+/// What the words of an error say is used up. libgit2 keeps no error number, and the git program is another process: both
+/// give only what `strerror` calls the error, which is English there (`LC_ALL=C`, and p0 sets no locale).
+fn shortage_in_words(said: &str) -> Option<Shortage> {
+    const DISK: [&str; 3] = ["No space left on device", "Disk quota exceeded", "File too large"];
+    // Also of the system: its words for that begin so.
+    const OPEN_FILES: &str = "Too many open files";
+    if DISK.iter().any(|words| said.contains(words)) {
+        return Some(Shortage::Disk);
+    }
+    said.contains(OPEN_FILES).then_some(Shortage::OpenFiles)
 }
 
 /// Puts the object and the path beside what libgit2 said.

@@ -4,6 +4,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::effects::shortage::Shortage;
+
 /// Why this room could not do what it was asked; every sentence names the object and says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -66,6 +68,8 @@ pub enum Error {
         dir: PathBuf,
         /// Its last words, or that it was silent.
         said: String,
+        /// Whether it said that it found no disk space for what it writes.
+        no_space: bool,
     },
     /// The supervisor was gone when it should have heard its go.
     #[error(
@@ -101,6 +105,25 @@ pub enum Error {
         /// How many.
         alive: usize,
     },
+}
+
+impl Error {
+    /// What the system has run out of, if this came of that.
+    pub fn shortage(&self) -> Option<Shortage> {
+        match self {
+            Error::Io { source, .. } | Error::Spawn { source, .. } | Error::GoneBeforeGo { source, .. } => {
+                Shortage::of(source)
+            }
+            Error::NotReady { no_space, .. } => no_space.then_some(Shortage::Disk),
+            Error::Unreadable { .. }
+            | Error::BadSpec { .. }
+            | Error::AlreadyBegan { .. }
+            | Error::Occupied { .. }
+            | Error::NeverRan { .. }
+            | Error::Lost { .. }
+            | Error::StillAlive { .. } => None,
+        }
+    }
 }
 
 /// Turns the system's answer into [`Error::Io`], for `map_err`.

@@ -16,7 +16,7 @@ use super::error::{Error, io_error};
 use super::files::{AttemptDir, create_private, remove_if_there, to_json, write_private};
 use super::look::{Found, look, wait};
 use super::spec::{AgentSpec, ExitRecord};
-use super::supervisor::{GO_WORD, READY_WORD, SPEC_WORD, last_words};
+use super::supervisor::{GO_WORD, NO_SPACE_WORD, READY_WORD, SPEC_WORD, last_words};
 
 /// How long a supervisor may take to report itself: it reads one file and writes one, the rest is a loaded machine.
 const READY_PATIENCE: Duration = Duration::from_secs(20);
@@ -136,14 +136,18 @@ impl Started {
         let spec = place.read_spec()?;
         // One that has ended says why in its log.
         let told = go.pipe.write_all(SPEC_WORD).is_ok();
-        if !told || !hear_ready(voice).await.map_err(io_error("hear the supervisor of", &dir))? {
-            return Err(Error::NotReady { said: last_words(&place), dir });
+        let word = first_word(voice).await.map_err(io_error("hear the supervisor of", &dir))?;
+        if !told || word != READY_WORD {
+            return Err(Error::NotReady { said: last_words(&place), dir, no_space: word == NO_SPACE_WORD });
         }
         match place.read_ready()? {
             Some(ready) if ready.pid == pid && ready.nonce == spec.nonce => {
                 Ok(Launched { pid, start_ticks: ready.start_ticks, nonce: ready.nonce, go })
             }
-            _ => Err(Error::NotReady { dir, said: "another supervisor reported itself in its place".to_owned() }),
+            _ => {
+                let said = "another supervisor reported itself in its place".to_owned();
+                Err(Error::NotReady { dir, said, no_space: false })
+            }
         }
     }
 }
@@ -157,11 +161,14 @@ pub async fn launch(exe: &Path, dir: &Path) -> Result<Launched, Error> {
     start(exe, dir)?.launched().await
 }
 
-async fn hear_ready(voice: OwnedFd) -> std::io::Result<bool> {
-    let mut voice = Receiver::from_owned_fd(voice)?;
-    let mut word = [0; READY_WORD.len()];
-    let heard = tokio::time::timeout(READY_PATIENCE, voice.read_exact(&mut word)).await;
-    Ok(matches!(heard, Ok(Ok(_))) && word == READY_WORD)
+/// The word that the supervisor says first; nothing when it ended without one, or took too long.
+async fn first_word(voice: OwnedFd) -> std::io::Result<Vec<u8>> {
+    let mut voice = Receiver::from_owned_fd(voice)?.take(READY_WORD.len() as u64);
+    let mut word = Vec::new();
+    match tokio::time::timeout(READY_PATIENCE, voice.read_to_end(&mut word)).await {
+        Ok(Ok(_)) => Ok(word),
+        Ok(Err(_)) | Err(_) => Ok(Vec::new()),
+    }
 }
 
 /// Runs a program to its end: for gates, where there is nothing to record between ready and go. Dropping the future

@@ -95,6 +95,10 @@ pub enum Ending {
 pub struct ExitRecord {
     /// How the program ended.
     pub ending: Ending,
+    /// Whether it could not be started, or was ended, because there was no disk space for what it printed. A record of
+    /// before December 2026 does not say it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_space: bool,
     /// Start of the program by the wall clock, milliseconds since 1970; absent when it did not start.
     pub started_at_ms: Option<u64>,
     /// From start to end of the program itself by the monotonic clock, in milliseconds.
@@ -125,10 +129,25 @@ pub struct ExitRecord {
 }
 
 impl ExitRecord {
+    /// Why the program did not start or did not go on, if that was for want of disk space.
+    pub fn for_want_of_space(&self) -> Option<&str> {
+        match &self.ending {
+            Ending::NotStarted { why } | Ending::Unrecordable { why } if self.no_space => Some(why),
+            Ending::NotStarted { .. }
+            | Ending::Unrecordable { .. }
+            | Ending::Exited { .. }
+            | Ending::Signaled { .. }
+            | Ending::TimedOut { .. }
+            | Ending::Idle { .. }
+            | Ending::Stopped => None,
+        }
+    }
+
     /// The record of a program that could not be started.
-    pub(super) fn not_started(why: String) -> Self {
+    pub(super) fn not_started(why: String, no_space: bool) -> Self {
         Self {
             ending: Ending::NotStarted { why },
+            no_space,
             started_at_ms: None,
             wall_ms: 0,
             cpu_ms: 0,

@@ -23,12 +23,18 @@ use super::pump::{Buffer, Pump};
 use super::signals::Bell;
 use super::spec::{AgentSpec, ExitRecord, MARK, Ready};
 use super::watch::{Confined, Running, Watch};
-use crate::effects::sandbox::{self, Confine, Listener};
+use crate::effects::{
+    sandbox::{self, Confine, Listener},
+    shortage::Shortage,
+};
 
 /// What the engine says when the specification is in place.
 pub(super) const SPEC_WORD: &[u8] = b"spec\n";
 /// What the engine hears once `ready.json` is in place.
 pub(super) const READY_WORD: &[u8] = b"ready\n";
+/// What the engine hears instead when there is no disk space for what the supervisor writes. It is not longer than
+/// [`READY_WORD`], and the supervisor's end follows it.
+pub(super) const NO_SPACE_WORD: &[u8] = b"full\n";
 /// What the engine says when the program may run.
 pub(super) const GO_WORD: &[u8] = b"go\n";
 /// How long an earlier supervisor of the same directory may take to leave.
@@ -41,6 +47,10 @@ pub fn supervisor_main(dir: &Path) -> i32 {
         Ok(Ok(())) => 0,
         Ok(Err(error)) => {
             let _ = writeln!(io::stderr(), "{error}");
+            if error.shortage() == Some(Shortage::Disk) {
+                // Also where the log that stderr leads to has no space. Only an engine that waits for the start hears it.
+                let _ = rustix::io::write(rustix::stdio::stdout(), NO_SPACE_WORD);
+            }
             1
         }
         Err(_) => {
@@ -82,7 +92,7 @@ fn supervise(dir: &Path) -> Result<(), Error> {
             }
             record
         }
-        Err(why) => ExitRecord::not_started(why),
+        Err(NotStarted { why, no_space }) => ExitRecord::not_started(why, no_space),
     };
     slot.write(&record)
 }
@@ -159,19 +169,39 @@ fn hear(bell: &Bell, word: &[u8]) -> io::Result<bool> {
     Ok(heard == word)
 }
 
-/// Starts the program; an answer in words when that is not possible.
-fn start(place: &AttemptDir, spec: &AgentSpec) -> Result<Running, String> {
+/// Why the program could not be started, as it is recorded.
+struct NotStarted {
+    /// A sentence for a person.
+    why: String,
+    /// Whether there was no disk space for its output.
+    no_space: bool,
+}
+
+impl From<String> for NotStarted {
+    fn from(why: String) -> Self {
+        Self { why, no_space: false }
+    }
+}
+
+impl From<Error> for NotStarted {
+    fn from(error: Error) -> Self {
+        Self { why: error.to_string(), no_space: error.shortage() == Some(Shortage::Disk) }
+    }
+}
+
+/// Starts the program.
+fn start(place: &AttemptDir, spec: &AgentSpec) -> Result<Running, NotStarted> {
     if spec.argv.is_empty() {
-        return Err("the command is empty; name a program".to_owned());
+        return Err("the command is empty; name a program".to_owned().into());
     }
     if !spec.cwd.is_dir() {
-        return Err(format!("the working directory {} is not there", spec.cwd.display()));
+        return Err(format!("the working directory {} is not there", spec.cwd.display()).into());
     }
     let said = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
     let (out_reader, out_writer) = io::pipe().map_err(said("no pipe for stdout"))?;
     let (err_reader, err_writer) = io::pipe().map_err(said("no pipe for stderr"))?;
-    let out_file = create_private(&place.stdout()).map_err(|error| error.to_string())?;
-    let err_file = create_private(&place.stderr()).map_err(|error| error.to_string())?;
+    let out_file = create_private(&place.stdout())?;
+    let err_file = create_private(&place.stderr())?;
     let mut out = Pump::new(out_reader, out_file, spec.stdout_limit).map_err(said("the pipe of stdout"))?;
     if spec.keeps_messages {
         out = out.keeping_messages();

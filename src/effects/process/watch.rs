@@ -16,7 +16,10 @@ use super::pump::{Buffer, Pump};
 use super::signals::Bell;
 use super::spec::{AgentSpec, Ending, ExitRecord};
 use super::supervisor::{own_member, wall_clock_ms};
-use crate::effects::sandbox::{Applied, Listener};
+use crate::effects::{
+    sandbox::{Applied, Listener},
+    shortage::Shortage,
+};
 
 /// How often a tree that has been told to end is looked at.
 const ENDING_TICK: Duration = Duration::from_millis(20);
@@ -64,6 +67,14 @@ enum Phase {
     },
 }
 
+/// Why output is not on disk.
+#[derive(Debug)]
+struct WriteFailure {
+    /// A sentence for a person.
+    why: String,
+    no_space: bool,
+}
+
 /// The loop's state.
 #[derive(Debug)]
 pub(super) struct Watch<'a> {
@@ -81,7 +92,7 @@ pub(super) struct Watch<'a> {
     /// Why we ended it, when we did.
     cause: Option<Ending>,
     last_output: Instant,
-    write_failure: Option<String>,
+    write_failure: Option<WriteFailure>,
     /// Who has been told to end already.
     told: Vec<Member>,
     orphans: usize,
@@ -173,8 +184,8 @@ impl<'a> Watch<'a> {
     }
 
     fn reason_to_end(&mut self) -> Option<Ending> {
-        if let Some(why) = &self.write_failure {
-            return Some(Ending::Unrecordable { why: why.clone() });
+        if let Some(failure) = &self.write_failure {
+            return Some(Ending::Unrecordable { why: failure.why.clone() });
         }
         if self.bell.stop_wanted() {
             return Some(Ending::Stopped);
@@ -284,8 +295,10 @@ impl<'a> Watch<'a> {
     }
 
     fn note_failure(&mut self, error: &io::Error) {
-        self.write_failure
-            .get_or_insert_with(|| format!("the output could not be written: {error}; make room on the disk"));
+        self.write_failure.get_or_insert_with(|| WriteFailure {
+            why: format!("the output could not be written: {error}; make room on the disk"),
+            no_space: Shortage::of(error) == Some(Shortage::Disk),
+        });
     }
 
     /// Takes what is left in the pipes without waiting for their end: somebody out of our reach may hold them open.
@@ -311,6 +324,7 @@ impl<'a> Watch<'a> {
         let wall = end.saturating_duration_since(self.program.started);
         ExitRecord {
             ending: self.ending(),
+            no_space: self.write_failure.as_ref().is_some_and(|failure| failure.no_space),
             started_at_ms: Some(self.program.started_at_ms),
             wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
             cpu_ms: children_cpu_ms(),
@@ -336,8 +350,8 @@ impl<'a> Watch<'a> {
 
     fn ending(&self) -> Ending {
         // Output that is not on disk outweighs a good exit code: an engine that reads half a plan must know it.
-        if let Some(why) = &self.write_failure {
-            return Ending::Unrecordable { why: why.clone() };
+        if let Some(failure) = &self.write_failure {
+            return Ending::Unrecordable { why: failure.why.clone() };
         }
         if let Some(cause) = &self.cause {
             return cause.clone();

@@ -1,5 +1,9 @@
 //! What the driver of a command-line agent is given: its drive file, and the person's logins and variables.
-use super::{World, cage::Own};
+use super::{
+    World,
+    cage::Own,
+    error::{Error, Gone, Refusal},
+};
 use crate::{
     effects::drive::{Drive, Resume, write_private},
     model::{
@@ -33,16 +37,12 @@ impl World {
         agent: &AgentSettings,
         worktree: &Path,
         own: Option<&Own>,
-    ) -> Result<Vec<String>, String> {
-        let own = own.ok_or("the attempt has no home of its own")?;
-        let adapter = agent.adapter.as_deref().ok_or("the agent's adapter is not in the run's configuration")?;
+    ) -> Result<Vec<String>, Error> {
+        let own = own.ok_or(Gone::Home)?;
+        let adapter = agent.adapter.as_deref().ok_or(Gone::Adapter)?;
         let permissions = permissions(run, attempt, agent);
         if permissions != Permissions::Allow && !adapter.can_ask() {
-            return Err(format!(
-                "'{}' cannot ask before it uses a tool, and role '{}' has no sandbox that would hold it; \
-                 give the role its sandbox, or the agent permissions = \"allow\"",
-                adapter.name, attempt.role
-            ));
+            return Err(Refusal::Unguarded { adapter: adapter.name.clone(), role: attempt.role.clone() }.into());
         }
         if let Some(person) = self.person_home() {
             let mut handed = BTreeMap::new();
@@ -51,8 +51,8 @@ impl World {
                 handed.extend(fingerprint(&person.join(file)).map(|hash| (file.clone(), hash)));
             }
             let record = self.attempt_dir(attempt.id).join(LOGINS);
-            let text = serde_json::to_vec(&handed).map_err(|e| e.to_string())?;
-            write_private(&record, &text).map_err(|e| format!("{}: {e}", record.display()))?;
+            let text = serde_json::to_vec(&handed)?;
+            write_private(&record, &text).map_err(Error::at(&record))?;
             // The person's own, whatever an earlier attempt made of them.
             for file in adapter.login.config.iter().filter(|file| person.join(file).is_file()) {
                 copy_private(&real(&person.join(file))?, &place(&own.home, file)?)?;
@@ -82,8 +82,8 @@ impl World {
             extra_args: agent.extra_args.clone(),
         };
         let file = own.temp.join("drive.json");
-        let text = serde_json::to_vec(&drive).map_err(|e| e.to_string())?;
-        write_private(&file, &text).map_err(|e| format!("{}: {e}", file.display()))?;
+        let text = serde_json::to_vec(&drive)?;
+        write_private(&file, &text).map_err(Error::at(&file))?;
         tracing::debug!("attempt {} of run {} is driven as {}", attempt.id, run.id, adapter.name);
         let text = |path: &Path| path.display().to_string();
         Ok(vec![text(&self.options.supervisor), "__drive".to_owned(), text(&file)])
@@ -140,7 +140,7 @@ fn permissions(run: &Run, attempt: &Attempt, agent: &AgentSettings) -> Permissio
 }
 
 /// Keeps a login beside itself, as it was before an agent's took its place.
-fn keep(login: &Path) -> Result<(), String> {
+fn keep(login: &Path) -> Result<(), Error> {
     let mut name = login.file_name().unwrap_or_default().to_owned();
     name.push(".before-p0");
     copy_private(login, &login.with_file_name(name))
@@ -199,7 +199,7 @@ fn claims(token: &Value) -> Option<Value> {
 }
 
 /// Copies a login into the attempt's home, unless the one there is newer: a program may have renewed it.
-fn hand_over(from: &Path, to: &Path) -> Result<(), String> {
+fn hand_over(from: &Path, to: &Path) -> Result<(), Error> {
     if !from.is_file() || is_newer(to, from) {
         return Ok(());
     }
@@ -207,18 +207,18 @@ fn hand_over(from: &Path, to: &Path) -> Result<(), String> {
 }
 
 /// The person's own file, where they keep it: many keep their settings elsewhere and link to them.
-fn real(path: &Path) -> Result<PathBuf, String> {
-    path.canonicalize().map_err(|e| format!("{}: {e}", path.display()))
+fn real(path: &Path) -> Result<PathBuf, Error> {
+    path.canonicalize().map_err(Error::at(path))
 }
 
 /// A file's place in an attempt's home. Folders on the way that an agent made links of are links no more: nothing is
 /// read or written outside of the home.
-fn place(home: &Path, file: &str) -> Result<PathBuf, String> {
+fn place(home: &Path, file: &str) -> Result<PathBuf, Error> {
     let mut at = home.to_owned();
     for part in Path::new(file).parent().into_iter().flat_map(Path::components) {
         at.push(part);
         if std::fs::symlink_metadata(&at).is_ok_and(|meta| !meta.is_dir()) {
-            std::fs::remove_file(&at).map_err(|e| format!("{}: {e}", at.display()))?;
+            std::fs::remove_file(&at).map_err(Error::at(&at))?;
         }
     }
     Ok(home.join(file))
@@ -239,16 +239,15 @@ fn is_newer(a: &Path, b: &Path) -> bool {
 
 /// Copies a small file, readable by its owner only, and in one step: nobody sees half of it, and no link that an
 /// agent left at its place is followed.
-fn copy_private(from: &Path, to: &Path) -> Result<(), String> {
-    let fail = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
-    let meta = std::fs::symlink_metadata(from).map_err(|e| fail(from, e))?;
+fn copy_private(from: &Path, to: &Path) -> Result<(), Error> {
+    let meta = std::fs::symlink_metadata(from).map_err(Error::at(from))?;
     if !meta.is_file() || meta.len() > MAX_LOGIN_BYTES {
-        return Err(format!("{} is no plain file of at most {MAX_LOGIN_BYTES} bytes", from.display()));
+        return Err(Refusal::NoLogin { path: from.to_owned(), most: MAX_LOGIN_BYTES }.into());
     }
-    let content = std::fs::read(from).map_err(|e| fail(from, e))?;
+    let content = std::fs::read(from).map_err(Error::at(from))?;
     let staged = to.with_extension("p0-new");
-    write_private(&staged, &content).map_err(|e| fail(&staged, e))?;
-    std::fs::rename(&staged, to).map_err(|e| fail(to, e))
+    write_private(&staged, &content).map_err(Error::at(&staged))?;
+    std::fs::rename(&staged, to).map_err(Error::at(to))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Starting after an earlier engine, and stopping.
-use super::{RETRY_FIRST, World, blocking, gate::gate_holder};
+use super::{RETRY_FIRST, World, blocking, error::Error, gate::gate_holder};
 use crate::{
     effects::{clock, process},
     model::{
@@ -50,9 +50,9 @@ impl World {
     }
 
     /// Worktrees whose holder the log does not know: given back when nothing in them would be lost, kept otherwise.
-    fn sweep_worktrees(&self, project: &str, known: &BTreeSet<String>) -> Result<(), String> {
-        let workshop = self.workshop(project).map_err(|e| e.to_string())?;
-        for holder in workshop.holders().map_err(|e| e.to_string())? {
+    fn sweep_worktrees(&self, project: &str, known: &BTreeSet<String>) -> Result<(), Error> {
+        let workshop = self.workshop(project)?;
+        for holder in workshop.holders()? {
             if known.contains(&holder) {
                 continue;
             }

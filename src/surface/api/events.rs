@@ -239,7 +239,7 @@ impl Reader {
 async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, ReadError> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| ReadError(e.to_string()))?
+    tokio::task::spawn_blocking(work).await?
 }
 
 fn write(out: &mut Vec<u8>, record: &Record, sse: bool) {

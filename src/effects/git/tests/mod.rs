@@ -2,6 +2,7 @@
 mod agents;
 mod checkouts;
 mod conversions;
+mod full;
 mod killed;
 mod landing;
 mod paths;
@@ -92,6 +93,10 @@ impl Fixture {
     }
 
     pub(super) fn harvest_without(&self, holder: &str, generated: &[&str]) -> Harvest {
+        self.try_harvest(holder, generated).unwrap()
+    }
+
+    pub(super) fn try_harvest(&self, holder: &str, generated: &[&str]) -> Result<Harvest, super::Error> {
         let generated: Vec<String> = generated.iter().map(|pattern| (*pattern).to_owned()).collect();
         let author = Identity { name: "Ada".into(), email: "ada@example.org".into() };
         let options = HarvestOptions {
@@ -102,7 +107,7 @@ impl Fixture {
             author: &author,
             when_s: 1_700_000_000,
         };
-        self.shop.harvest(holder, &self.head, &options).unwrap()
+        self.shop.harvest(holder, &self.head, &options)
     }
 
     /// The harvest of a ticket with these files; a folder ends in `/`.

@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use p0::effects::process::{
+use p0::model::sandbox::{Network, Rlimits};
+use p0::process::{
     AgentSpec, AttemptDir, Cursor, Ending, Error, ExitRecord, Found, follow, kill_now, launch, look, prepare,
     read_lines, run_to_end, start, stop, sweep_orphans, wait,
 };
-use p0::effects::sandbox::Confine;
-use p0::effects::shortage::Shortage;
-use p0::model::sandbox::{Network, Rlimits};
+use p0::sandbox::Confine;
+use p0::system::shortage::Shortage;
 
 /// How long anything in here may take on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -585,7 +585,7 @@ async fn a_pid_that_was_given_out_again_is_somebody_else() {
 /// Confined to the bench's folder, as an attempt is to its worktree.
 fn confined(bench: &Bench, mut spec: AgentSpec) -> AgentSpec {
     let root = fs::canonicalize(bench.root.path()).unwrap();
-    let kernel = p0::effects::sandbox::Kernel::probe("");
+    let kernel = p0::sandbox::Kernel::probe("");
     assert!(kernel.landlock >= 3, "this kernel has Landlock {}; this test needs 3 or later", kernel.landlock);
     spec.confine = Some(Confine {
         required: true,
@@ -611,7 +611,7 @@ async fn a_confined_program_is_one_with_limits() {
     assert_eq!(fs::read_to_string(bench.file("made")).unwrap(), "made\n");
     let applied = record.confined.unwrap();
     assert!(applied.landlock >= 3 && applied.listener && applied.missing.is_empty(), "{applied:?}");
-    let tried = p0::effects::sandbox::read_tries(&AttemptDir::new(&dir).denied());
+    let tried = p0::sandbox::read_tries(&AttemptDir::new(&dir).denied());
     assert!(tried.iter().any(|it| it.operation == "write" && it.path == "/etc/p0-escape"), "{tried:?}");
 }
 
@@ -635,7 +635,7 @@ async fn a_program_that_cannot_be_confined_or_found_does_not_start() {
 async fn what_is_shared_is_its_own_with_bubblewrap_and_closed_without() {
     let bench = Bench::new();
     let path = std::env::var("PATH").unwrap_or_default();
-    let kernel = p0::effects::sandbox::Kernel::probe(&path);
+    let kernel = p0::sandbox::Kernel::probe(&path);
     let name = format!("/dev/shm/p0-{}", std::process::id());
     let script =
         format!("echo x >{name}; test -e {name} && echo named >made; ipcmk -M 100 && echo numbered >>made; true");
@@ -656,7 +656,7 @@ async fn what_is_shared_is_its_own_with_bubblewrap_and_closed_without() {
         assert_eq!(record.ending, Ending::Exited { code: 0 });
         assert_eq!(fs::read_to_string(bench.file("made")).unwrap_or_default(), made);
         assert!(!Path::new(&name).exists());
-        let tried = p0::effects::sandbox::read_tries(&AttemptDir::new(&dir).denied());
+        let tried = p0::sandbox::read_tries(&AttemptDir::new(&dir).denied());
         assert_eq!(tried.iter().any(|it| it.operation == "share" && it.path == "shmget"), !bubblewrap, "{tried:?}");
     }
 }

@@ -6,8 +6,8 @@ use super::{
     handle::{Handle, ReadError},
 };
 use crate::{
-    effects::clock,
     journal::{self, Hash, Shown, run_file},
+    system::clock,
 };
 use std::{collections::HashSet, time::Duration, time::SystemTime};
 

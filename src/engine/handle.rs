@@ -6,7 +6,6 @@ use super::{
     turn::{Ask, Submit},
 };
 use crate::{
-    effects::sandbox::Redactor,
     journal, kernel,
     model::{
         actor::Actor,
@@ -16,6 +15,7 @@ use crate::{
         record::{FramePayload, Record},
         reply::Reply,
     },
+    sandbox::Redactor,
     views::{catalog::Catalog, retrying::Retrying},
 };
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};

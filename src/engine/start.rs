@@ -8,12 +8,12 @@ use super::{
     world::World,
 };
 use crate::{
-    effects::clock,
     model::{
         actor::Actor,
         command::Action,
         id::{AgentName, MilestoneId},
     },
+    system::clock,
 };
 use std::{
     collections::BTreeMap,

@@ -12,7 +12,6 @@ use super::{
     writer::{Writer, Written},
 };
 use crate::{
-    effects::clock,
     journal::{AppendError, Log},
     kernel::{decide, outstanding},
     model::{
@@ -25,6 +24,7 @@ use crate::{
         id::MilestoneId,
         rejection::Rejection,
     },
+    system::clock,
     views::catalog::RowError,
 };
 use std::{

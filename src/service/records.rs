@@ -12,11 +12,11 @@ use crate::{
     contract::records::{
         ForkDoc, ForkRequest, HeadDoc, ImportDoc, ImportOutcome, ImportRequest, ReplayDoc, ReplayQuery,
     },
-    effects::git::PersonRepo,
     engine::{
         handle::{Handle, SubmitError},
         run_files::{ImportError, ImportOutcome as Outcome},
     },
+    git::PersonRepo,
     model::{command::Action, id::RunId, kept::Fork, rejection::Rejection, reply::Reply},
     views::{
         catalog::{Recorded, RunRow},

@@ -16,7 +16,6 @@ use crate::{
         attempts::{AttemptNow, SayQuery},
         events::EventQuery,
     },
-    effects::process,
     engine::handle::{AttemptDoor, Handle},
     model::{
         attempt::Attempt,
@@ -27,6 +26,7 @@ use crate::{
         reply::Reply,
         settings::AgentKind,
     },
+    process,
     reader::{Reading, Unreadable, read_message},
     service::{
         approvals,

@@ -2,11 +2,11 @@
 use super::{client::Client, session};
 use crate::{
     contract::runs::{RunBegun, RunRequest},
-    effects::clock,
     service::{
         place,
         problem::{Kind, Problem},
     },
+    system::clock,
 };
 use std::{
     fs::{DirBuilder, OpenOptions},

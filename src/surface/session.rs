@@ -7,7 +7,6 @@ use super::{
     serve::{self, Serving},
 };
 use crate::{
-    effects::clock,
     engine::{
         handle::AttemptDoor,
         start::{Engine, Options, PATIENCE, StartError, Stop},
@@ -18,6 +17,7 @@ use crate::{
         place,
         problem::{Kind, Problem},
     },
+    system::clock,
 };
 use std::{path::Path, sync::Arc, time::Duration};
 

@@ -21,7 +21,7 @@ mod write;
 pub use restore::{Restored, restore};
 pub use write::{BackedUp, write};
 
-use crate::{effects::process, journal::Error};
+use crate::{journal::Error, process};
 use std::io;
 
 /// The version of the form.

@@ -4,9 +4,9 @@
 //! no engine would ever find them again.
 use super::{BackupError, Flaw, MANIFEST, Manifest, SEAL, Seal, VERSION, tar};
 use crate::{
-    effects::process,
     engine::audit::{self, Check},
     journal::{Anchor, DirLock, Error},
+    process,
 };
 use rustix::fs::{AtFlags, CWD, RenameFlags, StatxAttributes, StatxFlags, renameat_with, statx, syncfs};
 use std::{

@@ -1,11 +1,7 @@
 //! Watching an attempt: "go", its lines as they come, its end.
 use super::{World, blocking, error::Error, gate::tail, retry::Retry, said};
 use crate::{
-    effects::{
-        git::PersonRepo,
-        process::{self, AttemptDir, Cursor, ExitRecord, Found, SpoolLine},
-        sandbox::{Redactor, read_tries},
-    },
+    git::PersonRepo,
     kernel::outstanding,
     model::{
         attempt::ExitReport,
@@ -17,6 +13,8 @@ use crate::{
         protocol::Message,
         sandbox::Redacted,
     },
+    process::{self, AttemptDir, Cursor, ExitRecord, Found, SpoolLine},
+    sandbox::{Redactor, read_tries},
 };
 use serde_json::Value;
 use std::{

@@ -1,8 +1,8 @@
 //! The sandbox of an attempt: its own home and temporary folder, and the limits of its program.
 use super::{World, error::Error};
 use crate::{
-    effects::sandbox::{self, Confine, Places},
     model::{attempt::Attempt, id::RunId, run::Run, sandbox::Mode, settings::AgentKind},
+    sandbox::{self, Confine, Places},
 };
 use std::{
     collections::BTreeMap,
@@ -99,7 +99,7 @@ impl World {
 }
 
 /// Who the person is, for what agents commit elsewhere than in their worktree, whose own settings say it.
-fn greet(home: &Path, person: &crate::effects::git::PersonRepo) -> Result<(), Error> {
+fn greet(home: &Path, person: &crate::git::PersonRepo) -> Result<(), Error> {
     let path = home.join(".gitconfig");
     let Ok(identity) = person.identity() else { return Ok(()) };
     let clean = |value: &str| value.replace(['\\', '"', '\n'], "");

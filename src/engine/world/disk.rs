@@ -6,13 +6,8 @@
 //! it back at that moment. A disk that others filled stops the engine, as before.
 use super::{RETRY_FIRST, World, error::Error};
 use crate::{
-    effects::{
-        clock,
-        git::Workshop,
-        process::{self, AttemptDir, remove_tree},
-        space::{Free, remove_larger, written_since},
-    },
     engine::handle::SubmitError,
+    git::Workshop,
     model::{
         actor::Actor,
         aggregate::Aggregate,
@@ -20,6 +15,9 @@ use crate::{
         command::Action,
         id::{AttemptId, MilestoneId},
     },
+    process::{self, AttemptDir, remove_tree},
+    system::clock,
+    system::space::{Free, remove_larger, written_since},
 };
 use std::{
     path::PathBuf,

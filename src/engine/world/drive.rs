@@ -5,7 +5,7 @@ use super::{
     error::{Error, Gone, Refusal},
 };
 use crate::{
-    effects::drive::{Drive, Resume, write_private},
+    driver::{Drive, Resume, write_private},
     model::{
         attempt::Attempt,
         permission::Permissions,

@@ -1,9 +1,11 @@
 //! Why an effect could not be carried out.
 use crate::{
-    effects::{git, process, shortage::Shortage},
     engine::error::{BoxError, ReadError},
+    git,
     journal::{self, AppendError},
     model::id::{AgentName, RoleName},
+    process,
+    system::shortage::Shortage,
 };
 use std::{
     fmt, io,

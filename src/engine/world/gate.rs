@@ -1,10 +1,6 @@
 //! Gates: the configured commands, run by the engine on the exact commit that would land.
 use super::{World, error::Error, retry::Then};
 use crate::{
-    effects::{
-        process::{self, AgentSpec, AttemptDir, ExitRecord},
-        shortage::Shortage,
-    },
     model::{
         attempt::{Ending, Phase, Step},
         command::{Action, GateEnd, GateReport},
@@ -12,6 +8,8 @@ use crate::{
         run::Run,
         settings::Settings,
     },
+    process::{self, AgentSpec, AttemptDir, ExitRecord},
+    system::shortage::Shortage,
 };
 use std::{
     collections::BTreeMap,

@@ -6,11 +6,7 @@ use super::{
     retry::Then,
 };
 use crate::{
-    effects::{
-        clock,
-        git::{self, HarvestOptions, Landing, Merge, Safe, Workshop},
-        process::{self, remove_tree},
-    },
+    git::{self, HarvestOptions, Landing, Merge, Safe, Workshop},
     model::{
         aggregate::Aggregate,
         attempt::{self, Attempt, ChangeKind, Outcome, PathChange, Phase, Said},
@@ -21,6 +17,8 @@ use crate::{
         protocol::Message,
         workflow::Rights,
     },
+    process::{self, remove_tree},
+    system::clock,
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 

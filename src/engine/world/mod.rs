@@ -24,12 +24,7 @@ use super::{
     turn::{Ask, Order},
 };
 use crate::{
-    effects::{
-        clock,
-        git::{PersonRepo, Workshop},
-        process::{AttemptDir, Go},
-        space::Reserve,
-    },
+    git::{PersonRepo, Workshop},
     kernel::outstanding,
     model::{
         actor::Actor,
@@ -38,6 +33,9 @@ use crate::{
         effect::{Effect, Timer},
         id::{AttemptId, MilestoneId},
     },
+    process::{AttemptDir, Go},
+    system::clock,
+    system::space::Reserve,
 };
 use std::{
     collections::HashMap,
@@ -312,7 +310,7 @@ impl World {
     }
 
     /// The engine's repository of a project; opened once.
-    fn workshop(&self, project: &str) -> Result<Arc<Workshop>, crate::effects::git::Error> {
+    fn workshop(&self, project: &str) -> Result<Arc<Workshop>, crate::git::Error> {
         let mut open = self.workshops.lock().unwrap_or_else(PoisonError::into_inner);
         let root = PathBuf::from(project);
         if let Some(workshop) = open.get(&root) {
@@ -321,7 +319,7 @@ impl World {
         let person = PersonRepo::discover(&root)?;
         if person.root() != root {
             // The folder is there and is no repository any more, but is inside another one.
-            return Err(crate::effects::git::Error::NotARepository { path: root });
+            return Err(crate::git::Error::NotARepository { path: root });
         }
         let repos = self.options.data_dir.join("repos");
         let workshop = Arc::new(Workshop::open(&repos, &person)?);

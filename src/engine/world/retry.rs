@@ -4,7 +4,6 @@ use super::{
     error::{Error, Gone},
 };
 use crate::{
-    effects::clock,
     engine::retries::Entry,
     model::{
         Time,
@@ -14,6 +13,7 @@ use crate::{
         id::{MilestoneId, RunId},
         run::Run,
     },
+    system::clock,
     views::retrying::Retrying,
 };
 use std::{path::Path, sync::Arc, time::Duration};

@@ -8,13 +8,7 @@ use super::{
     said,
 };
 use crate::{
-    effects::{
-        clock,
-        git::{Merge, Workshop},
-        plain_file,
-        process::{self, AgentSpec, Found},
-        sandbox::{Redactor, secrets_in_file},
-    },
+    git::{Merge, Workshop},
     model::{
         aggregate::Aggregate,
         attempt::{Attempt, Worktree},
@@ -24,6 +18,10 @@ use crate::{
         settings::{AgentKind, AgentSettings},
         workflow::Rights,
     },
+    process::{self, AgentSpec, Found},
+    sandbox::{Redactor, secrets_in_file},
+    system::clock,
+    system::plain_file,
 };
 use std::{
     collections::BTreeMap,

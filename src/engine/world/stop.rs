@@ -1,12 +1,13 @@
 //! Starting after an earlier engine, and stopping.
 use super::{RETRY_FIRST, World, blocking, error::Error, gate::gate_holder};
 use crate::{
-    effects::{clock, process},
     model::{
         aggregate::Aggregate,
         attempt::Phase,
         id::{AttemptId, MilestoneId},
     },
+    process,
+    system::clock,
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -56,7 +57,7 @@ impl World {
             if known.contains(&holder) {
                 continue;
             }
-            if let Err(e) = workshop.release(&holder, crate::effects::git::Safe::NothingChanged) {
+            if let Err(e) = workshop.release(&holder, crate::git::Safe::NothingChanged) {
                 tracing::warn!("a worktree of '{holder}', which is over, is kept: {e}");
             }
         }

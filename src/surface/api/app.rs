@@ -1,7 +1,6 @@
 //! What every route holds.
 use super::peer;
 use crate::{
-    effects::clock,
     engine::handle::Handle,
     service::{
         app::Service,
@@ -9,6 +8,7 @@ use crate::{
         principal::Principal,
         problem::Problem,
     },
+    system::clock,
 };
 use std::{sync::Arc, time::Instant};
 use tokio::sync::watch;

@@ -6,7 +6,6 @@ use super::{
 };
 use crate::{
     contract::events::{EventQuery, LastWords, RetryingLine},
-    effects::clock,
     engine::handle::{Handle, ReadError},
     model::record::Record,
     service::{
@@ -14,6 +13,7 @@ use crate::{
         names::Point,
         problem::Problem,
     },
+    system::clock,
     views::retrying::Retrying,
 };
 use axum::{

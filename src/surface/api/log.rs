@@ -5,7 +5,6 @@ use super::{
 };
 use crate::{
     contract::logs::LogQuery,
-    effects::{process, sandbox::Redacting},
     engine::handle::Handle,
     model::{
         attempt::Phase,
@@ -13,6 +12,8 @@ use crate::{
         id::{AttemptId, MilestoneId},
         record::Record,
     },
+    process,
+    sandbox::Redacting,
     service::{
         background::blocking,
         names,

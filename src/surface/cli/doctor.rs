@@ -8,8 +8,9 @@ mod repair;
 
 use super::{context::Context, outcome::Outcome};
 use crate::{
-    effects::{process::cgroup_dir, sandbox::Kernel},
     model::{config::Config, sandbox::SandboxConfig, settings::AgentKind},
+    process::cgroup_dir,
+    sandbox::Kernel,
     service::{
         config::{
             env,

@@ -1,6 +1,5 @@
 //! `p0 audit log`.
 use crate::{
-    effects::clock,
     journal::{self, Extent},
     model::record::Record,
     service::{
@@ -14,6 +13,7 @@ use crate::{
         session::{self, Purpose, Session},
         ui::{self, To},
     },
+    system::clock,
     views::timeline,
 };
 use std::{path::Path, time::Duration};

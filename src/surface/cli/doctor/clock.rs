@@ -2,11 +2,11 @@
 use super::check::Check;
 use crate::{
     contract::records::HeadDoc,
-    effects::clock,
     engine::steps,
     model::{Time, record::Record},
     service::problem::Problem,
     surface::{cli::context::Context, client::Client},
+    system::clock,
 };
 use chrono::TimeDelta;
 use std::path::Path;

@@ -13,6 +13,7 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pub mod codec;
 pub mod contract;
 pub mod demo;
 pub mod driver;

@@ -17,13 +17,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("reader", &["model"]),
     ("journal", &["model"]),
     ("views", &["model"]),
+    ("codec", &["model", "journal"]),
     ("system", &["model"]),
     ("git", &["model", "system"]),
     ("sandbox", &["model"]),
     ("process", &["model", "reader", "sandbox", "system"]),
     // It runs inside the sandbox and is trusted with nothing: it must not reach the log, a repository or a supervisor.
     ("driver", &["model", "reader", "system"]),
-    ("engine", &["model", "reader", "kernel", "journal", "views", "system", "git", "sandbox", "process", "driver"]),
+    (
+        "engine",
+        &["model", "reader", "kernel", "journal", "views", "codec", "system", "git", "sandbox", "process", "driver"],
+    ),
     ("contract", &["model", "views"]),
     ("demo", &["model", "views"]),
     ("service", &["contract", "model", "views", "engine", "system", "git", "sandbox", "process", "journal"]),

@@ -1,6 +1,6 @@
 //! Why a command was not carried out, and why the log, or a file beside it, could not be read or written.
-use super::payload::BadFrame;
 use crate::{
+    codec::payload::BadFrame,
     journal::{self, AppendError, run_file::RunFileError},
     model::{id::RunId, record::Unreadable, rejection::Rejection},
     views::catalog::{Lookup, RowError},

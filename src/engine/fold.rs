@@ -1,6 +1,6 @@
 //! From frames to states.
-use super::payload::{self, BadFrame, Detached, NoPayload, Stored};
 use crate::{
+    codec::payload::{self, BadFrame, Detached, NoPayload, Stored},
     journal::{Batch, Error, EventsView, Frame},
     kernel::{evolve, legal::contradicts},
     model::{

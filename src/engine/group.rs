@@ -1,9 +1,7 @@
 //! What was decided together and becomes durable together.
-use super::{
-    handle::{Accepted, SubmitError},
-    payload,
-};
+use super::handle::{Accepted, SubmitError};
 use crate::{
+    codec::payload,
     journal::{FrameKeys, NewFrame},
     model::{aggregate::Aggregate, command::Command, effect::Effect, id::MilestoneId, record::Draft},
 };

@@ -3,9 +3,9 @@ use super::{
     error::Cause,
     fold,
     handle::{Accepted, Handle, ReadError, SubmitError, records_in},
-    payload::{self, BadFrame},
 };
 use crate::{
+    codec::payload::{self, BadFrame},
     journal::{
         Error, Frame, Hash,
         run_file::{self, Counts, Entry, Header, RunFileError, RunReader, Source, Written},

@@ -1,7 +1,8 @@
 //! Snapshots of milestones' states, so that a start, and a milestone that is needed again, cost the events since the last
 //! one and not the history. They are a cache beside the log: a missing, old or damaged one is folded again.
-use super::{fold, group::Decided, payload};
+use super::{fold, group::Decided};
 use crate::{
+    codec::payload,
     journal::{Error, Store},
     kernel::invariants,
     model::{aggregate::Aggregate, id::MilestoneId},

@@ -37,13 +37,13 @@ const PACKED: u8 = 2;
 #[derive(Debug, thiserror::Error)]
 #[error("frame {seq} cannot be read: {why}")]
 pub struct BadFrame {
-    pub(super) seq: u64,
-    pub(super) why: NoPayload,
+    pub(crate) seq: u64,
+    pub(crate) why: NoPayload,
 }
 
 /// Why bytes are no payload.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoPayload {
+pub(crate) enum NoPayload {
     #[error(transparent)]
     Json(#[from] serde_json::Error),
     #[error("its form is of version {0}, this p0 knows {JSON} and {PACKED}; use a newer p0")]
@@ -125,14 +125,14 @@ enum OfRun {
 }
 
 /// MessagePack with field names, and ids and moments in it as in JSON.
-pub(super) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, rmp_serde::encode::Error> {
+pub(crate) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, rmp_serde::encode::Error> {
     let mut out = Vec::with_capacity(256);
     let mut serializer = rmp_serde::Serializer::new(&mut out).with_struct_map().with_human_readable();
     value.serialize(&mut serializer)?;
     Ok(out)
 }
 
-pub(super) fn unpack<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, rmp_serde::decode::Error> {
+pub(crate) fn unpack<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, rmp_serde::decode::Error> {
     T::deserialize(&mut rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable())
 }
 
@@ -140,7 +140,7 @@ pub(super) fn unpack<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, rm
 ///
 /// # Errors
 /// A value that has no form; none of ours.
-pub(super) fn encode(
+pub(crate) fn encode(
     command: &crate::model::command::Command,
     run: Option<RunId>,
     drafts: &[(u64, Draft)],
@@ -171,7 +171,7 @@ pub(super) fn encode(
 }
 
 /// An event of a frame, read as far as its envelope.
-pub(super) enum Stored<'a> {
+pub(crate) enum Stored<'a> {
     /// From the JSON form.
     Record(Box<Record>),
     /// From the packed form: the envelope, and the event's version and bytes.
@@ -179,14 +179,14 @@ pub(super) enum Stored<'a> {
 }
 
 /// A [`Stored`] apart from the bytes that it stands in.
-pub(super) enum Detached {
+pub(crate) enum Detached {
     Record(Box<Record>),
     Packed(Envelope, u32, Range<usize>),
 }
 
 impl Detached {
     /// Back in its bytes.
-    pub(super) fn attached(self, within: &[u8]) -> Stored<'_> {
+    pub(crate) fn attached(self, within: &[u8]) -> Stored<'_> {
         match self {
             Detached::Record(record) => Stored::Record(record),
             Detached::Packed(envelope, v, place) => Stored::Packed(envelope, v, within.get(place).unwrap_or_default()),
@@ -196,7 +196,7 @@ impl Detached {
 
 impl Stored<'_> {
     /// Apart from `within`, which it stands in.
-    pub(super) fn detached(self, within: &[u8]) -> Detached {
+    pub(crate) fn detached(self, within: &[u8]) -> Detached {
         match self {
             Stored::Record(record) => Detached::Record(record),
             Stored::Packed(envelope, v, bytes) => {
@@ -207,7 +207,7 @@ impl Stored<'_> {
     }
 
     /// Its number.
-    pub(super) fn seq(&self) -> u64 {
+    pub(crate) fn seq(&self) -> u64 {
         match self {
             Stored::Record(record) => record.seq,
             Stored::Packed(envelope, ..) => envelope.seq,
@@ -215,7 +215,7 @@ impl Stored<'_> {
     }
 
     /// The event itself.
-    pub(super) fn into_draft(self) -> Result<Draft, Unreadable> {
+    pub(crate) fn into_draft(self) -> Result<Draft, Unreadable> {
         let (envelope, v, bytes) = match self {
             Stored::Record(record) => return record.to_draft(),
             Stored::Packed(envelope, v, bytes) => (envelope, v, bytes),
@@ -230,7 +230,7 @@ impl Stored<'_> {
     }
 
     /// The event in its envelope, as shown.
-    pub(super) fn into_record(self) -> Result<Record, Unreadable> {
+    pub(crate) fn into_record(self) -> Result<Record, Unreadable> {
         match self {
             Stored::Record(record) => Ok(*record),
             Stored::Packed(envelope, v, bytes) => record(envelope, v, bytes),
@@ -257,7 +257,7 @@ fn record(envelope: Envelope, v: u32, bytes: &[u8]) -> Result<Record, Unreadable
 }
 
 /// The events of a frame, without reading its command: what showing and folding need.
-pub(super) fn events(frame: EventsView<'_>) -> Result<Vec<Stored<'_>>, BadFrame> {
+pub(crate) fn events(frame: EventsView<'_>) -> Result<Vec<Stored<'_>>, BadFrame> {
     let bad = |why: NoPayload| BadFrame { seq: frame.first_seq, why };
     if frame.payload.first() != Some(&PACKED) {
         return json_events(frame.payload).map_err(bad);
@@ -288,7 +288,7 @@ fn check_version(v: u32) -> Result<(), NoPayload> {
 }
 
 /// The JSON form of a packed frame, whatever its command and events are; none when even their places are not known.
-pub(super) fn as_shown(frame: &Frame) -> Option<String> {
+pub(crate) fn as_shown(frame: &Frame) -> Option<String> {
     let packed = frame.payload.strip_prefix(&[PACKED])?;
     let command: Value = unpack(packed::read(packed, frame.first_seq).ok()?.1).ok()?;
     let records = events(frame.view()).ok()?.into_iter().map(Stored::into_record);
@@ -305,7 +305,7 @@ struct Shown {
 }
 
 /// The command and events of a frame.
-pub(super) fn decode(frame: &Frame) -> Result<FramePayload, BadFrame> {
+pub(crate) fn decode(frame: &Frame) -> Result<FramePayload, BadFrame> {
     let bad = |why: NoPayload| BadFrame { seq: frame.first_seq, why };
     if frame.payload.first() != Some(&PACKED) {
         let payload: FramePayload = serde_json::from_slice(&frame.payload).map_err(|e| bad(e.into()))?;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 /// Why bytes are not the packed form of a payload.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Malformed {
+pub(crate) enum Malformed {
     #[error(transparent)]
     Value(#[from] ValueReadError),
     #[error(transparent)]
@@ -37,7 +37,7 @@ pub(super) enum Malformed {
 
 /// What an event belongs to.
 #[derive(Debug)]
-pub(super) struct Envelope {
+pub(crate) struct Envelope {
     pub(super) seq: u64,
     pub(super) at: Time,
     pub(super) run: Option<RunId>,

@@ -26,6 +26,7 @@ pub use p0_kernel as kernel;
 pub use p0_model as model;
 pub use p0_reader as reader;
 pub mod process;
+mod prompts;
 pub mod sandbox;
 pub mod service;
 pub mod surface;

@@ -10,8 +10,6 @@ mod drive;
 mod error;
 mod gate;
 mod git;
-mod input;
-mod prompt;
 mod retry;
 mod said;
 mod spawn;

@@ -3,7 +3,6 @@ use super::{
     World, blocking,
     cage::Cage,
     error::{Error, Gone},
-    input,
     retry::{Retry, Then},
     said,
 };
@@ -19,6 +18,7 @@ use crate::{
         workflow::Rights,
     },
     process::{self, AgentSpec, Found},
+    prompts::{input::input, source::Source},
     sandbox::{Redactor, secrets_in_file},
     system::clock,
     system::plain_file,
@@ -164,7 +164,7 @@ impl World {
         let project = Path::new(&project);
         let spec = state.milestone.as_ref().map(|m| self.handle.blob(m.id, &m.spec)).transpose()?;
         let template = role_prompt(&project.join(".p0/roles").join(format!("{}.md", attempt.role)))?;
-        let source = input::Source {
+        let source = Source {
             state,
             run,
             attempt,
@@ -173,7 +173,7 @@ impl World {
             context: context(&run.settings.context, &worktree),
             carried,
         };
-        let mut stdin = serde_json::to_vec(&input::input(&source))?;
+        let mut stdin = serde_json::to_vec(&input(&source))?;
         stdin.push(b'\n');
         // What is kept of it has no secrets either: files of the repository may hold some.
         let kept =

@@ -5,7 +5,7 @@
 //! milestones, what was said about the ticket, learnings, the last verdict, what was left in the worktree, the
 //! milestone's spec, the reasons of the last refusal. Never cut: the role's template and instruction, the ticket, its
 //! files, its criteria, and how to speak.
-use super::input::Source;
+use super::source::Source;
 use crate::model::{
     files::Files,
     protocol::AgentInput,
@@ -18,10 +18,10 @@ use std::fmt::Write as _;
 /// The templates that ship with p0, one per kind of rights.
 fn template(rights: Rights) -> &'static str {
     match rights {
-        Rights::Planner => include_str!("../../roles/planner.md"),
-        Rights::Executor => include_str!("../../roles/executor.md"),
-        Rights::Verifier => include_str!("../../roles/verifier.md"),
-        Rights::Specialist => include_str!("../../roles/specialist.md"),
+        Rights::Planner => include_str!("../roles/planner.md"),
+        Rights::Executor => include_str!("../roles/executor.md"),
+        Rights::Verifier => include_str!("../roles/verifier.md"),
+        Rights::Specialist => include_str!("../roles/specialist.md"),
     }
 }
 

@@ -1,12 +1,11 @@
 //! What an attempt is given to read: one JSON object, its prompt included.
-use super::prompt;
+use super::{prompt, source::Source};
 use crate::{
     model::{
         aggregate::{Aggregate, Learning},
         attempt::Attempt,
         id::LearningId,
         protocol::{AgentInput, LearningInput, MilestoneInput, PROTOCOL, VerdictInput},
-        run::Run,
         ticket::Ticket,
         workflow::Rights,
     },
@@ -14,22 +13,8 @@ use crate::{
 };
 use serde_json::Value;
 
-/// Everything that an attempt's input is made from.
-pub(super) struct Source<'a> {
-    pub(super) state: &'a Aggregate,
-    pub(super) run: &'a Run,
-    pub(super) attempt: &'a Attempt,
-    pub(super) spec: String,
-    /// `.p0/roles/<role>.md`, where the project has one.
-    pub(super) template: Option<String>,
-    /// The project's own words to agents, as they stand at the attempt's base: path and text.
-    pub(super) context: Vec<(String, String)>,
-    /// What an earlier attempt left in the worktree: its paths.
-    pub(super) carried: Vec<String>,
-}
-
 /// The input of an attempt.
-pub(super) fn input(source: &Source<'_>) -> AgentInput {
+pub(crate) fn input(source: &Source<'_>) -> AgentInput {
     let Source { state, run, attempt, .. } = source;
     let ticket = attempt.ticket.as_ref().and_then(|id| state.tickets.get(id));
     let mut input = AgentInput {

@@ -10,6 +10,7 @@ mod drive;
 mod error;
 mod gate;
 mod git;
+mod logins;
 mod retry;
 mod said;
 mod spawn;

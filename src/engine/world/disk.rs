@@ -16,8 +16,10 @@ use crate::{
         id::{AttemptId, MilestoneId},
     },
     process::{self, AttemptDir, remove_tree},
-    system::clock,
-    system::space::{Free, remove_larger, written_since},
+    system::{
+        clock,
+        space::{Free, remove_larger, written_since},
+    },
 };
 use std::{
     path::PathBuf,

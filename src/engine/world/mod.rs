@@ -33,8 +33,7 @@ use crate::{
         id::{AttemptId, MilestoneId},
     },
     process::{AttemptDir, Go},
-    system::clock,
-    system::space::Reserve,
+    system::{clock, space::Reserve},
 };
 use std::{
     collections::HashMap,

@@ -20,8 +20,7 @@ use crate::{
     process::{self, AgentSpec, Found},
     prompts::{input::input, source::Source},
     sandbox::{Redactor, secrets_in_file},
-    system::clock,
-    system::plain_file,
+    system::{clock, plain_file},
 };
 use std::{
     collections::BTreeMap,

@@ -13,16 +13,22 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pub mod codec;
 pub mod contract;
 pub mod demo;
-pub mod effects;
+pub mod driver;
 pub mod engine;
 #[cfg(any(fuzzing, test))]
 pub mod fuzz;
+pub mod git;
 pub use p0_journal as journal;
 pub use p0_kernel as kernel;
 pub use p0_model as model;
 pub use p0_reader as reader;
+pub mod process;
+mod prompts;
+pub mod sandbox;
 pub mod service;
 pub mod surface;
+pub mod system;
 pub use p0_views as views;

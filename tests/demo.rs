@@ -8,11 +8,11 @@
 use git2::{Oid, Repository, TreeWalkMode, TreeWalkResult};
 use p0::{
     demo::create::{Demo, create},
-    effects::git::{PersonRepo, Workshop},
     engine::{
         handle::Handle,
         start::{Engine, Environment, Options, Stop},
     },
+    git::{PersonRepo, Workshop},
     model::{
         actor::Actor,
         aggregate::Aggregate,

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may stop at the first surprise")]
 
 use p0::{
-    effects::drive::{Drive, Resume},
+    driver::{Drive, Resume},
     model::{
         adapter::{Adapter, Modes},
         id::ApprovalId,

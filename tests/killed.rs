@@ -10,7 +10,7 @@
     reason = "a test may stop at the first surprise, start processes, read the environment and the clock"
 )]
 
-use p0::effects::git::{PersonRepo, Workshop};
+use p0::git::{PersonRepo, Workshop};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,

@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use p0::effects::process::{
+use p0::model::sandbox::{Network, Rlimits};
+use p0::process::{
     AgentSpec, AttemptDir, Cursor, Ending, Error, ExitRecord, Found, follow, kill_now, launch, look, prepare,
     read_lines, run_to_end, start, stop, sweep_orphans, wait,
 };
-use p0::effects::sandbox::Confine;
-use p0::model::sandbox::{Network, Rlimits};
+use p0::sandbox::Confine;
+use p0::system::shortage::Shortage;
 
 /// How long anything in here may take on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -584,7 +585,7 @@ async fn a_pid_that_was_given_out_again_is_somebody_else() {
 /// Confined to the bench's folder, as an attempt is to its worktree.
 fn confined(bench: &Bench, mut spec: AgentSpec) -> AgentSpec {
     let root = fs::canonicalize(bench.root.path()).unwrap();
-    let kernel = p0::effects::sandbox::Kernel::probe("");
+    let kernel = p0::sandbox::Kernel::probe("");
     assert!(kernel.landlock >= 3, "this kernel has Landlock {}; this test needs 3 or later", kernel.landlock);
     spec.confine = Some(Confine {
         required: true,
@@ -610,7 +611,7 @@ async fn a_confined_program_is_one_with_limits() {
     assert_eq!(fs::read_to_string(bench.file("made")).unwrap(), "made\n");
     let applied = record.confined.unwrap();
     assert!(applied.landlock >= 3 && applied.listener && applied.missing.is_empty(), "{applied:?}");
-    let tried = p0::effects::sandbox::read_tries(&AttemptDir::new(&dir).denied());
+    let tried = p0::sandbox::read_tries(&AttemptDir::new(&dir).denied());
     assert!(tried.iter().any(|it| it.operation == "write" && it.path == "/etc/p0-escape"), "{tried:?}");
 }
 
@@ -634,7 +635,7 @@ async fn a_program_that_cannot_be_confined_or_found_does_not_start() {
 async fn what_is_shared_is_its_own_with_bubblewrap_and_closed_without() {
     let bench = Bench::new();
     let path = std::env::var("PATH").unwrap_or_default();
-    let kernel = p0::effects::sandbox::Kernel::probe(&path);
+    let kernel = p0::sandbox::Kernel::probe(&path);
     let name = format!("/dev/shm/p0-{}", std::process::id());
     let script =
         format!("echo x >{name}; test -e {name} && echo named >made; ipcmk -M 100 && echo numbered >>made; true");
@@ -655,7 +656,7 @@ async fn what_is_shared_is_its_own_with_bubblewrap_and_closed_without() {
         assert_eq!(record.ending, Ending::Exited { code: 0 });
         assert_eq!(fs::read_to_string(bench.file("made")).unwrap_or_default(), made);
         assert!(!Path::new(&name).exists());
-        let tried = p0::effects::sandbox::read_tries(&AttemptDir::new(&dir).denied());
+        let tried = p0::sandbox::read_tries(&AttemptDir::new(&dir).denied());
         assert_eq!(tried.iter().any(|it| it.operation == "share" && it.path == "shmget"), !bubblewrap, "{tried:?}");
     }
 }
@@ -719,8 +720,13 @@ async fn lines_are_followed_as_they_come() {
 
 /// A `p0` whose files may not grow beyond 32 KiB: what a full disk looks like from inside.
 fn cramped(bench: &Bench) -> PathBuf {
-    let path = bench.file("cramped");
-    fs::write(&path, format!("#!/bin/sh\nulimit -f 64\nexec {} \"$@\"\n", p0().display())).unwrap();
+    limited(bench, "ulimit -f 64")
+}
+
+/// A `p0` under a limit.
+fn limited(bench: &Bench, limit: &str) -> PathBuf {
+    let path = bench.file("limited");
+    fs::write(&path, format!("#!/bin/sh\n{limit}\nexec {} \"$@\"\n", p0().display())).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path
 }
@@ -730,8 +736,32 @@ async fn output_that_cannot_be_written_ends_the_program_and_is_recorded() {
     let bench = Bench::new();
     let spec = bench.sh("while :; do echo 0123456789; done");
     let record = within(run_to_end(&cramped(&bench), &bench.dir("a"), &spec, b"")).await.unwrap();
-    let Ending::Unrecordable { why } = record.ending else { panic!("{record:?}") };
+    let Ending::Unrecordable { why } = &record.ending else { panic!("{record:?}") };
     assert!(why.contains("could not be written"), "{why}");
+    assert_eq!(record.for_want_of_space(), Some(why.as_str()), "the record says of its own accord what was missing");
+    let (other, ..) = bench.run(&bench.spec(&["/no/such/program"])).await;
+    assert!(matches!(other.ending, Ending::NotStarted { .. }), "{other:?}");
+    assert_eq!(other.for_want_of_space(), None);
+}
+
+#[tokio::test]
+async fn a_supervisor_without_disk_space_says_so_even_where_its_log_has_none() {
+    let bench = Bench::new();
+    let no_byte = limited(&bench, "ulimit -f 0");
+    let error = within(run_to_end(&no_byte, &bench.dir("a"), &bench.sh("true"), b"")).await.unwrap_err();
+    assert!(matches!(error, Error::NotReady { no_space: true, .. }), "{error}");
+    assert_eq!(error.shortage(), Some(Shortage::Disk));
+    let other = within(run_to_end(Path::new("/bin/false"), &bench.dir("b"), &bench.sh("true"), b"")).await.unwrap_err();
+    assert!(matches!(other, Error::NotReady { no_space: false, .. }), "{other}");
+}
+
+#[test]
+fn a_record_of_an_older_p0_says_nothing_of_disk_space() {
+    let record = r#"{"ending":{"how":"not_started","why":"No space left on device"},"started_at_ms":null,"wall_ms":0,
+        "cpu_ms":0,"stdout_bytes":0,"stderr_bytes":0,"stdout_kept":0,"stderr_kept":0,"truncated":false,"orphans":0,
+        "survivors":0}"#;
+    let record: ExitRecord = serde_json::from_str(record).unwrap();
+    assert_eq!(record.for_want_of_space(), None, "its words are not searched");
 }
 
 #[tokio::test]

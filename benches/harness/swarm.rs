@@ -5,7 +5,7 @@
 //! **Running** is the first word of the agent's program, read from a named pipe. **At once**: all fifty are alive, each
 //! waits at a second pipe until the bench lets one go on.
 use super::{Case, Group, is_wanted, repo::Repo};
-use p0::effects::git::{PersonRepo, Safe, Workshop};
+use p0::git::{PersonRepo, Safe, Workshop};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use std::{

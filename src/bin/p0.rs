@@ -6,11 +6,11 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     let code = match (args.next().as_deref().and_then(|word| word.to_str()), args.next()) {
-        (Some("__agent"), Some(dir)) => p0::effects::process::supervisor_main(dir.as_ref()),
-        (Some("__confine"), Some(dir)) => p0::effects::process::confine_main(dir.as_ref()),
-        (Some("__limited"), Some(limits)) => p0::effects::sandbox::limited_main(&limits, args),
-        (Some("__playbook"), Some(file)) => p0::effects::process::playbook_main(file.as_ref()),
-        (Some("__drive"), Some(file)) => p0::effects::drive::drive_main(file.as_ref()),
+        (Some("__agent"), Some(dir)) => p0::process::supervisor_main(dir.as_ref()),
+        (Some("__confine"), Some(dir)) => p0::process::confine_main(dir.as_ref()),
+        (Some("__limited"), Some(limits)) => p0::sandbox::limited_main(&limits, args),
+        (Some("__playbook"), Some(file)) => p0::demo::playbook::playbook_main(file.as_ref()),
+        (Some("__drive"), Some(file)) => p0::driver::drive_main(file.as_ref()),
         (Some(_) | None, _) => return p0::surface::cli::main(),
     };
     ExitCode::from(u8::try_from(code).unwrap_or(1))

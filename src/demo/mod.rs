@@ -2,10 +2,14 @@
 //!
 //! - [`create`]: the repository, in a folder that is empty or was made by an earlier demo;
 //! - [`report`]: what `p0 demo` prints at the end of its run;
-//! - `assets`: the files themselves; the playbook is `assets/p0/playbook.toml`.
+//! - `assets`: the files themselves; the playbook is `assets/p0/playbook.toml`;
+//! - [`playbook`], `scene`, `fill`: the built-in agent that plays recorded work (`p0 __playbook FILE`).
 //!
 //! What is never in here: the run itself. It goes through the same door as every other run.
 pub mod create;
+pub mod playbook;
 pub mod report;
 
 mod assets;
+mod fill;
+mod scene;

@@ -6,6 +6,7 @@
 //! blobs that only those frames named (`gc`). Whatever an earlier call left undone the next one does.
 use super::{
     audit::run_file_at,
+    error::Cause,
     fold,
     handle::{Handle, ReadError},
     run_files::{hash_of_file, readable, run_file_of},
@@ -50,18 +51,17 @@ impl Handle {
     /// What `before` says can be archived now: of each milestone the runs that were over before that moment, up to the
     /// first that was not. What happened since stays in the journal.
     fn candidates(&self, before: &Before<'_>) -> Result<Vec<Candidate>, ReadError> {
-        let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
         let catalog = self.catalog();
-        let live: std::collections::HashSet<_> = catalog.live().map_err(|e| read(&e))?.into_iter().collect();
+        let live: std::collections::HashSet<_> = catalog.live()?.into_iter().collect();
         let mut found = Vec::new();
         for milestone in catalog.milestones() {
-            let (milestone, row) = milestone.map_err(|e| read(&e))?;
+            let (milestone, row) = milestone?;
             let Some(before) = before(&row.project) else { continue };
-            let mut runs: Vec<RunRow> = catalog.runs_of(milestone).collect::<Result<_, _>>().map_err(|e| read(&e))?;
+            let mut runs: Vec<RunRow> = catalog.runs_of(milestone).collect::<Result<_, _>>()?;
             let all = runs.len();
             let is_old = |run: &RunRow| run.ended_at.is_some_and(|at| at <= before);
             let old = runs.iter().position(|run| !is_old(run)).unwrap_or(all);
-            let known = catalog.archived(milestone).map_err(|e| read(&e))?;
+            let known = catalog.archived(milestone)?;
             let held = known.as_ref().map_or(0, |known| known.runs.len());
             // One that was lost or damaged is written again, with all that it held, if its frames have not left the
             // journal yet.
@@ -105,7 +105,7 @@ impl Handle {
         for written in written.await? {
             match written {
                 Ok(one) => archived.push(one),
-                Err(why) => left.push(why.0),
+                Err(error) => left.push(error.why()),
             }
         }
         if dry_run || archived.is_empty() {
@@ -116,8 +116,8 @@ impl Handle {
         for archived in &archived {
             let action = Action::NoteArchive { archived: Box::new(archived.clone()) };
             let noted = self.submit(MilestoneId::ENGINE, actor.clone(), action).await;
-            noted.map_err(|e| ReadError(format!("putting the archive of {} on record: {e}", archived.key)))?;
-            snapshots::forget(&self.shared.store, archived.milestone).map_err(|e| ReadError(e.to_string()))?;
+            noted.map_err(|source| Cause::NotRecorded { key: archived.key.clone(), source })?;
+            snapshots::forget(&self.shared.store, archived.milestone)?;
         }
         Ok(archived)
     }
@@ -129,35 +129,34 @@ impl Handle {
     /// A file cannot be read or written.
     pub fn compact(&self, left: &mut Vec<String>) -> Result<Compacted, ReadError> {
         let archived = self.catalog().archives().map(|found| found.map(|a| (a.milestone.0, a.file.last_seq)));
-        let archived = archived.collect::<Result<_, _>>().map_err(|e| ReadError(e.to_string()))?;
+        let archived = archived.collect::<Result<_, _>>()?;
         let on_left = &mut |why: journal::Error| left.push(why.to_string());
-        journal::compact(&self.shared.data_dir, &self.shared.store, &archived, &RealDisk, on_left)
-            .map_err(|e| ReadError(e.to_string()))
+        Ok(journal::compact(&self.shared.data_dir, &self.shared.store, &archived, &RealDisk, on_left)?)
     }
 
     /// Writes the file, makes it durable, reads it back, and puts it into its place.
     fn write_archive(&self, candidate: &Candidate, dry_run: bool) -> Result<Archived, ReadError> {
         let Candidate { milestone, row, runs } = candidate;
-        let newest = runs.last().ok_or_else(|| ReadError("a milestone without a run".to_owned()))?;
+        let newest = runs.last().ok_or(Cause::WithoutRun)?;
         let path = archive_path(&self.shared.data_dir, milestone.0);
         let temp = path.with_extension(format!("{}.{PART}", uuid::Uuid::new_v4()));
-        let failed = |e: &dyn std::fmt::Display| ReadError(format!("writing the archive {}: {e}", path.display()));
+        let failed = |source: Cause| Cause::Archive { path: path.clone(), source: Box::new(source) };
         let dir = path.parent().unwrap_or(Path::new("."));
-        let work = || -> Result<_, ReadError> {
-            fs::create_dir_all(dir).map_err(|e| failed(&e))?;
-            let file = File::create(&temp).map_err(|e| failed(&e))?;
+        let work = || -> Result<_, Cause> {
+            fs::create_dir_all(dir)?;
+            let file = File::create(&temp)?;
             let mut out = BufWriter::new(file);
-            self.write_run_file(newest.id, *milestone, newest.seq, &mut out, &temp).map_err(|e| failed(&e))?;
-            out.flush().and_then(|()| out.get_ref().sync_all()).map_err(|e| failed(&e))?;
-            let read = ReadBack::of(&temp).map_err(|e| failed(&e))?;
+            self.write_run_file(newest.id, *milestone, newest.seq, &mut out, &temp)?;
+            out.flush().and_then(|()| out.get_ref().sync_all())?;
+            let read = ReadBack::of(&temp)?;
             let goes_further = |old: &RunReader| old.header().last_seq > read.header.last_seq;
             // A damaged one may say anything about itself.
             if RunReader::open_unread(&path).is_ok_and(|old| goes_further(&old)) && ReadBack::of(&path).is_ok() {
-                return Err(failed(&"the one that is there goes further"));
+                return Err(Cause::GoesFurther);
             }
-            Ok((read, hash_of_file(&temp).map_err(|e| failed(&e))?))
+            Ok((read, hash_of_file(&temp)?))
         };
-        let written = work();
+        let written = work().map_err(failed);
         if dry_run || written.is_err() {
             // Of no use; one that cannot be removed is only room.
             let _ = fs::remove_file(&temp);
@@ -166,7 +165,7 @@ impl Handle {
         if !dry_run {
             let placed = fs::rename(&temp, &path).and_then(|()| File::open(dir)?.sync_all());
             let placed = placed.and_then(|()| File::open(&self.shared.data_dir)?.sync_all());
-            placed.map_err(|e| failed(&e))?;
+            placed.map_err(|e| failed(e.into()))?;
         }
         Ok(Archived {
             milestone: *milestone,
@@ -185,8 +184,8 @@ impl Handle {
     /// # Errors
     /// It is missing or damaged.
     pub fn blob(&self, milestone: MilestoneId, id: &BlobId) -> Result<Vec<u8>, ReadError> {
-        let hash: Hash = id.hash.parse().map_err(|_| ReadError(format!("'{}' is not a blob's hash", id.hash)))?;
-        self.blob_of(milestone, &hash).map_err(|e| ReadError(e.to_string()))
+        let hash: Hash = id.hash.parse().map_err(|_| Cause::NoHash(id.hash.clone()))?;
+        Ok(self.blob_of(milestone, &hash)?)
     }
 
     pub(super) fn blob_of(&self, milestone: MilestoneId, hash: &Hash) -> Result<Vec<u8>, journal::Error> {
@@ -230,12 +229,12 @@ struct ReadBack {
 impl ReadBack {
     /// Of a frame that this p0 cannot read it is not known which blobs it names, so they are not in the file: it must not
     /// take the journal's place.
-    fn of(path: &Path) -> Result<ReadBack, String> {
-        let mut reader = RunReader::open(path, readable).map_err(|e| e.to_string())?;
+    fn of(path: &Path) -> Result<ReadBack, Cause> {
+        let mut reader = RunReader::open(path, readable)?;
         let mut attempts = Vec::new();
-        while let Some(entry) = reader.next_entry().map_err(|e| e.to_string())? {
+        while let Some(entry) = reader.next_entry()? {
             let Entry::Frame(frame) = entry else { continue };
-            let payload = fold::read(&frame).map_err(|e| e.to_string())?;
+            let payload = fold::read(&frame)?;
             let started = payload.events.iter().filter(|event| event.kind == "attempt.started");
             attempts.extend(started.filter_map(|event| event.attempt));
         }
@@ -246,5 +245,5 @@ impl ReadBack {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, ReadError> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| ReadError(e.to_string()))?
+    tokio::task::spawn_blocking(work).await?
 }

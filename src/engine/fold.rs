@@ -1,6 +1,6 @@
 //! From frames to states.
-use super::payload::{self, BadFrame, Detached, Stored};
 use crate::{
+    codec::payload::{self, BadFrame, Detached, NoPayload, Stored},
     journal::{Batch, Error, EventsView, Frame},
     kernel::{evolve, legal::contradicts},
     model::{
@@ -17,7 +17,7 @@ pub(super) fn read(frame: &Frame) -> Result<FramePayload, BadFrame> {
 /// Only the events of a frame, without reading its command: what showing needs.
 pub(super) fn records(frame: &Frame) -> Result<Vec<Record>, BadFrame> {
     let events = payload::events(frame.view())?.into_iter().map(Stored::into_record);
-    events.collect::<Result<_, _>>().map_err(|e| BadFrame { seq: frame.first_seq, why: e.to_string() })
+    events.collect::<Result<_, _>>().map_err(|e| BadFrame { seq: frame.first_seq, why: NoPayload::Event(e) })
 }
 
 /// Bytes of blocks that are handed from the thread that reads to the one that folds at a time: waking the other one takes

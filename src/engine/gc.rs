@@ -2,11 +2,12 @@
 //! and saying so leaves one behind, as does whoever starts a run that is refused.
 use super::{
     audit::payload_json,
+    error::Cause,
     handle::{Handle, ReadError},
 };
 use crate::{
-    effects::clock,
     journal::{self, Hash, Shown, run_file},
+    system::clock,
 };
 use std::{collections::HashSet, time::Duration, time::SystemTime};
 
@@ -32,10 +33,9 @@ impl Handle {
     /// The log or the blobs cannot be read, or an event cannot be understood: what it names is then not known, and
     /// nothing is removed.
     pub fn sweep(&self, dry_run: bool) -> Result<Swept, ReadError> {
-        let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
         let blobs = &self.shared.blobs;
         // Listed first: what is put from now on is not looked at.
-        let all = blobs.all().map_err(|e| read(&e))?;
+        let all = blobs.all()?;
         let before = SystemTime::from(clock::now()) - GRACE;
         let mut named: HashSet<Hash> = HashSet::new();
         let mut unread = None;
@@ -47,11 +47,9 @@ impl Handle {
                     unread.get_or_insert(frame.first_seq);
                 }
             }
-        })
-        .map_err(|e| read(&e))?;
+        })?;
         if let Some(seq) = unread {
-            let why = "this p0 cannot read it, so it is not known which blobs it names; nothing was removed";
-            return Err(ReadError(format!("the frame at event {seq}: {why}")));
+            return Err(Cause::Unsweepable { seq }.into());
         }
         let mut swept = Swept::default();
         for (hash, bytes) in all {
@@ -59,8 +57,7 @@ impl Handle {
                 && match dry_run {
                     true => blobs.is_older(&hash, before),
                     false => blobs.remove_older(&hash, before),
-                }
-                .map_err(|e| read(&e))?;
+                }?;
             if goes {
                 swept.blobs += 1;
                 swept.bytes += bytes;

@@ -1,9 +1,7 @@
 //! What was decided together and becomes durable together.
-use super::{
-    handle::{Accepted, SubmitError},
-    payload,
-};
+use super::handle::{Accepted, SubmitError};
 use crate::{
+    codec::payload,
     journal::{FrameKeys, NewFrame},
     model::{aggregate::Aggregate, command::Command, effect::Effect, id::MilestoneId, record::Draft},
 };
@@ -56,19 +54,28 @@ impl Group {
     }
 }
 
+/// Why a command and its events have no frame.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoFrame {
+    #[error(transparent)]
+    TooMany(#[from] std::num::TryFromIntError),
+    #[error(transparent)]
+    Form(#[from] rmp_serde::encode::Error),
+}
+
 /// A command and its events as a frame, with the events at their places.
 pub(super) fn frame(
     milestone: MilestoneId,
     first_seq: u64,
     command: &Command,
     drafts: Vec<Draft>,
-) -> Result<(NewFrame, Vec<(u64, Draft)>), String> {
+) -> Result<(NewFrame, Vec<(u64, Draft)>), NoFrame> {
     let drafts: Vec<(u64, Draft)> = (first_seq..).zip(drafts).collect();
     let run = drafts.iter().find_map(|(_, d)| d.run);
     let tickets: BTreeSet<String> = drafts.iter().filter_map(|(_, d)| Some(d.ticket.as_ref()?.to_string())).collect();
     let frame = NewFrame {
         first_seq,
-        events: u32::try_from(drafts.len()).map_err(|e| e.to_string())?,
+        events: u32::try_from(drafts.len())?,
         at_ms: command.at.timestamp_millis(),
         keys: FrameKeys { stream: milestone.0, run: run.map(|r| r.0), tickets: tickets.into_iter().collect() },
         payload: payload::encode(command, run, &drafts)?,

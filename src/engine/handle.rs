@@ -1,12 +1,12 @@
 //! What the surface holds of the engine: submit a command, look at what is durable, follow the log.
+pub use super::error::{NotRedacted, ReadError, SubmitError};
 use super::{
     fold, replay,
     shared::Shared,
     turn::{Ask, Submit},
 };
 use crate::{
-    effects::sandbox::Redactor,
-    kernel,
+    journal, kernel,
     model::{
         actor::Actor,
         aggregate::Aggregate,
@@ -14,9 +14,9 @@ use crate::{
         id::{AttemptId, BlobId, MilestoneId, RunId, TicketId},
         not_ready::NotReady,
         record::{FramePayload, Record},
-        rejection::Rejection,
         reply::Reply,
     },
+    sandbox::Redactor,
     views::{catalog::Catalog, retrying::Retrying},
 };
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -24,34 +24,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// What people write in their own words, in a command.
 const FREE_TEXTS: &[&str] = &["text", "reason", "why", "title", "body"];
-
-/// Why a command was not carried out.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum SubmitError {
-    /// By the rules.
-    #[error("{0}")]
-    Rejected(Rejection),
-    /// There is no room for it in the log; nothing was written.
-    #[error("the log has no room: {0}; free some space and try again")]
-    NoRoom(String),
-    /// The secrets in it could not be taken out; nothing was written.
-    #[error("the secrets in it cannot be taken out: {0}; nothing was written")]
-    Unredacted(NotRedacted),
-    /// The engine has stopped.
-    #[error("the engine has stopped: {0}")]
-    Stopped(String),
-}
-
-/// Why secrets could not be taken out of a command.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum NotRedacted {
-    /// The patterns of its milestone's newest run are not known.
-    #[error(transparent)]
-    Patterns(ReadError),
-    /// Without them it is no command any more.
-    #[error("a secret stands where p0 needs one of its own words ({0})")]
-    Value(Arc<serde_json::Error>),
-}
 
 /// The answer to an accepted command, given when it is durable.
 #[derive(Debug, Clone)]
@@ -72,11 +44,6 @@ pub trait AttemptDoor: Send + Sync {
     /// Closes it.
     fn close(&self, attempt: AttemptId);
 }
-
-/// Why the log could not be read.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the log cannot be read: {0}")]
-pub struct ReadError(pub String);
 
 /// The surface's hold on a running engine. Cheap to clone.
 #[derive(Clone)]
@@ -134,7 +101,7 @@ impl Handle {
     /// The log cannot be read.
     pub fn refold(&self, milestone: MilestoneId) -> Result<Option<Aggregate>, ReadError> {
         let batches = self.shared.store.batches_of_stream(milestone.0);
-        fold::refold(batches).map_err(|e| ReadError(e.to_string()))
+        Ok(fold::refold(batches)?)
     }
 
     /// What there is.
@@ -168,7 +135,7 @@ impl Handle {
         wanted: impl Fn(&Record) -> bool,
     ) -> Result<Option<Record>, ReadError> {
         for frame in self.shared.store.frames_of_stream_from(milestone.0, since) {
-            let frame = frame.map_err(|e| ReadError(e.to_string()))?;
+            let frame = frame?;
             let records = fold::records(&frame).unwrap_or_default();
             if let Some(record) = records.into_iter().find(&wanted) {
                 return Ok(Some(record));
@@ -187,9 +154,8 @@ impl Handle {
         if since >= head {
             return Ok(found);
         }
-        let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
-        for frame in self.shared.store.frames_from(since + 1).map_err(|e| read(&e))? {
-            let frame = frame.map_err(|e| read(&e))?;
+        for frame in self.shared.store.frames_from(since + 1)? {
+            let frame = frame?;
             if frame.first_seq > head || found.len() >= max {
                 break;
             }
@@ -207,7 +173,7 @@ impl Handle {
     ///
     /// # Errors
     /// They cannot be written.
-    pub fn put_blob(&self, bytes: &[u8]) -> Result<BlobId, ReadError> {
+    pub fn put_blob(&self, bytes: &[u8]) -> Result<BlobId, journal::Error> {
         self.shared.put_blob(bytes)
     }
 
@@ -258,28 +224,27 @@ impl Handle {
         &self,
         run: RunId,
     ) -> Result<impl Iterator<Item = Result<FramePayload, ReadError>> + use<>, ReadError> {
-        let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
-        Ok(self.stream_of(run)?.map(move |frame| fold::read(&frame?).map_err(|e| read(&e))))
+        Ok(self.stream_of(run)?.map(|frame| Ok(fold::read(&frame?)?)))
     }
 }
 
 /// The events of a frame. One that this version cannot read is shown as such, so that the rest of the log still is.
-pub(super) fn records_of(frame: &crate::journal::Frame) -> Vec<Record> {
+pub(super) fn records_of(frame: &journal::Frame) -> Vec<Record> {
     fold::records(frame).unwrap_or_else(|bad| vec![unreadable(frame, &bad.to_string())])
 }
 
 /// The events of frames, in order.
-pub(super) fn records_in<E: std::fmt::Display>(
-    frames: impl Iterator<Item = Result<crate::journal::Frame, E>>,
+pub(super) fn records_in<E: Into<ReadError>>(
+    frames: impl Iterator<Item = Result<journal::Frame, E>>,
 ) -> impl Iterator<Item = Result<Record, ReadError>> {
     frames.flat_map(|frame| match frame {
         Ok(frame) => records_of(&frame).into_iter().map(Ok).collect::<Vec<_>>(),
-        Err(e) => vec![Err(ReadError(e.to_string()))],
+        Err(e) => vec![Err(e.into())],
     })
 }
 
 /// What stands for a frame that cannot be read.
-fn unreadable(frame: &crate::journal::Frame, why: &str) -> Record {
+fn unreadable(frame: &journal::Frame, why: &str) -> Record {
     Record {
         seq: frame.last_seq(),
         at: chrono::DateTime::from_timestamp_millis(frame.at_ms).unwrap_or_default(),

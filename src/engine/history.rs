@@ -43,13 +43,12 @@ impl Handle {
     /// # Errors
     /// The log cannot be read.
     pub fn last_before(&self, at: Time) -> Result<u64, ReadError> {
-        let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
         let (mut low, mut high) = (0, *self.shared.head.borrow());
         while low < high {
             let middle = low + (high - low) / 2;
-            let mut frames = self.shared.store.frames_from(middle + 1).map_err(|e| read(&e))?;
+            let mut frames = self.shared.store.frames_from(middle + 1)?;
             let next = frames.find(|frame| !matches!(frame, Err(Error::Archive { .. })));
-            match next.transpose().map_err(|e| read(&e))? {
+            match next.transpose()? {
                 Some(frame) if chrono::DateTime::from_timestamp_millis(frame.at_ms).is_some_and(|then| then < at) => {
                     low = frame.last_seq();
                 }

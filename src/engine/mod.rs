@@ -7,7 +7,7 @@
 //! - `unique`: what only one milestone may have, decided before the turn decides a command;
 //! - [`steps`]: dates that jump;
 //! - `group`, `writer`: what becomes durable together, and the hand that writes it;
-//! - `payload`, `packed`: the bytes of a frame's command and events; `snapshots`, `rows`: what a start need not fold again;
+//! - `snapshots`, `rows`: what a start need not fold again;
 //! - [`run_files`]: runs to and from files of their own; [`backup`]: all of it; [`audit`]: checking logs and files;
 //! - [`history`]: one milestone or ticket, by index;
 //! - [`archive`]: records of runs that are long over, in files of their own; [`gc`]: what nothing needs any more;
@@ -24,11 +24,10 @@ pub mod start;
 pub mod steps;
 
 mod boot;
+mod error;
 mod fold;
 mod fork;
 mod group;
-mod packed;
-mod payload;
 mod retries;
 mod rows;
 mod shared;
@@ -42,7 +41,7 @@ mod writer;
 #[cfg(any(fuzzing, test))]
 pub(crate) fn fuzz_payload(bytes: &[u8]) {
     let frame = crate::journal::Frame::with_payload(1, 1, bytes.to_vec());
-    let _ = payload::decode(&frame);
+    let _ = crate::codec::payload::decode(&frame);
     let mut state = crate::model::aggregate::Aggregate::default();
     fold::fold(&mut state, frame.view());
 }

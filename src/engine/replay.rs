@@ -35,7 +35,7 @@ pub fn replay(
             if beyond(&record, until) {
                 break;
             }
-            let draft = record.to_draft().map_err(|e| ReadError(e.to_string()))?;
+            let draft = record.to_draft()?;
             evolve(&mut state, &draft);
             last = record.seq;
             events += 1;

@@ -1,10 +1,11 @@
 //! Runs to and from files of their own: exports for other places, imports from them, and reading a file directly.
 use super::{
+    error::Cause,
     fold,
     handle::{Accepted, Handle, ReadError, SubmitError, records_in},
-    payload,
 };
 use crate::{
+    codec::payload::{self, BadFrame},
     journal::{
         Error, Frame, Hash,
         run_file::{self, Counts, Entry, Header, RunFileError, RunReader, Source, Written},
@@ -17,9 +18,9 @@ use crate::{
         event::Event,
         id::{MilestoneId, RunId},
         kept::{Imported, RunFile, RunSummary},
-        record::{FramePayload, Record},
+        record::{self, FramePayload, Record},
     },
-    views::catalog::{Recorded, RowError},
+    views::catalog::Recorded,
 };
 use std::{
     fs::{self, File},
@@ -29,9 +30,6 @@ use std::{
 
 /// The folder of imported runs in the data directory.
 pub const IMPORTS: &str = "imports";
-/// What to do about an imported file that is not as it was.
-const IMPORT_AGAIN: &str = "import the file again with `p0 audit import`";
-
 /// Frames of one milestone, from its first.
 pub(super) type Stream = Box<dyn Iterator<Item = Result<Frame, ReadError>> + Send>;
 
@@ -52,9 +50,19 @@ pub fn frames_of_file(
 ) -> Result<(Header, impl Iterator<Item = Result<FramePayload, ReadError>> + Send + use<>), RunFileError> {
     let reader = RunReader::open(path, readable)?;
     let header = reader.header().clone();
-    let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
-    let frames = reader.frames().map(move |frame| fold::read(&frame.map_err(|e| read(&e))?).map_err(|e| read(&e)));
+    let frames = reader.frames().map(|frame| Ok(fold::read(&frame?)?));
     Ok((header, frames))
+}
+
+/// An event, or its frame, that this version cannot read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// The frame.
+    #[error(transparent)]
+    Frame(#[from] BadFrame),
+    /// The event.
+    #[error(transparent)]
+    Event(#[from] record::Unreadable),
 }
 
 /// What became of an import.
@@ -78,6 +86,9 @@ pub enum ImportError {
     /// It cannot be taken in here.
     #[error("{0}")]
     Refused(String),
+    /// This version cannot read an event of it.
+    #[error("{0}")]
+    Unreadable(Unreadable),
     /// Something else.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -89,16 +100,14 @@ pub enum ImportError {
 impl Handle {
     /// The frames that a run can be lived again from: of its milestone here, or of the file it was taken in with.
     pub(super) fn stream_of(&self, run: RunId) -> Result<Stream, ReadError> {
-        let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
         let catalog = self.catalog();
-        if let Some(row) = catalog.run(run).map_err(|e| read(&e))? {
+        if let Some(row) = catalog.run(run)? {
             let frames = self.shared.store.frames_of_stream(row.milestone.0);
-            return Ok(Box::new(frames.map(move |frame| frame.map_err(|e| read(&e)))));
+            return Ok(Box::new(frames.map(|frame| Ok(frame?))));
         }
-        let imported = catalog.imported(run).map_err(|e| read(&e))?;
-        let imported = imported.ok_or_else(|| ReadError(format!("there is no run {run}")))?;
+        let imported = catalog.imported(run)?.ok_or(Cause::NoRun(run))?;
         let reader = self.open_import(&imported)?;
-        Ok(Box::new(reader.frames().map(move |frame| frame.map_err(|e| read(&e)))))
+        Ok(Box::new(reader.frames().map(|frame| Ok(frame?))))
     }
 
     /// All events of an imported run's file, in order.
@@ -115,11 +124,9 @@ impl Handle {
     fn open_import(&self, imported: &Imported) -> Result<RunReader, ReadError> {
         let run = imported.run.run;
         let path = self.import_path(run);
-        let reader = RunReader::open(&path, readable)
-            .map_err(|e| ReadError(format!("the imported run {run}: {e}; {IMPORT_AGAIN}")))?;
+        let reader = RunReader::open(&path, readable).map_err(|source| Cause::Import { run, source })?;
         if reader.header().head.to_string() != imported.file.head {
-            let path = path.display();
-            return Err(ReadError(format!("{path} is not the file that was imported as run {run}; {IMPORT_AGAIN}")));
+            return Err(Cause::OtherImport { run, path }.into());
         }
         Ok(reader)
     }
@@ -134,22 +141,20 @@ impl Handle {
     /// # Errors
     /// There is no such run, something of it cannot be read, or `out` cannot be written.
     pub fn export(&self, run: RunId, mut out: impl Write) -> Result<(), ReadError> {
-        let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
         let catalog = self.catalog();
-        let found = catalog.find_record(&run.to_string()).map_err(|e| read(&e))?;
+        let found = catalog.find_record(&run.to_string()).map_err(Cause::from)?;
         match found {
             Recorded::Here(row) => {
-                self.write_run_file(run, row.milestone, row.seq, out, Path::new("the export")).map_err(|e| read(&e))?;
+                self.write_run_file(run, row.milestone, row.seq, out, Path::new("the export"))?;
             }
             Recorded::Imported(imported) => {
                 drop(self.open_import(&imported)?);
                 let path = self.import_path(run);
-                let failed = |e: io::Error| ReadError(format!("copying {}: {e}", path.display()));
+                let failed = |source| Cause::Io { doing: "copying", path: path.clone(), source };
                 let mut file = File::open(&path).map_err(failed)?;
                 // All of it first: what has been handed out cannot be taken back.
                 if hash_of(&mut file).map_err(failed)?.to_string() != imported.file.blake3 {
-                    let path = path.display();
-                    return Err(ReadError(format!("{path} is not as it was imported as run {run}; {IMPORT_AGAIN}")));
+                    return Err(Cause::ChangedImport { run, path }.into());
                 }
                 let copied = file.rewind().and_then(|()| io::copy(&mut file, &mut out));
                 copied.and_then(|_| out.flush()).map_err(failed)?;
@@ -194,7 +199,7 @@ impl Handle {
     pub async fn import(&self, path: PathBuf, actor: Actor) -> Result<(Imported, ImportOutcome), ImportError> {
         let handle = self.clone();
         let staged = tokio::task::spawn_blocking(move || handle.stage(&path)).await;
-        let (temp, imported) = staged.map_err(|e| ReadError(e.to_string()))??;
+        let (temp, imported) = staged.map_err(ReadError::from)??;
         let run = imported.run.run;
         let _one_at_a_time = self.shared.importing.lock().await;
         let judged = self.judge(&imported, &temp);
@@ -211,7 +216,7 @@ impl Handle {
         }
         let target = self.import_path(run);
         let placed = fs::rename(&temp, &target).and_then(|()| File::open(self.imports())?.sync_all());
-        placed.map_err(|e| ReadError(format!("placing {}: {e}", target.display())))?;
+        placed.map_err(Cause::io("placing", &target)).map_err(ReadError::from)?;
         let action = Action::NoteImport { imported: Box::new(imported.clone()) };
         let Accepted { .. } = self.submit(MilestoneId::ENGINE, actor, action).await?;
         Ok((imported, outcome))
@@ -225,7 +230,7 @@ impl Handle {
     fn stage(&self, path: &Path) -> Result<(PathBuf, Imported), ImportError> {
         let dir = self.imports();
         let temp = dir.join(format!("{}.part", uuid::Uuid::new_v4()));
-        let failed = |e: io::Error| ReadError(format!("copying {} to {}: {e}", path.display(), temp.display()));
+        let failed = |source| ReadError::from(Cause::Copy { from: path.to_owned(), to: temp.clone(), source });
         RunReader::open(path, readable)?;
         fs::create_dir_all(&dir).map_err(failed)?;
         let copied = File::open(path).and_then(|mut from| {
@@ -245,12 +250,11 @@ impl Handle {
     fn judge(&self, imported: &Imported, temp: &Path) -> Result<ImportOutcome, ImportError> {
         let run = imported.run.run;
         let catalog = self.catalog();
-        let unread = |e: RowError| ReadError(e.to_string());
-        if catalog.run(run).map_err(unread)?.is_some() {
+        if catalog.run(run).map_err(ReadError::from)?.is_some() {
             let why = format!("run {run} is a run of this data directory; its own record is not replaced by a file");
             return Err(ImportError::Refused(why));
         }
-        let Some(known) = catalog.imported(run).map_err(unread)? else { return Ok(ImportOutcome::Imported) };
+        let Some(known) = catalog.imported(run).map_err(ReadError::from)? else { return Ok(ImportOutcome::Imported) };
         if known.file == imported.file {
             // A kept file that was damaged since gives way to this one.
             let kept = hash_of_file(&self.import_path(run));
@@ -280,10 +284,10 @@ struct Folded {
 }
 
 impl Folded {
-    fn take(&mut self, frame: &Frame) -> Result<(), String> {
-        let payload = fold::read(frame).map_err(|e| e.to_string())?;
+    fn take(&mut self, frame: &Frame) -> Result<(), Unreadable> {
+        let payload = fold::read(frame)?;
         for record in payload.events {
-            let draft = record.to_draft().map_err(|e| e.to_string())?;
+            let draft = record.to_draft()?;
             if matches!(&draft.event, Event::RunStarted { id, .. } if *id == self.run) {
                 self.begins = record.seq;
             }
@@ -305,13 +309,13 @@ fn describe(path: &Path) -> Result<Imported, ImportError> {
             understood = folded.take(frame);
         }
     }
-    understood.map_err(ImportError::Refused)?;
+    understood.map_err(ImportError::Unreadable)?;
     let Folded { begins, state, .. } = folded;
     let (header, counts) = (reader.header().clone(), reader.counts());
     let none = || ImportError::Refused(format!("the file says it holds run {run}, and its events know none"));
     let found = state.runs.get(&run).ok_or_else(none)?;
     let milestone = state.milestone.as_ref().ok_or_else(none)?;
-    let blake3 = hash_of_file(path).map_err(|e| ReadError(format!("reading {}: {e}", path.display())))?;
+    let blake3 = hash_of_file(path).map_err(Cause::io("reading", path)).map_err(ReadError::from)?;
     Ok(Imported {
         run: RunSummary {
             run,

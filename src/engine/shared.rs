@@ -1,7 +1,7 @@
 //! What the turn publishes after a commit, and everybody else reads.
 use super::{group::Decided, handle::ReadError, retries::Retries, snapshots};
 use crate::{
-    journal::{Blobs, Sealer, Store},
+    journal::{self, Blobs, Sealer, Store},
     model::{
         aggregate::Aggregate,
         id::{BlobId, MilestoneId},
@@ -162,7 +162,7 @@ impl Shared {
             }
             states.publications
         };
-        let loaded = snapshots::load(&self.store, milestone).map_err(|e| ReadError(e.to_string()))?;
+        let loaded = snapshots::load(&self.store, milestone)?;
         let Some((state, _)) = loaded else { return Ok(None) };
         let state = Arc::new(state);
         let mut states = self.states();
@@ -173,8 +173,8 @@ impl Shared {
         Ok(Some(state))
     }
 
-    pub(super) fn put_blob(&self, bytes: &[u8]) -> Result<BlobId, ReadError> {
-        let blob = self.blobs.put(bytes).map_err(|e| ReadError(e.to_string()))?;
+    pub(super) fn put_blob(&self, bytes: &[u8]) -> Result<BlobId, journal::Error> {
+        let blob = self.blobs.put(bytes)?;
         Ok(BlobId { hash: blob.hash.to_string(), size: blob.size })
     }
 

@@ -1,7 +1,8 @@
 //! Snapshots of milestones' states, so that a start, and a milestone that is needed again, cost the events since the last
 //! one and not the history. They are a cache beside the log: a missing, old or damaged one is folded again.
-use super::{fold, group::Decided, payload};
+use super::{fold, group::Decided};
 use crate::{
+    codec::payload,
     journal::{Error, Store},
     kernel::invariants,
     model::{aggregate::Aggregate, id::MilestoneId},
@@ -88,8 +89,7 @@ impl Snapshots {
 fn work(store: &Store, jobs: &Receiver<Box<Job>>) {
     while let Ok(job) = jobs.recv() {
         let Job { milestone, upto, state } = *job;
-        let written = encode(&state)
-            .and_then(|bytes| store.put_view(&name(milestone), upto, &bytes).map_err(|e: Error| e.to_string()));
+        let written = encode(&state).and_then(|bytes| Ok(store.put_view(&name(milestone), upto, &bytes)?));
         if let Err(why) = written {
             tracing::warn!("no snapshot of milestone {milestone} at event {upto}: {why}");
         }
@@ -105,10 +105,21 @@ pub(super) fn forget(store: &Store, milestone: MilestoneId) -> Result<(), Error>
     store.remove_view(&name(milestone))
 }
 
-fn encode(state: &Aggregate) -> Result<Vec<u8>, String> {
+/// Why there is no new snapshot.
+#[derive(Debug, thiserror::Error)]
+enum NoSnapshot {
+    #[error(transparent)]
+    Form(#[from] rmp_serde::encode::Error),
+    #[error(transparent)]
+    Compression(#[from] std::io::Error),
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+fn encode(state: &Aggregate) -> Result<Vec<u8>, NoSnapshot> {
     let packed = payload::pack(state)?;
-    let length = u64::try_from(packed.len()).map_err(|e| e.to_string())?;
-    let compressed = zstd::bulk::compress(&packed, LEVEL).map_err(|e| e.to_string())?;
+    let length = packed.len() as u64;
+    let compressed = zstd::bulk::compress(&packed, LEVEL)?;
     let sum = crc32c::crc32c(&compressed);
     Ok([RULES_MARK.as_bytes(), &length.to_be_bytes(), &sum.to_be_bytes(), &compressed].concat())
 }

@@ -1,18 +1,19 @@
 //! Starting and stopping an engine.
 use super::{
     boot,
+    error::BoxError,
     handle::{AttemptDoor, Handle},
     steps,
     turn::{Ask, Conduct, Turn},
     world::World,
 };
 use crate::{
-    effects::clock,
     model::{
         actor::Actor,
         command::Action,
         id::{AgentName, MilestoneId},
     },
+    system::clock,
 };
 use std::{
     collections::BTreeMap,
@@ -53,7 +54,7 @@ pub struct Options {
 }
 
 /// Gives the variables of an agent of the project at this root, or says why not.
-pub type AgentEnv = dyn Fn(&Path, &AgentName) -> Result<BTreeMap<String, String>, String> + Send + Sync;
+pub type AgentEnv = dyn Fn(&Path, &AgentName) -> Result<BTreeMap<String, String>, BoxError> + Send + Sync;
 
 /// What children inherit.
 #[derive(Debug, Clone, Default)]

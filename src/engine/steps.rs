@@ -1,8 +1,8 @@
 //! Dates that jump: the machine's date was set, the machine was suspended, or the date is behind what the log says
 //! already. Nothing waits for a date, so no jump stops anything; each is told, and is on record.
 use crate::{
-    effects::clock,
     model::{Time, command::Action, event::ClockStep},
+    system::clock,
 };
 use chrono::Datelike;
 use std::time::Duration;

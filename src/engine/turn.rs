@@ -4,7 +4,7 @@
 //! answered and handed over is **durable**. A group that finds no room takes with it what was decided upon it.
 use super::{
     group::{Decided, Group, Waiting, frame},
-    handle::{Accepted, SubmitError},
+    handle::{Accepted, ReadError, SubmitError},
     shared::Shared,
     snapshots::Snapshots,
     steps::{self, ClockWatch, Reading},
@@ -12,7 +12,6 @@ use super::{
     writer::{Writer, Written},
 };
 use crate::{
-    effects::clock,
     journal::{AppendError, Log},
     kernel::{decide, outstanding},
     model::{
@@ -25,9 +24,12 @@ use crate::{
         id::MilestoneId,
         rejection::Rejection,
     },
+    system::clock,
+    views::catalog::RowError,
 };
 use std::{
     collections::{BTreeSet, HashMap},
+    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -230,7 +232,7 @@ impl Turn {
         match written {
             Ok(()) => self.breakpoint(),
             Err(why @ AppendError::NoRoom { .. }) => {
-                self.refuse(group, &why.to_string());
+                self.refuse(group, &Arc::new(why));
                 return Ok(());
             }
             Err(stop @ (AppendError::HeadMoved { .. } | AppendError::Invalid { .. } | AppendError::Failed { .. })) => {
@@ -258,7 +260,7 @@ impl Turn {
     }
 
     /// There was no room for `group`: nothing of it happened, nor of what was decided upon it.
-    fn refuse(&mut self, group: Group, why: &str) {
+    fn refuse(&mut self, group: Group, why: &Arc<AppendError>) {
         let staged = std::mem::take(&mut self.staged);
         for group in [group, staged] {
             for stream in group.decided.iter().map(|d| d.milestone) {
@@ -268,7 +270,7 @@ impl Turn {
                 };
             }
             for Waiting { answer, .. } in group.answers {
-                let _ = answer.send(Err(SubmitError::NoRoom(why.to_owned())));
+                let _ = answer.send(Err(SubmitError::NoRoom(why.clone())));
             }
             for (stream, effect) in group.over {
                 self.effect_over(stream, &effect);
@@ -315,20 +317,21 @@ impl Turn {
     }
 
     fn decided(&mut self, milestone: MilestoneId, actor: Actor, action: Action) -> Result<Accepted, SubmitError> {
-        let rejected = |why: String| SubmitError::Rejected(Rejection::Refused { why });
-        let state = self.state(milestone).map_err(rejected)?;
+        let rejected = |why: &dyn fmt::Display| SubmitError::Rejected(Rejection::Refused { why: why.to_string() });
+        let state = self.state(milestone).map_err(|e| rejected(&e))?;
         let at = clock::now().max(self.last_at);
         let command = Command { at, seed: Uuid::new_v4(), actor, action };
         let staged = self.writing.iter().chain([&self.staged]).flat_map(Group::events);
         let taken = unique::taken(&self.shared.catalog(), staged, (milestone, &state), &command.action);
-        if let Some(rejection) = taken.map_err(|e| rejected(e.to_string()))? {
+        if let Some(rejection) = taken.map_err(|e| rejected(&e))? {
             return Err(SubmitError::Rejected(rejection));
         }
         let decision = decide(&state, &command).map_err(SubmitError::Rejected)?;
         if decision.events.is_empty() {
             return Ok(Accepted { reply: decision.reply, seq: self.next_seq.saturating_sub(1) });
         }
-        let (frame, drafts) = frame(milestone, self.next_seq, &command, decision.events).map_err(rejected)?;
+        let framed = frame(milestone, self.next_seq, &command, decision.events);
+        let (frame, drafts) = framed.map_err(|e| rejected(&e))?;
         self.next_seq += u64::from(frame.events);
         self.last_at = at;
         self.staged.frames.push(frame);
@@ -338,20 +341,20 @@ impl Turn {
     }
 
     /// The staged state of a milestone, brought back from the store when it has been at rest for a while.
-    fn state(&mut self, milestone: MilestoneId) -> Result<Aggregate, String> {
+    fn state(&mut self, milestone: MilestoneId) -> Result<Aggregate, ReadError> {
         if let Some(state) = self.live.get(&milestone) {
             return Ok(state.clone());
         }
-        let state = self.shared.load(milestone).map_err(|e| e.to_string())?;
+        let state = self.shared.load(milestone)?;
         Ok(state.map(|state| (*state).clone()).unwrap_or_default())
     }
 
     /// Moves the views, after the commit and never before.
-    fn publish(&mut self, decided: Vec<Decided>) -> Result<BTreeSet<MilestoneId>, String> {
+    fn publish(&mut self, decided: Vec<Decided>) -> Result<BTreeSet<MilestoneId>, RowError> {
         let changed: BTreeSet<MilestoneId> = decided.iter().map(|d| d.milestone).collect();
         let head = self.writer.next_seq().saturating_sub(1);
         self.snapshots.saw(&decided);
-        self.shared.publish(head, &decided).map_err(|e| e.to_string())?;
+        self.shared.publish(head, &decided)?;
         for stream in &changed {
             // What was staged upon it may have woken it again.
             let moved_on = self.staged.decided.iter().any(|d| d.milestone == *stream);

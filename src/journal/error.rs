@@ -121,6 +121,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether this is about nothing but disk space.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Error::Full { .. } => true,
+            Error::Io { source, .. } | Error::NotWritable { source, .. } => is_full(source),
+            Error::Locked { .. }
+            | Error::Damaged { .. }
+            | Error::NewerVersion { .. }
+            | Error::Store { .. }
+            | Error::NotALog { .. }
+            | Error::BlobMissing { .. }
+            | Error::BlobDamaged { .. }
+            | Error::Archive { .. } => false,
+        }
+    }
+
     /// Sorts a system error into full, not writable, and the rest.
     pub fn io(doing: &'static str, path: &Path, source: io::Error) -> Error {
         let path = path.to_path_buf();

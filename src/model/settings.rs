@@ -97,7 +97,7 @@ pub struct Limits {
     /// How long a question to a person stays open before it counts as denied, in seconds.
     #[serde(default = "usual_approval_s", skip_serializing_if = "is_usual_approval_s")]
     pub approval_s: u64,
-    /// Bytes of a prompt; what is cut first is said in `engine/world/input`.
+    /// Bytes of a prompt; what is cut first is said in `prompts/prompt`.
     #[serde(default = "usual_prompt_bytes", skip_serializing_if = "is_usual_prompt_bytes")]
     pub prompt_bytes: u64,
     /// Room on the disk that attempts must leave, in MiB; the one that took it is ended. 0 = none is asked for.

@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     contract::claims::{ClaimGranted, ClaimRequest, ClaimToken},
-    effects::clock,
     engine::handle::SubmitError,
     model::{
         aggregate::Aggregate,
@@ -19,6 +18,7 @@ use crate::{
         reply::Reply,
         ticket::{Claim, Holder},
     },
+    system::clock,
     views::tickets::{self, TicketFull},
 };
 

@@ -2,10 +2,10 @@
 use super::{app::Service, background::blocking, config::files::Configs, principal::Principal, problem::Problem};
 use crate::{
     contract::gc::{CompactedDoc, GcDoc, GcRequest, SweptDoc},
-    effects::clock,
     engine::gc::Swept,
     journal::Compacted,
     model::config::ARCHIVE_AFTER_DAYS,
+    system::clock,
 };
 use chrono::Days;
 use std::{

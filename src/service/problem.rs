@@ -186,6 +186,13 @@ impl From<ReadError> for Problem {
     }
 }
 
+/// A blob cannot be kept.
+impl From<crate::journal::Error> for Problem {
+    fn from(error: crate::journal::Error) -> Problem {
+        Problem::new(Kind::Store, error)
+    }
+}
+
 impl From<StartError> for Problem {
     fn from(error: StartError) -> Problem {
         match error {
@@ -248,6 +255,7 @@ impl From<Flaw> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::AppendError;
 
     #[test]
     fn kinds_come_back_over_the_wire() {
@@ -278,6 +286,7 @@ mod tests {
         assert_eq!(code(Rejection::NothingReady { why: None }), 4);
         assert_eq!(code(Rejection::refused("no")), 6);
         assert_eq!(code(Rejection::Quarantined { why: "x".into() }), 5);
-        assert_eq!(Problem::from(SubmitError::NoRoom("full".into())).kind.exit_code(), 5);
+        let no_room = AppendError::NoRoom { path: "journal".into(), needed_bytes: 1, what: "full".into() };
+        assert_eq!(Problem::from(SubmitError::NoRoom(std::sync::Arc::new(no_room))).kind.exit_code(), 5);
     }
 }

@@ -4,7 +4,7 @@ use super::{
     problem::{Kind, Problem},
 };
 use crate::{
-    effects::git::{Error, PersonRepo},
+    git::{Error, PersonRepo},
     model::{files::Files, id::CommitId, paths::PathFact},
 };
 use std::path::{Path, PathBuf};

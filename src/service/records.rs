@@ -12,11 +12,11 @@ use crate::{
     contract::records::{
         ForkDoc, ForkRequest, HeadDoc, ImportDoc, ImportOutcome, ImportRequest, ReplayDoc, ReplayQuery,
     },
-    effects::git::PersonRepo,
     engine::{
         handle::{Handle, SubmitError},
         run_files::{ImportError, ImportOutcome as Outcome},
     },
+    git::PersonRepo,
     model::{command::Action, id::RunId, kept::Fork, rejection::Rejection, reply::Reply},
     views::{
         catalog::{Recorded, RunRow},
@@ -60,6 +60,7 @@ impl Service {
         let (imported, outcome) = done.map_err(|e| match e {
             ImportError::File(bad) => Problem::new(Kind::Diverged, bad),
             ImportError::Refused(why) => Problem::new(Kind::Refused, why),
+            ImportError::Unreadable(why) => Problem::new(Kind::Refused, why),
             ImportError::Read(e) => e.into(),
             ImportError::Submit(e) => e.into(),
         })?;

@@ -5,7 +5,6 @@ use super::{
 };
 use crate::{
     contract::records::{DivergenceDoc, ReplayDoc},
-    effects::clock,
     engine::{
         handle::{ReadError, Until},
         replay,
@@ -14,6 +13,7 @@ use crate::{
         id::RunId,
         record::{FramePayload, Record},
     },
+    system::clock,
     views::diff::{self, Difference},
 };
 use serde_json::Value;

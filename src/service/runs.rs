@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     contract::runs::{QuarantinedDoc, RunRowDoc},
-    effects::clock,
     model::aggregate::Aggregate,
+    system::clock,
     views::{
         catalog::{RowError, RunRow},
         graph::{self, Language},

@@ -4,8 +4,8 @@ use super::{
     project,
 };
 use crate::{
-    effects::plain_file,
     model::spec::{BadSpec, MAX_BYTES, Spec},
+    system::plain_file,
 };
 use std::{io::Read, path::Path};
 

@@ -16,7 +16,6 @@ use super::{
 };
 use crate::{
     contract::runs::{BegunHow, RunBegun, RunRequest},
-    effects::{clock, sandbox::Redactor},
     engine::handle::{Accepted, SubmitError},
     model::{
         command::{Action, StartRun},
@@ -29,6 +28,8 @@ use crate::{
         ticket::{BacklogItem, Status},
         workflow::Workflow,
     },
+    sandbox::Redactor,
+    system::clock,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;

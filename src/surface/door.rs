@@ -20,7 +20,6 @@ use crate::{
         },
         health::HealthDoc,
     },
-    effects::process,
     engine::handle::{AttemptDoor, Handle},
     model::{
         attempt::Attempt,
@@ -30,6 +29,7 @@ use crate::{
         protocol::{LearningInput, Message},
         settings::AgentKind,
     },
+    process,
     reader::{Reading, Unreadable, read_message},
     service::{
         approvals,

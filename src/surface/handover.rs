@@ -5,11 +5,11 @@ use crate::{
         endpoints::StartRun,
         runs::{RunBegun, RunRequest},
     },
-    effects::clock,
     service::{
         place,
         problem::{Kind, Problem},
     },
+    system::clock,
 };
 use std::{
     fs::{DirBuilder, OpenOptions},

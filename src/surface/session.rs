@@ -8,7 +8,6 @@ use super::{
     users::Users,
 };
 use crate::{
-    effects::clock,
     engine::{
         handle::AttemptDoor,
         start::{Engine, Options, PATIENCE, StartError, Stop},
@@ -19,6 +18,7 @@ use crate::{
         place,
         problem::{Kind, Problem},
     },
+    system::clock,
 };
 use axum::Extension;
 use std::{path::Path, sync::Arc, time::Duration};
@@ -151,7 +151,7 @@ pub(crate) async fn hold(
         environment: env::environment(),
         agent_env: {
             let configs = configs.clone();
-            Arc::new(move |root, agent| configs.agent_env(root, agent).map_err(|e| e.detail))
+            Arc::new(move |root, agent| Ok(configs.agent_env(root, agent)?))
         },
         patience: env::var("P0_PATIENCE_MS").and_then(|ms| ms.parse().ok()).map_or(PATIENCE, Duration::from_millis),
         die_at: env::var("P0_TEST_DIE_AT").and_then(|seq| seq.parse().ok()),

@@ -13,7 +13,7 @@
 //! TSTP, TTIN and TTOU stop this process and nothing else: supervisors have sessions of their own. PIPE is ignored from
 //! the start, and its default again in programs that are started. So is every other one: what is caught here, and not
 //! ignored, is not inherited.
-use crate::{effects::clock, service::problem::Problem};
+use crate::{service::problem::Problem, system::clock};
 use rustix::process::Signal as Number;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};

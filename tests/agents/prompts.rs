@@ -6,7 +6,7 @@ use crate::{
     model::Model,
 };
 use p0::{
-    effects::drive::Drive,
+    driver::Drive,
     model::{adapter::Adapter, permission::Permissions},
 };
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Agents that try to escape: every try fails, every try is on record, nobody else is touched, and the run goes on.
 use crate::env::TestEnvironment;
-use p0::effects::sandbox::Kernel;
+use p0::sandbox::Kernel;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -17,12 +17,31 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("reader", &["model"]),
     ("journal", &["model"]),
     ("views", &["model"]),
-    ("effects", &["contract", "model", "reader"]),
-    ("engine", &["model", "reader", "kernel", "journal", "views", "effects"]),
+    ("codec", &["model", "journal"]),
+    ("prompts", &["model", "views"]),
+    ("system", &["model"]),
+    ("git", &["model", "system"]),
+    ("sandbox", &["model"]),
+    ("process", &["model", "reader", "sandbox", "system"]),
+    // It runs inside the sandbox and is trusted with nothing: it must not reach the log, a repository or a supervisor.
+    ("driver", &["contract", "model", "reader", "system"]),
+    (
+        "engine",
+        &[
+            "model", "reader", "kernel", "journal", "views", "codec", "prompts", "system", "git", "sandbox", "process",
+            "driver",
+        ],
+    ),
     ("contract", &["model", "views"]),
     ("demo", &["model", "views"]),
-    ("service", &["contract", "model", "views", "engine", "effects", "journal"]),
-    ("surface", &["contract", "service", "model", "reader", "views", "engine", "effects", "journal", "demo"]),
+    ("service", &["contract", "model", "views", "engine", "system", "git", "sandbox", "process", "journal"]),
+    (
+        "surface",
+        &[
+            "contract", "service", "model", "reader", "views", "engine", "system", "git", "sandbox", "process",
+            "journal", "demo",
+        ],
+    ),
 ];
 
 /// Lines before its tests that a file may have, and the older offenders with what they have now: they may shrink, never
@@ -69,11 +88,14 @@ fn code(path: &Path) -> String {
 }
 
 /// `crate::room` wherever it is written, also inside `use crate::{room::…, other::…}`, and `p0_room::` of a room that is
-/// a crate.
-fn imported_rooms(code: &str) -> Vec<String> {
+/// a crate. Within such a crate `crate::` names its own modules.
+fn imported_rooms(code: &str, within_crate: bool) -> Vec<String> {
     let crates = code.match_indices("p0_").filter_map(|(at, _)| code[at + "p0_".len()..].split_once("::"));
     let mut rooms: Vec<String> =
         crates.map(|(room, _)| room.to_owned()).filter(|room| room.chars().all(|c| c.is_ascii_lowercase())).collect();
+    if within_crate {
+        return rooms;
+    }
     for (at, _) in code.match_indices("crate::") {
         let rest = &code[at + "crate::".len()..];
         let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
@@ -110,7 +132,7 @@ fn rooms_import_only_what_they_may() {
         let name = short(&path);
         let room = name.trim_start_matches("src/").split(['/', '.']).next().unwrap().to_owned();
         let Some(allowed) = rules.get(room.as_str()) else { continue };
-        for other in imported_rooms(&code(&path)) {
+        for other in imported_rooms(&code(&path), is_crate(&room)) {
             let for_tests = ["simulation", "samples"].contains(&other.as_str());
             if for_tests && path.file_name().is_some_and(|file| file == "tests.rs") {
                 continue;
@@ -125,7 +147,17 @@ fn rooms_import_only_what_they_may() {
 
 /// Files of each room that import each other in a circle. They may become fewer, never more, and a room that is not
 /// listed has none.
-const IN_CIRCLES: &[(&str, usize)] = &[("effects", 27), ("engine", 12), ("journal", 11), ("kernel", 2), ("model", 9)];
+const IN_CIRCLES: &[(&str, usize)] = &[
+    ("driver", 7),
+    ("engine", 10),
+    ("git", 8),
+    ("journal", 11),
+    ("kernel", 2),
+    ("model", 9),
+    ("process", 6),
+    // A text within an object is read as lines are.
+    ("reader", 2),
+];
 
 /// Whether a room is a crate of its own: its paths begin with `crate::`, those of other rooms with `crate::room::`.
 fn is_crate(room: &str) -> bool {

@@ -21,7 +21,7 @@ mod write;
 pub use restore::{Restored, restore};
 pub use write::{BackedUp, write};
 
-use crate::{effects::process, journal::Error};
+use crate::{journal::Error, process};
 use std::io;
 
 /// The version of the form.
@@ -59,7 +59,7 @@ pub enum BackupError {
         /// The file.
         path: std::path::PathBuf,
         /// What is wrong.
-        what: String,
+        what: Flaw,
     },
     /// Something on record is not there as it was written, so that a backup of it could never be restored.
     #[error("{0}")]
@@ -80,6 +80,67 @@ pub enum BackupError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// What is wrong with the file of a backup, as the end of a sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum Flaw {
+    /// It ends too early.
+    #[error("it was cut off")]
+    CutOff,
+    /// It cannot be read on.
+    #[error(transparent)]
+    Read(io::Error),
+    /// The name of an entry.
+    #[error("a name is not text")]
+    Name,
+    /// The size or the checksum of an entry.
+    #[error("an entry's numbers cannot be read")]
+    Numbers,
+    /// An entry does not match its checksum.
+    #[error("an entry's header is damaged")]
+    Header,
+    /// An entry is a folder, a link, …
+    #[error("it holds something else than plain files")]
+    NoPlainFile,
+    /// An entry that belongs nowhere in a data directory.
+    #[error("it has no place for {0:?}")]
+    NoPlace(String),
+    /// It has no manifest.
+    #[error("it does not begin as a backup does")]
+    NoBeginning,
+    /// It has no seal.
+    #[error("it ends without its last entry")]
+    NoEnd,
+    /// Its manifest or its seal is no such thing.
+    #[error("its first or last entry is too long")]
+    LongNote,
+    /// Its manifest or its seal has more than its text.
+    #[error("its first or last entry is damaged")]
+    DamagedNote,
+    /// Its manifest or its seal is no JSON of that form.
+    #[error("its first or last entry cannot be read: {0}")]
+    Note(serde_json::Error),
+    /// Its seal is that of another file.
+    #[error("its last entry does not match what stands before it")]
+    Seal,
+    /// It goes on behind its seal.
+    #[error("something stands behind its last entry")]
+    Behind,
+    /// The manifest's hash.
+    #[error("its first entry names no hash")]
+    NoHash,
+    /// Its log, by the checks of `p0 audit verify`.
+    #[error("from event {seq}: {what}")]
+    Log {
+        /// The first event that cannot be vouched for.
+        seq: u64,
+        /// What is wrong there.
+        what: String,
+    },
+    /// Its log has more than its manifest says.
+    #[error("its log goes on behind the head that its first entry names")]
+    Longer,
 }
 
 impl BackupError {

@@ -2,11 +2,11 @@
 //!
 //! What attempts of the old directory still run is ended before that: they belong to a log that nobody opens any more, so
 //! no engine would ever find them again.
-use super::{BackupError, MANIFEST, Manifest, SEAL, Seal, VERSION, tar};
+use super::{BackupError, Flaw, MANIFEST, Manifest, SEAL, Seal, VERSION, tar};
 use crate::{
-    effects::process,
     engine::audit::{self, Check},
     journal::{Anchor, DirLock, Error},
+    process,
 };
 use rustix::fs::{AtFlags, CWD, RenameFlags, StatxAttributes, StatxFlags, renameat_with, statx, syncfs};
 use std::{
@@ -138,7 +138,7 @@ fn entries(dir: &Path) -> Result<Vec<String>, BackupError> {
 }
 
 fn unpack(file: &Path, fresh: &Path) -> Result<Manifest, BackupError> {
-    let bad = |what: String| BackupError::Bad { path: file.to_path_buf(), what };
+    let bad = |what: Flaw| BackupError::Bad { path: file.to_path_buf(), what };
     let input = File::open(file).map_err(BackupError::io("open", file))?;
     let decoder = zstd::stream::read::Decoder::new(input).map_err(BackupError::io("read", file))?;
     let mut input = Input { input: BufReader::new(decoder), hasher: blake3::Hasher::new() };
@@ -149,9 +149,9 @@ fn unpack(file: &Path, fresh: &Path) -> Result<Manifest, BackupError> {
     loop {
         let before = input.hasher.finalize().to_hex().to_string();
         let mut block = [0; tar::BLOCK];
-        input.exact(&mut block).map_err(|e| bad(told(&e)))?;
+        input.exact(&mut block).map_err(|e| bad(flaw(e)))?;
         let Some((name, size)) = tar::parse(&block).map_err(&bad)? else {
-            return Err(bad("it ends without its last entry".to_owned()));
+            return Err(bad(Flaw::NoEnd));
         };
         match (&manifest, name.as_str()) {
             (None, MANIFEST) => {
@@ -162,22 +162,22 @@ fn unpack(file: &Path, fresh: &Path) -> Result<Manifest, BackupError> {
                 }
                 manifest = Some(found);
             }
-            (None, _) => return Err(bad("it does not begin as a backup does".to_owned())),
+            (None, _) => return Err(bad(Flaw::NoBeginning)),
             (Some(manifest), SEAL) => {
                 let seal: Seal = note(&mut input, size).map_err(&bad)?;
                 if seal != (Seal { files, blake3: before }) {
-                    return Err(bad("its last entry does not match what stands before it".to_owned()));
+                    return Err(bad(Flaw::Seal));
                 }
                 let mut rest = Vec::new();
-                input.input.by_ref().take(4096).read_to_end(&mut rest).map_err(|e| bad(told(&e)))?;
+                input.input.by_ref().take(4096).read_to_end(&mut rest).map_err(|e| bad(flaw(e)))?;
                 if rest.len() != 2 * tar::BLOCK || rest.iter().any(|b| *b != 0) {
-                    return Err(bad("something stands behind its last entry".to_owned()));
+                    return Err(bad(Flaw::Behind));
                 }
                 sync(fresh)?;
                 return Ok(manifest.clone());
             }
             (Some(_), _) => {
-                let target = fresh.join(inner(&name).ok_or_else(|| bad(format!("it has no place for {name:?}")))?);
+                let target = fresh.join(inner(&name).ok_or_else(|| bad(Flaw::NoPlace(name.clone())))?);
                 place(&mut input, &target, size, &bad)?;
             }
         }
@@ -198,7 +198,7 @@ fn place(
     input: &mut Input<impl Read>,
     target: &Path,
     size: u64,
-    bad: &impl Fn(String) -> BackupError,
+    bad: &impl Fn(Flaw) -> BackupError,
 ) -> Result<(), BackupError> {
     let failed = BackupError::io("write", target);
     if let Some(parent) = target.parent() {
@@ -209,29 +209,30 @@ fn place(
     let mut left = size;
     while left > 0 {
         let n = chunk.len().min(usize::try_from(left).unwrap_or(chunk.len()));
-        input.exact(&mut chunk[..n]).map_err(|e| bad(told(&e)))?;
+        input.exact(&mut chunk[..n]).map_err(|e| bad(flaw(e)))?;
         out.write_all(&chunk[..n]).map_err(&failed)?;
         left -= n as u64;
     }
     let mut zeros = [0; tar::BLOCK];
-    input.exact(&mut zeros[..tar::padding(size)]).map_err(|e| bad(told(&e)))
+    input.exact(&mut zeros[..tar::padding(size)]).map_err(|e| bad(flaw(e)))
 }
 
-fn note<T: serde::de::DeserializeOwned>(input: &mut Input<impl Read>, size: u64) -> Result<T, String> {
+fn note<T: serde::de::DeserializeOwned>(input: &mut Input<impl Read>, size: u64) -> Result<T, Flaw> {
     if size > MAX_NOTE_BYTES {
-        return Err("its first or last entry is too long".to_owned());
+        return Err(Flaw::LongNote);
     }
-    let mut text = vec![0; usize::try_from(size).map_err(|e| e.to_string())? + tar::padding(size)];
-    input.exact(&mut text).map_err(|e| told(&e))?;
-    let padding = text.split_off(usize::try_from(size).map_err(|e| e.to_string())?);
+    let length = usize::try_from(size).map_err(|_| Flaw::LongNote)?;
+    let mut text = vec![0; length + tar::padding(size)];
+    input.exact(&mut text).map_err(flaw)?;
+    let padding = text.split_off(length);
     if padding.iter().any(|byte| *byte != 0) {
-        return Err("its first or last entry is damaged".to_owned());
+        return Err(Flaw::DamagedNote);
     }
-    serde_json::from_slice(&text).map_err(|e| format!("its first or last entry cannot be read: {e}"))
+    serde_json::from_slice(&text).map_err(Flaw::Note)
 }
 
-fn told(e: &io::Error) -> String {
-    if e.kind() == io::ErrorKind::UnexpectedEof { "it was cut off".to_owned() } else { e.to_string() }
+fn flaw(error: io::Error) -> Flaw {
+    if error.kind() == io::ErrorKind::UnexpectedEof { Flaw::CutOff } else { Flaw::Read(error) }
 }
 
 struct Input<R> {
@@ -255,21 +256,21 @@ fn sync(dir: &Path) -> Result<(), BackupError> {
 
 /// Checks what was unpacked, as `p0 audit verify` does.
 fn check(file: &Path, fresh: &Path, manifest: &Manifest) -> Result<Restored, BackupError> {
-    let bad = |what: String| BackupError::Bad { path: file.to_path_buf(), what };
+    let bad = |what: Flaw| BackupError::Bad { path: file.to_path_buf(), what };
     // A backup without blobs is one of a data directory too: by this folder the check knows it, and looks beside the log.
     for name in ["journal", "blobs"] {
         let dir = fresh.join(name);
         fs::create_dir_all(&dir).map_err(BackupError::io("make", &dir))?;
     }
-    let hash = manifest.head.parse().map_err(|_| bad("its first entry names no hash".to_owned()))?;
+    let hash = manifest.head.parse().map_err(|_| bad(Flaw::NoHash))?;
     let anchor = Anchor { seq: Some(manifest.next_seq.saturating_sub(1)), hash };
     let what = Check { path: fresh.to_path_buf(), anchors: vec![anchor], blobs: true };
     let found = audit::check(&what, &mut |_| {})?;
     if let Some((seq, what)) = found.first_bad {
-        return Err(bad(format!("from event {seq}: {what}")));
+        return Err(bad(Flaw::Log { seq, what }));
     }
     if found.head != hash {
-        return Err(bad("its log goes on behind the head that its first entry names".to_owned()));
+        return Err(bad(Flaw::Longer));
     }
     let seq = manifest.next_seq.saturating_sub(1);
     let (frames, blobs) = (found.counts.frames, found.counts.blobs);

@@ -1,4 +1,5 @@
 //! The few things of the tar format (POSIX ustar) that a backup needs: plain files with names and sizes.
+use super::Flaw;
 use std::io::{self, Read, Write};
 
 pub(super) const BLOCK: usize = 512;
@@ -54,23 +55,23 @@ pub(super) fn padding(size: u64) -> usize {
 }
 
 /// The name and size in a header; none for the zeros at the end.
-pub(super) fn parse(block: &[u8; BLOCK]) -> Result<Option<(String, u64)>, String> {
+pub(super) fn parse(block: &[u8; BLOCK]) -> Result<Option<(String, u64)>, Flaw> {
     if block.iter().all(|b| *b == 0) {
         return Ok(None);
     }
     let text = |field: &[u8]| {
         let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
-        std::str::from_utf8(&field[..end]).map(str::to_owned).map_err(|_| "a name is not text".to_owned())
+        std::str::from_utf8(&field[..end]).map(str::to_owned).map_err(|_| Flaw::Name)
     };
-    let number = |field: &[u8]| -> Result<u64, String> {
+    let number = |field: &[u8]| -> Result<u64, Flaw> {
         let text = text(field)?;
-        u64::from_str_radix(text.trim(), 8).map_err(|_| "an entry's numbers cannot be read".to_owned())
+        u64::from_str_radix(text.trim(), 8).map_err(|_| Flaw::Numbers)
     };
     if number(&block[148..156])? != checksum(block) {
-        return Err("an entry's header is damaged".to_owned());
+        return Err(Flaw::Header);
     }
     if block[156] != b'0' || &block[257..262] != b"ustar" {
-        return Err("it holds something else than plain files".to_owned());
+        return Err(Flaw::NoPlainFile);
     }
     let (base, prefix) = (text(&block[..NAME])?, text(&block[345..345 + PREFIX])?);
     let name = if prefix.is_empty() { base } else { format!("{prefix}/{base}") };

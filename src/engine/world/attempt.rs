@@ -1,11 +1,7 @@
 //! Watching an attempt: "go", its lines as they come, its end.
-use super::{World, blocking, gate::tail, retry::Retry, said};
+use super::{World, blocking, error::Error, gate::tail, retry::Retry, said};
 use crate::{
-    effects::{
-        git::PersonRepo,
-        process::{self, AttemptDir, Cursor, ExitRecord, Found, SpoolLine},
-        sandbox::{Redactor, read_tries},
-    },
+    git::PersonRepo,
     kernel::outstanding,
     model::{
         attempt::ExitReport,
@@ -17,6 +13,8 @@ use crate::{
         protocol::Message,
         sandbox::Redacted,
     },
+    process::{self, AttemptDir, Cursor, ExitRecord, Found, SpoolLine},
+    sandbox::{Redactor, read_tries},
 };
 use serde_json::Value;
 use std::{
@@ -76,22 +74,24 @@ impl World {
         }
         let rest = heard.end(&|value| from.redact(value));
         self.say(&from, known, rest).await;
-        let action = match process::wait(&dir).await {
+        let (action, full) = match process::wait(&dir).await {
             Ok(Found::Ended(record)) => {
                 let report = self.finish(&dir, &record, heard).await;
-                Action::AttemptExited { attempt: id, report: Box::new(report) }
+                let full = record.for_want_of_space().map(str::to_owned);
+                (Action::AttemptExited { attempt: id, report: Box::new(report) }, full)
             }
-            Ok(Found::Lost { why }) => Action::AttemptLost { attempt: id, why },
-            Ok(Found::NeverRan) => Action::AttemptNeverRan { attempt: id },
+            Ok(Found::Lost { why }) => (Action::AttemptLost { attempt: id, why }, None),
+            Ok(Found::NeverRan) => (Action::AttemptNeverRan { attempt: id }, None),
             unclear @ (Ok(Found::Waiting(_) | Found::Running(_)) | Err(_)) => {
-                let why = unclear.map_or_else(|e| e.to_string(), |_| "its supervisor does not end".into());
+                let error = unclear.err().map(Error::from);
                 if !self.kill(attempt.run, id, &dir).await {
                     return;
                 }
-                Action::AttemptLost { attempt: id, why }
+                let why = error.as_ref().map_or_else(|| "its supervisor does not end".to_owned(), Error::to_string);
+                (Action::AttemptLost { attempt: id, why }, error.and_then(|error| error.full()))
             }
         };
-        self.report(stream, action).await;
+        self.report_failure(stream, action, full).await;
     }
 
     /// Kills what may be alive of an attempt whose end cannot be read: "lost" means that nothing works on. Says whether
@@ -103,8 +103,8 @@ impl World {
             let at = dir.to_owned();
             match blocking(move || process::kill_now(&at)).await {
                 Ok(()) => return true,
-                Err(why) => {
-                    if !self.pause(retry.failed(&why)).await {
+                Err(error) => {
+                    if !self.pause(retry.failed(&error)).await {
                         return false;
                     }
                 }
@@ -154,16 +154,16 @@ impl World {
     }
 
     /// Keeps what a program printed, without secrets, and what it tried.
-    fn keep(&self, dir: &Path) -> Result<said::Kept, String> {
+    fn keep(&self, dir: &Path) -> Result<said::Kept, Error> {
         let (files, redactor) = (AttemptDir::new(dir), process::redactor(dir));
         let mut counts = process::redacted_elsewhere(dir);
         let stderr = redactor.redact(&std::fs::read(files.stderr()).unwrap_or_default(), &mut counts);
         let mut stdout = files.stdout();
         if !redactor.is_idle() && std::fs::metadata(&stdout).is_ok_and(|m| m.len() > 0) {
-            stdout = process::copy_redacted(dir, &redactor, &mut counts).map_err(|e| e.to_string())?;
+            stdout = process::copy_redacted(dir, &redactor, &mut counts)?;
         }
         let transcript = if std::fs::metadata(&stdout).is_ok_and(|m| m.len() > 0) {
-            let blob = self.handle.shared.blobs.put_file(&stdout).map_err(|e| e.to_string())?;
+            let blob = self.handle.shared.blobs.put_file(&stdout)?;
             Some(BlobId { hash: blob.hash.to_string(), size: blob.size })
         } else {
             None
@@ -184,7 +184,7 @@ impl World {
         while let Err(e) = process::stop(&self.attempt_dir(id)).await {
             let effect = Effect::StopAttempt { attempt: id };
             let wanted = self.state(stream).is_some_and(|state| outstanding(&state).contains(&effect));
-            if !wanted || !self.pause(retry.failed(&e.to_string())).await {
+            if !wanted || !self.pause(retry.failed(&Error::from(e))).await {
                 return;
             }
         }

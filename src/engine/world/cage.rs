@@ -1,8 +1,8 @@
 //! The sandbox of an attempt: its own home and temporary folder, and the limits of its program.
-use super::World;
+use super::{World, error::Error};
 use crate::{
-    effects::sandbox::{self, Confine, Places},
     model::{attempt::Attempt, id::RunId, run::Run, sandbox::Mode, settings::AgentKind},
+    sandbox::{self, Confine, Places},
 };
 use std::{
     collections::BTreeMap,
@@ -31,12 +31,12 @@ pub(super) struct Own {
 impl World {
     /// Makes the attempt's home and temporary folder. A program without a sandbox is at home in the person's, unless it
     /// is a known one: those keep their conversations and settings there.
-    pub(super) fn own_places(&self, run: &Run, attempt: &Attempt, project: &Path) -> Result<Option<Own>, String> {
+    pub(super) fn own_places(&self, run: &Run, attempt: &Attempt, project: &Path) -> Result<Option<Own>, Error> {
         let is_cli = run.settings.agents.get(&attempt.agent).is_some_and(|agent| agent.kind == AgentKind::Cli);
         if run.settings.sandbox_of(&attempt.role, &attempt.agent).mode == Mode::Off && !is_cli {
             return Ok(None);
         }
-        let workshop = self.workshop(&project.display().to_string()).map_err(|e| e.to_string())?;
+        let workshop = self.workshop(&project.display().to_string())?;
         let own = Own { home: self.home_of(attempt)?, temp: private(self.attempt_dir(attempt.id).join("tmp"))? };
         greet(&own.home, workshop.person())?;
         Ok(Some(own))
@@ -49,7 +49,7 @@ impl World {
         attempt: &Attempt,
         env: &mut BTreeMap<String, String>,
         cage: &Cage<'_>,
-    ) -> Result<Option<Confine>, String> {
+    ) -> Result<Option<Confine>, Error> {
         let settings = run.settings.sandbox_of(&attempt.role, &attempt.agent);
         let Own { home, temp } = cage.own;
         // Not that of `env`, which an agent's table may set: what is hidden is the person's.
@@ -59,8 +59,8 @@ impl World {
         if settings.mode == Mode::Off {
             return Ok(None);
         }
-        let workshop = self.workshop(&cage.project.display().to_string()).map_err(|e| e.to_string())?;
-        let (git, objects) = workshop.agent_places(&attempt.id.to_string()).map_err(|e| e.to_string())?;
+        let workshop = self.workshop(&cage.project.display().to_string())?;
+        let (git, objects) = workshop.agent_places(&attempt.id.to_string())?;
         let logins = run.settings.agents.values().filter_map(|agent| agent.adapter.as_ref()).map(|it| &it.login);
         let secrets = person.as_deref().map(|home| sandbox::secrets_of(home, &self.options.environment.person, logins));
         let places = Places {
@@ -83,7 +83,7 @@ impl World {
     }
 
     /// The home of an agent at work on one ticket, or in one role: it survives rounds, and conversations with it.
-    pub(super) fn home_of(&self, attempt: &Attempt) -> Result<PathBuf, String> {
+    pub(super) fn home_of(&self, attempt: &Attempt) -> Result<PathBuf, Error> {
         let whose = attempt.ticket.as_ref().map_or_else(|| attempt.role.to_string(), ToString::to_string);
         let name: String = format!("{whose}-{}", attempt.agent)
             .chars()
@@ -99,7 +99,7 @@ impl World {
 }
 
 /// Who the person is, for what agents commit elsewhere than in their worktree, whose own settings say it.
-fn greet(home: &Path, person: &crate::effects::git::PersonRepo) -> Result<(), String> {
+fn greet(home: &Path, person: &crate::git::PersonRepo) -> Result<(), Error> {
     let path = home.join(".gitconfig");
     let Ok(identity) = person.identity() else { return Ok(()) };
     let clean = |value: &str| value.replace(['\\', '"', '\n'], "");
@@ -111,14 +111,14 @@ fn greet(home: &Path, person: &crate::effects::git::PersonRepo) -> Result<(), St
         .open(&path)
         .and_then(|mut f| f.write_all(text.as_bytes()))
     {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(format!("{}: {e}", path.display())),
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(Error::at(&path)(e)),
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
 /// A folder that only its owner may look into.
-fn private(dir: PathBuf) -> Result<PathBuf, String> {
+fn private(dir: PathBuf) -> Result<PathBuf, Error> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
-    made.map_err(|e| format!("{}: {e}", dir.display()))?;
+    made.map_err(Error::at(&dir))?;
     Ok(dir)
 }

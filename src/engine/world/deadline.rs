@@ -11,8 +11,8 @@
 //!
 //! Patience that ran out while the engine did not run (suspended, stopped by Ctrl-Z) is granted again.
 use crate::{
-    effects::clock,
     model::{Time, aggregate::Aggregate, effect::Timer},
+    system::clock,
 };
 use std::time::Duration;
 

@@ -4,21 +4,21 @@
 //! the attempt that wrote most since it began is ended, if what attempts wrote explains where the room went; the log says
 //! so, and its next round is told. So that the engine can go on until then, it keeps room in a file (`reserve`) and gives
 //! it back at that moment. A disk that others filled stops the engine, as before.
-use super::{RETRY_FIRST, World};
+use super::{RETRY_FIRST, World, error::Error};
 use crate::{
-    effects::{
-        clock,
-        git::Workshop,
-        process::{self, AttemptDir, remove_tree},
-        space::{Free, remove_larger, written_since},
-    },
     engine::handle::SubmitError,
+    git::Workshop,
     model::{
         actor::Actor,
         aggregate::Aggregate,
         attempt::{Attempt, DiskUse, Ending, Phase, Worktree},
         command::Action,
         id::{AttemptId, MilestoneId},
+    },
+    process::{self, AttemptDir, remove_tree},
+    system::{
+        clock,
+        space::{Free, remove_larger, written_since},
     },
 };
 use std::{
@@ -257,7 +257,7 @@ impl World {
         state: &Aggregate,
         attempt: &Attempt,
         workshop: &Workshop,
-    ) -> Result<bool, String> {
+    ) -> Result<bool, Error> {
         let dir = self.attempt_dir(attempt.id);
         let Some(since) = AttemptDir::new(&dir).began_at() else { return Ok(true) };
         if let Some(run) = state.runs.get(&attempt.run) {
@@ -265,20 +265,20 @@ impl World {
             self.take_back_logins(run, attempt);
         }
         let temp = dir.join("tmp");
-        remove_tree(&temp).map_err(|e| format!("{}: {e}", temp.display()))?;
+        remove_tree(&temp).map_err(Error::at(&temp))?;
         let home = self.home_of(attempt)?;
         if exceeds(written_since(&home, since), KEPT) {
-            remove_tree(&home).map_err(|e| format!("{}: {e}", home.display()))?;
+            remove_tree(&home).map_err(Error::at(&home))?;
         }
         let places = self.worktree_places(state, attempt);
         places.first().into_iter().for_each(|tree| remove_larger(tree, since, LARGE_BYTES));
         let left = places.iter().map(|place| written_since(place, since)).fold(DiskUse::default(), DiskUse::plus);
-        let free = Free::at(&self.options.data_dir).map_err(|e| e.to_string())?;
+        let free = Free::at(&self.options.data_dir).map_err(Error::at(&self.options.data_dir))?;
         if !exceeds(left, KEPT) && left.bytes < free.bytes / 2 {
             return Ok(true);
         }
         tracing::error!("what attempt {} left is too much to be kept: {left} are removed", attempt.id);
-        workshop.checkout_fresh(&attempt.id.to_string(), &attempt.base.0, false).map_err(|e| e.to_string())?;
+        workshop.checkout_fresh(&attempt.id.to_string(), &attempt.base.0, false)?;
         Ok(false)
     }
 }

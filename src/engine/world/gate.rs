@@ -1,7 +1,6 @@
 //! Gates: the configured commands, run by the engine on the exact commit that would land.
-use super::{World, retry::Then};
+use super::{World, error::Error, retry::Then};
 use crate::{
-    effects::process::{self, AgentSpec, AttemptDir, ExitRecord},
     model::{
         attempt::{Ending, Phase, Step},
         command::{Action, GateEnd, GateReport},
@@ -9,6 +8,8 @@ use crate::{
         run::Run,
         settings::Settings,
     },
+    process::{self, AgentSpec, AttemptDir, ExitRecord},
+    system::shortage::Shortage,
 };
 use std::{
     collections::BTreeMap,
@@ -30,17 +31,21 @@ impl World {
         };
         let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
         let Some(path) = self.gate_checkout(stream, &run, &project, candidate).await else { return };
-        let mut gates = Vec::new();
+        let (mut gates, mut full) = (Vec::new(), None);
         for (n, command) in run.settings.gates.iter().enumerate() {
             let dir = self.attempt_dir(id).join(format!("gate-{}", n + 1));
-            let Some(mut report) = self.one_gate(id, &dir, &path, command, &run.settings).await else {
+            let Some((mut report, for_want_of_space)) = self.one_gate(id, &dir, &path, command, &run.settings).await
+            else {
                 return;
             };
+            full = for_want_of_space;
             if !report.passed && run.tells_trouble_from_fault() && self.may_be_trouble(&mut report, &path) {
                 // Whose fault it is shows on the commit before: what it cannot start either is not this commit's.
                 let Some(path) = self.gate_checkout(stream, &run, &project, &onto).await else { return };
                 let dir = self.attempt_dir(id).join(format!("gate-{}-before", n + 1));
-                let Some(before) = self.one_gate(id, &dir, &path, command, &run.settings).await else { return };
+                let Some((before, _)) = self.one_gate(id, &dir, &path, command, &run.settings).await else {
+                    return;
+                };
                 let ended = before.end.map_or(Ending::Exited { code: 0 }, |end| end.ending);
                 report.end.iter_mut().for_each(|end| end.on_base = Some(ended.clone()));
             }
@@ -50,7 +55,8 @@ impl World {
                 break;
             }
         }
-        self.report(stream, Action::Gated { attempt: id, candidate: candidate.clone(), gates }).await;
+        let action = Action::Gated { attempt: id, candidate: candidate.clone(), gates };
+        self.report_failure(stream, action, full).await;
     }
 
     async fn gate_checkout(
@@ -62,8 +68,8 @@ impl World {
     ) -> Option<PathBuf> {
         let (project, holder, commit) = (project.to_owned(), gate_holder(run.id), commit.0.clone());
         let work = move |world: &World| {
-            let workshop = world.workshop(&project).map_err(|e| e.to_string())?;
-            workshop.checkout_fresh(&holder, &commit, true).map_err(|e| e.to_string())
+            let workshop = world.workshop(&project)?;
+            Ok(workshop.checkout_fresh(&holder, &commit, true)?)
         };
         self.persevere(stream, run.id, "making the gates' checkout", Then::HoldUp, work).await
     }
@@ -91,7 +97,8 @@ impl World {
         }
     }
 
-    /// One gate command; `None` when the engine is stopping and the outcome would be its own doing.
+    /// One gate command, with the reason where it could not run for want of disk space; `None` when the engine is
+    /// stopping and the outcome would be its own doing.
     async fn one_gate(
         &self,
         id: AttemptId,
@@ -99,7 +106,7 @@ impl World {
         cwd: &Path,
         command: &[String],
         settings: &Settings,
-    ) -> Option<GateReport> {
+    ) -> Option<(GateReport, Option<String>)> {
         let limits = &settings.limits;
         // What an earlier engine left running is ended first; its outcome was never reported.
         if let Err(e) = process::stop(dir).await {
@@ -136,21 +143,25 @@ impl World {
             return None;
         }
         let mut report = self.report_of(dir, command, &ended);
+        let full = match &ended {
+            Ok(record) => record.for_want_of_space().map(str::to_owned),
+            Err(error) => (error.shortage() == Some(Shortage::Disk)).then(|| error.to_string()),
+        };
         if let Some(end) = report.end.as_deref_mut()
             && matches!(end.ending, Ending::NotStarted { .. })
             && !cwd.is_dir()
         {
             end.ending = Ending::Lost { why: format!("its checkout {} went away", cwd.display()) };
+            return Some((report, None));
         }
-        Some(report)
+        Some((report, full))
     }
 
     fn report_of(&self, dir: &Path, command: &[String], ended: &Result<ExitRecord, process::Error>) -> GateReport {
         let files = AttemptDir::new(dir);
-        let read = |path: PathBuf| std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()));
+        let read = |path: PathBuf| std::fs::read(&path).map_err(Error::at(&path));
         let printed = read(files.stdout()).and_then(|out| Ok([out, read(files.stderr())?].concat()));
         let printed = printed.map(|text| process::redactor(dir).redact(&text, &mut BTreeMap::new()));
-        let text = printed.as_deref().unwrap_or_default();
         let (how, wall_ms) = match ended {
             Ok(record) => (super::said::ending(&record.ending).to_string(), record.wall_ms),
             Err(e) => (format!("could not be run: {e}"), 0),
@@ -158,17 +169,15 @@ impl World {
         let ending = ending(ended);
         let passed = ending.is_clean();
         // Also when it printed nothing: that its output is there, and empty, is known then.
-        let kept = printed
-            .as_ref()
-            .map_err(String::clone)
-            .and_then(|text| self.handle.put_blob(text).map_err(|e| e.to_string()));
+        let tail = tail(printed.as_deref().unwrap_or_default(), TAIL);
+        let kept = printed.and_then(|text| Ok(self.handle.put_blob(&text)?));
         if let Err(why) = &kept
             && ended.is_ok()
         {
             tracing::warn!("the output of the gate `{}` is not kept: {why}", command.join(" "));
         }
         let end = (!passed).then(|| Box::new(GateEnd::plain(ending)));
-        GateReport { gate: command.to_vec(), passed, how, tail: tail(text, TAIL), output: kept.ok(), wall_ms, end }
+        GateReport { gate: command.to_vec(), passed, how, tail, output: kept.ok(), wall_ms, end }
     }
 
     fn note_gate(&self, id: AttemptId, dir: Option<PathBuf>) {

@@ -1,11 +1,12 @@
 //! Effects on repositories: branches, harvests, merges, landings, parking.
-use super::{World, blocking, gate::gate_holder, retry::Then};
+use super::{
+    World, blocking,
+    error::{Error, Gone},
+    gate::gate_holder,
+    retry::Then,
+};
 use crate::{
-    effects::{
-        clock,
-        git::{self, HarvestOptions, Landing, Merge, Safe, Workshop},
-        process::{self, remove_tree},
-    },
+    git::{self, HarvestOptions, Landing, Merge, Safe, Workshop},
     model::{
         aggregate::Aggregate,
         attempt::{self, Attempt, ChangeKind, Outcome, PathChange, Phase, Said},
@@ -16,6 +17,8 @@ use crate::{
         protocol::Message,
         workflow::Rights,
     },
+    process::{self, remove_tree},
+    system::clock,
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -23,9 +26,9 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 const WARM: usize = 8;
 
 impl World {
-    fn workshop_of(&self, state: &Aggregate) -> Result<Arc<Workshop>, String> {
+    fn workshop_of(&self, state: &Aggregate) -> Result<Arc<Workshop>, Error> {
         let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
-        self.workshop(&project).map_err(|e| e.to_string())
+        Ok(self.workshop(&project)?)
     }
 
     pub(super) async fn open_run(self: &Arc<Self>, stream: MilestoneId, id: RunId) {
@@ -33,19 +36,20 @@ impl World {
         let Some(run) = state.runs.get(&id).cloned() else { return };
         let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
         let work = move |world: &World| {
-            let opened = world
-                .workshop_of(&state)
-                .and_then(|workshop| workshop.open_run(&id.to_string(), &run.base.0).map_err(|e| e.to_string()));
+            let opened =
+                world.workshop_of(&state).and_then(|workshop| Ok(workshop.open_run(&id.to_string(), &run.base.0)?));
             // A repository that was moved may come back; whatever else is wrong stays so.
             if opened.is_err() && !Path::new(&project).exists() { opened.map(Ok) } else { Ok(opened) }
         };
         let what = "making the run's branch";
         let Some(opened) = self.persevere(stream, id, what, Then::HoldUp, work).await else { return };
-        let action = match opened {
-            Ok(head) => Action::RunOpened { run: id, head: CommitId(head) },
-            Err(why) => Action::RunBroken { run: id, why },
-        };
-        self.report(stream, action).await;
+        match opened {
+            Ok(head) => self.report(stream, Action::RunOpened { run: id, head: CommitId(head) }).await,
+            Err(error) => {
+                let action = Action::RunBroken { run: id, why: error.to_string() };
+                self.report_failure(stream, action, error.full()).await;
+            }
+        }
     }
 
     pub(super) async fn harvest(self: &Arc<Self>, stream: MilestoneId, id: AttemptId) {
@@ -63,16 +67,16 @@ impl World {
         self.report(stream, Action::AttemptHarvested { attempt: id, harvest: Box::new(harvest) }).await;
     }
 
-    fn harvest_now(&self, state: &Aggregate, attempt: &Attempt) -> Result<attempt::Harvest, String> {
+    fn harvest_now(&self, state: &Aggregate, attempt: &Attempt) -> Result<attempt::Harvest, Error> {
         let workshop = self.workshop_of(state)?;
         let holder = attempt.id.to_string();
-        if workshop.worktree(&holder).map_err(|e| e.to_string())?.is_none() {
+        if workshop.worktree(&holder)?.is_none() {
             return Ok(empty_harvest());
         }
         if attempt.talk.filled_disk.is_some() && !self.clear_filler(state, attempt, &workshop)? {
             return Ok(empty_harvest());
         }
-        let identity = workshop.person().identity().map_err(|e| e.to_string())?;
+        let identity = workshop.person().identity()?;
         let settings = state.runs.get(&attempt.run).map(|r| &r.settings);
         let message = message(state, attempt);
         let owned = attempt.ticket.as_ref().and_then(|id| state.tickets.get(id)).map(|t| &t.seed.files);
@@ -85,13 +89,13 @@ impl World {
             author: &identity,
             when_s: attempt.started_at.timestamp(),
         };
-        let found = workshop.harvest(&holder, &attempt.base.0, &options).map_err(|e| e.to_string())?;
+        let found = workshop.harvest(&holder, &attempt.base.0, &options)?;
         let patch = if found.patch.is_empty() {
             None
         } else {
             let redactor = process::redactor(&self.attempt_dir(attempt.id));
             let patch = redactor.redact(&found.patch, &mut BTreeMap::new());
-            Some(self.handle.put_blob(&patch).map_err(|e| e.to_string())?)
+            Some(self.handle.put_blob(&patch)?)
         };
         let changes = found.changes.into_iter().map(change).chain(found.refused.into_iter().map(|path| PathChange {
             path,
@@ -106,7 +110,7 @@ impl World {
             conflict_markers: found.conflict_markers,
             untracked_repos: found.untracked_repos,
             patch,
-            paths: listed_paths(&workshop, &holder, attempt).map_err(|e| e.to_string())?,
+            paths: listed_paths(&workshop, &holder, attempt)?,
             left_out: found.left_out,
         })
     }
@@ -120,19 +124,18 @@ impl World {
         self.report(stream, Action::Merged { attempt: id, onto: onto.clone(), merge }).await;
     }
 
-    fn merge_now(&self, state: &Aggregate, attempt: &Attempt, onto: &CommitId) -> Result<MergeReport, String> {
-        let Some(commit) = &attempt.commit else { return Err("the attempt has no commit".into()) };
+    fn merge_now(&self, state: &Aggregate, attempt: &Attempt, onto: &CommitId) -> Result<MergeReport, Error> {
+        let Some(commit) = &attempt.commit else { return Err(Gone::Commit.into()) };
         let workshop = self.workshop_of(state)?;
-        let merged = workshop.merge(&onto.0, &attempt.base.0, &commit.0).map_err(|e| e.to_string())?;
+        let merged = workshop.merge(&onto.0, &attempt.base.0, &commit.0)?;
         Ok(match merged {
             Merge::Conflict { paths } => MergeReport::Conflict { paths },
             Merge::Clean { tree } => {
-                let identity = workshop.person().identity().map_err(|e| e.to_string())?;
+                let identity = workshop.person().identity()?;
                 let message = landing_message(state, attempt);
                 // The attempt's own time: the same commit again after a crash.
                 let when = attempt.started_at.timestamp();
-                let candidate =
-                    workshop.landing_commit(&tree, &onto.0, &message, &identity, when).map_err(|e| e.to_string())?;
+                let candidate = workshop.landing_commit(&tree, &onto.0, &message, &identity, when)?;
                 MergeReport::Clean { candidate: CommitId(candidate) }
             }
         })
@@ -152,7 +155,7 @@ impl World {
         let work = move |world: &World| {
             let branch = state.runs.get(&attempt.run).map(|r| r.branch.clone()).unwrap_or_default();
             let workshop = world.workshop_of(&state)?;
-            let landed = workshop.land(&branch, &new, &parent).map_err(|e| e.to_string())?;
+            let landed = workshop.land(&branch, &new, &parent)?;
             Ok((landed, branch))
         };
         let landed = self.persevere(stream, run, "landing", Then::HoldUp, work).await;
@@ -202,15 +205,15 @@ impl World {
                 tracing::warn!("removing the homes of run {run} in {}: {e}", homes.display());
             }
             let workshop = world.workshop_of(&state)?;
-            workshop.release(&gate_holder(run), Safe::NothingChanged).map_err(|e| e.to_string())?;
-            workshop.close_run(&run.to_string()).map_err(|e| e.to_string())
+            workshop.release(&gate_holder(run), Safe::NothingChanged)?;
+            Ok::<_, Error>(workshop.close_run(&run.to_string())?)
         });
         if let Err(why) = released.await {
             tracing::warn!("giving back what run {run} held: {why}");
         }
     }
 
-    fn release_now(&self, state: &Aggregate, attempt: &Attempt) -> Result<Option<String>, String> {
+    fn release_now(&self, state: &Aggregate, attempt: &Attempt) -> Result<Option<String>, Error> {
         let workshop = self.workshop_of(state)?;
         let holder = attempt.id.to_string();
         let mut parked = None;
@@ -218,27 +221,27 @@ impl World {
         if let Some(commit) = attempt.commit.as_ref().filter(|_| executor)
             && attempt.outcome() != Some(&Outcome::Accepted)
         {
-            parked = Some(workshop.park(&holder, &commit.0).map_err(|e| e.to_string())?);
+            parked = Some(workshop.park(&holder, &commit.0)?);
         }
         if let Some(run) = state.runs.get(&attempt.run) {
             self.take_back_logins(run, attempt);
         }
         if attempt.commit.is_none() && attempt.talk.carries.is_some() {
             // What was carried in is kept where it came from, and nothing was added to it.
-            workshop.checkout_fresh(&holder, &attempt.base.0, false).map_err(|e| e.to_string())?;
+            workshop.checkout_fresh(&holder, &attempt.base.0, false)?;
         }
         let safe = match &attempt.commit {
             Some(commit) if executor => Safe::Commit(&commit.0),
             // A reader's worktree is scratch, and a program that never ran changed nothing.
             Some(_) | None => Safe::NothingChanged,
         };
-        workshop.release(&holder, safe).map_err(|e| e.to_string())?;
+        workshop.release(&holder, safe)?;
         // While a run goes on, the next attempt takes the place and the worktree of the one that ended.
         let going_on = state.runs.get(&attempt.run).filter(|run| !run.state.is_over());
         let places = going_on.map_or(0, |run| usize::try_from(run.settings.limits.max_parallel).unwrap_or(WARM));
-        workshop.prune_pool(places.max(WARM)).map_err(|e| e.to_string())?;
+        workshop.prune_pool(places.max(WARM))?;
         let dir = self.attempt_dir(attempt.id);
-        remove_tree(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        remove_tree(&dir).map_err(Error::at(&dir))?;
         Ok(parked)
     }
 }

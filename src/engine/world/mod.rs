@@ -7,29 +7,23 @@ mod cage;
 mod deadline;
 mod disk;
 mod drive;
+mod error;
 mod gate;
 mod git;
-mod input;
-mod prompt;
+mod logins;
 mod retry;
-mod room;
 mod said;
 mod spawn;
 mod stop;
 
-use self::retry::Retry;
+use self::{error::Error, retry::Retry};
 use super::{
     handle::{Handle, SubmitError},
     start::Options,
     turn::{Ask, Order},
 };
 use crate::{
-    effects::{
-        clock,
-        git::{PersonRepo, Workshop},
-        process::{AttemptDir, Go},
-        space::Reserve,
-    },
+    git::{PersonRepo, Workshop},
     kernel::outstanding,
     model::{
         actor::Actor,
@@ -38,6 +32,8 @@ use crate::{
         effect::{Effect, Timer},
         id::{AttemptId, MilestoneId},
     },
+    process::{AttemptDir, Go},
+    system::{clock, space::Reserve},
 };
 use std::{
     collections::HashMap,
@@ -152,7 +148,7 @@ impl World {
                                 Retry::new(&self, None, &what, "report this as a bug of p0, with its log".to_owned())
                             });
                             // The turn says when it is begun again.
-                            let _ = retry.failed(&e.to_string());
+                            let _ = retry.failed(&Error::from(e));
                             let _ = self.handle.asks.send(Ask::EffectOver(stream, effect)).await;
                         }
                         (Ok(_), Some(name)) => drop(panicked.remove(&name)),
@@ -244,17 +240,22 @@ impl World {
         }
     }
 
-    /// Reports to the engine. While the log has no room the report waits: nothing that was seen is lost.
-    async fn report(self: &Arc<Self>, stream: MilestoneId, action: Action) {
-        if let Some(why) = room::lacking(&action) {
-            // A full disk is no fault of the run. Unless an attempt filled it, the engine stops, and the effect, which is
-            // still wanted, is begun again once there is room.
+    /// Reports a failure; `full` says why, where that was nothing but a full disk. Then it is no fault of the run: unless
+    /// an attempt filled the disk, the engine stops, and the effect, which is still wanted, is begun again once there is
+    /// space.
+    async fn report_failure(self: &Arc<Self>, stream: MilestoneId, action: Action, full: Option<String>) {
+        if let Some(why) = full {
             match self.no_room(&action).await {
                 disk::NoRoom::Stop => self.handle.shared.fail(why),
                 disk::NoRoom::Again => return,
                 disk::NoRoom::Report => {}
             }
         }
+        self.report(stream, action).await;
+    }
+
+    /// Reports to the engine. While the log has no room the report waits: nothing that was seen is lost.
+    async fn report(self: &Arc<Self>, stream: MilestoneId, action: Action) {
         if self.handle.shared.failed.borrow().is_some() {
             return;
         }
@@ -268,7 +269,7 @@ impl World {
                         let help = "free some space; nothing that was seen is lost meanwhile".to_owned();
                         Retry::new(self, None, "writing the log", help)
                     });
-                    tokio::time::sleep(retry.failed(&why)).await;
+                    tokio::time::sleep(retry.failed(&Error::from(why))).await;
                 }
                 Err(SubmitError::Rejected(rejection)) => {
                     tracing::warn!("a report was refused: {rejection}");
@@ -307,7 +308,7 @@ impl World {
     }
 
     /// The engine's repository of a project; opened once.
-    fn workshop(&self, project: &str) -> Result<Arc<Workshop>, crate::effects::git::Error> {
+    fn workshop(&self, project: &str) -> Result<Arc<Workshop>, crate::git::Error> {
         let mut open = self.workshops.lock().unwrap_or_else(PoisonError::into_inner);
         let root = PathBuf::from(project);
         if let Some(workshop) = open.get(&root) {
@@ -316,7 +317,7 @@ impl World {
         let person = PersonRepo::discover(&root)?;
         if person.root() != root {
             // The folder is there and is no repository any more, but is inside another one.
-            return Err(crate::effects::git::Error::NotARepository { path: root });
+            return Err(crate::git::Error::NotARepository { path: root });
         }
         let repos = self.options.data_dir.join("repos");
         let workshop = Arc::new(Workshop::open(&repos, &person)?);
@@ -346,12 +347,9 @@ impl Drop for AtWork {
 static HANDS: Semaphore = Semaphore::const_new(12);
 
 /// Runs blocking work (git, files) on the blocking pool; a panic there is an error like any other.
-async fn blocking<T: Send + 'static, E: std::fmt::Display>(
+async fn blocking<T: Send + 'static, E: Into<Error> + Send + 'static>(
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
-) -> Result<T, String> {
-    let _hand = HANDS.acquire().await.map_err(|e| e.to_string())?;
-    match task::spawn_blocking(move || work().map_err(|e| e.to_string())).await {
-        Ok(result) => result,
-        Err(e) => Err(e.to_string()),
-    }
+) -> Result<T, Error> {
+    let _hand = HANDS.acquire().await.expect("nobody closes this semaphore");
+    task::spawn_blocking(work).await?.map_err(Into::into)
 }

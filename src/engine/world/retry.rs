@@ -1,7 +1,9 @@
 //! Trying again what failed for a reason outside: told where a person looks once it lasts, and bounded.
-use super::{RETRY_FIRST, World, blocking, room};
+use super::{
+    RETRY_FIRST, World, blocking,
+    error::{Error, Gone},
+};
 use crate::{
-    effects::clock,
     engine::retries::Entry,
     model::{
         Time,
@@ -11,6 +13,7 @@ use crate::{
         id::{MilestoneId, RunId},
         run::Run,
     },
+    system::clock,
     views::retrying::Retrying,
 };
 use std::{path::Path, sync::Arc, time::Duration};
@@ -59,14 +62,15 @@ impl Retry {
     }
 
     /// A try failed: notes that, tells it once it has lasted, and gives the time to wait before the next try.
-    pub(super) fn failed(&mut self, why: &str) -> Duration {
+    pub(super) fn failed(&mut self, error: &Error) -> Duration {
         self.times += 1;
+        let why = error.told();
         tracing::warn!("{}: {why}; trying again; {}", self.what, self.help);
         if self.lasted() >= TELL_AFTER {
             self.entry.tell(Retrying {
                 run: self.run,
                 what: self.what.clone(),
-                why: why.to_owned(),
+                why,
                 since: self.since,
                 times: self.times,
                 help: self.help.clone(),
@@ -89,20 +93,20 @@ impl World {
         run: RunId,
         what: &str,
         then: Then,
-        work: impl Fn(&World) -> Result<T, String> + Send + Sync + Clone + 'static,
+        work: impl Fn(&World) -> Result<T, Error> + Send + Sync + Clone + 'static,
     ) -> Option<T> {
         let mut retry = Retry::new(self, Some(run), what, String::new());
         loop {
             let (world, work) = (self.clone(), work.clone());
-            let why = match blocking(move || work(&world)).await {
+            let error = match blocking(move || work(&world)).await {
                 Ok(done) => return Some(done),
-                Err(why) => format!("{why}{}", room::mend(&why)),
+                Err(error) => error,
             };
-            if room::is_full(&why) && retry.lasted() >= ROOM_PATIENCE && !self.make_room().await {
-                self.handle.shared.fail(format!("{what}: {why}"));
+            if error.is_full() && retry.lasted() >= ROOM_PATIENCE && !self.make_room().await {
+                self.handle.shared.fail(format!("{what}: {}", error.told()));
                 return None;
             }
-            if !self.goes_on(stream, run, &mut retry, then, &why).await {
+            if !self.goes_on(stream, run, &mut retry, then, error).await {
                 return None;
             }
         }
@@ -115,7 +119,7 @@ impl World {
         run: RunId,
         retry: &mut Retry,
         then: Then,
-        why: &str,
+        error: Error,
     ) -> bool {
         let state = self.state(stream);
         let found = state.as_ref().and_then(|state| state.runs.get(&run));
@@ -123,17 +127,18 @@ impl World {
             // Another effect has found out already; this one is begun again when the run goes on.
             return false;
         }
-        let (why, help) = explained(state.as_deref(), why);
+        let (error, help) = explained(state.as_deref(), error);
         retry.help = help;
         if retry.lasted() >= self.options.patience
             && let Some(run) = found.filter(|run| gives_up(run, then))
         {
-            let why = format!("{}: {why}; {}", retry.what, retry.help);
+            let why = format!("{}: {}; {}", retry.what, error.told(), retry.help);
             tracing::error!("{why}");
-            self.report(stream, Action::RunHeldUp { run: run.id, why }).await;
+            let full = error.is_full().then(|| why.clone());
+            self.report_failure(stream, Action::RunHeldUp { run: run.id, why }, full).await;
             return false;
         }
-        self.pause(retry.failed(&why)).await
+        self.pause(retry.failed(&error)).await
     }
 }
 
@@ -146,11 +151,11 @@ fn gives_up(run: &Run, then: Then) -> bool {
     }
 }
 
-/// The reason in words about the repository, and what would help.
-fn explained(state: Option<&Aggregate>, why: &str) -> (String, String) {
+/// The reason, and what would help: a repository that is not there is the reason of all that fails in it.
+fn explained(state: Option<&Aggregate>, error: Error) -> (Error, String) {
     let project = state.and_then(|state| state.milestone.as_ref()).map(|m| m.project.as_str()).unwrap_or_default();
     if !project.is_empty() && !Path::new(project).exists() {
-        return (format!("the repository {project} is not there"), "put it back where it was".to_owned());
+        return (Gone::Repository(project.to_owned()).into(), "put it back where it was".to_owned());
     }
-    (why.to_owned(), format!("put the repository {project} back in order; nothing is lost meanwhile"))
+    (error, format!("put the repository {project} back in order; nothing is lost meanwhile"))
 }

@@ -1,12 +1,12 @@
 //! What an attempt's program said: its lines as messages, and its end as a report.
 use crate::{
-    effects::process::{self, ExitRecord, SpoolLine},
     model::{
         attempt::{Ending, ExitReport, Said, Unread},
         id::BlobId,
-        protocol::{Message, refuses_its_attempt},
+        protocol::{LINE_LIMIT, Message, refuses_its_attempt},
         sandbox::{Denied, Redacted},
     },
+    process::{self, ExitRecord, SpoolLine},
     reader::{Fragment, LineReader, Piece, Reading, Source, Unreadable, may_be_message, read_message},
 };
 use serde_json::Value;
@@ -85,7 +85,7 @@ impl Heard {
         let pieces = self.reader.end();
         let mut messages = self.take_pieces(line.number, pieces, redact);
         if is_within || line.bytes.trim_ascii_start().starts_with(b"{") || may_be_message(&line.bytes) {
-            let why = format!("it is longer than a line may be, {} bytes", process::LINE_LIMIT);
+            let why = format!("it is longer than a line may be, {} bytes", LINE_LIMIT);
             let (what, text) = (String::new(), String::new());
             self.unreadable(Fragment { line: line.number, column: 0, what, why, text }, &mut messages);
         }

@@ -2,18 +2,12 @@
 use super::{
     World, blocking,
     cage::Cage,
-    input,
+    error::{Error, Gone},
     retry::{Retry, Then},
-    room, said,
+    said,
 };
 use crate::{
-    effects::{
-        clock,
-        git::{Merge, Workshop},
-        plain_file,
-        process::{self, AgentSpec, Found},
-        sandbox::{Redactor, secrets_in_file},
-    },
+    git::{Merge, Workshop},
     model::{
         aggregate::Aggregate,
         attempt::{Attempt, Worktree},
@@ -23,6 +17,10 @@ use crate::{
         settings::{AgentKind, AgentSettings},
         workflow::Rights,
     },
+    process::{self, AgentSpec, Found},
+    prompts::{input::input, source::Source},
+    sandbox::{Redactor, secrets_in_file},
+    system::{clock, plain_file},
 };
 use std::{
     collections::BTreeMap,
@@ -47,14 +45,14 @@ struct Prepared {
 /// Why an attempt could not be started.
 enum Trouble {
     /// It has no worktree, or the repository went away meanwhile.
-    Repository(String),
+    Repository(Error),
     /// Anything else.
-    Other(String),
+    Other(Error),
 }
 
-impl From<String> for Trouble {
-    fn from(why: String) -> Trouble {
-        Trouble::Other(why)
+impl<E: Into<Error>> From<E> for Trouble {
+    fn from(error: E) -> Trouble {
+        Trouble::Other(error.into())
     }
 }
 
@@ -62,23 +60,21 @@ impl World {
     pub(super) async fn spawn(self: &Arc<Self>, stream: MilestoneId, id: AttemptId) {
         let Some(run) = self.state(stream).and_then(|s| Some(s.attempts.get(&id)?.run)) else { return };
         let mut retry = Retry::new(self, Some(run), &format!("making the worktree of attempt {id}"), String::new());
-        let action = loop {
+        let error = loop {
             match self.try_spawn(stream, id).await {
-                Ok(Some(spawned)) => break spawned,
+                Ok(Some(spawned)) => return self.report(stream, spawned).await,
                 Ok(None) => return,
                 // Not the agent's trouble: the repository is, or the place for worktrees.
-                Err(Trouble::Repository(why)) if self.pauses_for_trouble(stream, run) && !room::is_full(&why) => {
-                    if !self.goes_on(stream, run, &mut retry, Then::HoldUp, &why).await {
+                Err(Trouble::Repository(error)) if self.pauses_for_trouble(stream, run) && !error.is_full() => {
+                    if !self.goes_on(stream, run, &mut retry, Then::HoldUp, error).await {
                         return;
                     }
                 }
-                Err(Trouble::Repository(why) | Trouble::Other(why)) => {
-                    let why = format!("{why}{}", room::mend(&why));
-                    break Action::AttemptExited { attempt: id, report: Box::new(said::not_started(why)) };
-                }
+                Err(Trouble::Repository(error) | Trouble::Other(error)) => break error,
             }
         };
-        self.report(stream, action).await;
+        let action = Action::AttemptExited { attempt: id, report: Box::new(said::not_started(error.told())) };
+        self.report_failure(stream, action, error.full()).await;
     }
 
     fn pauses_for_trouble(&self, stream: MilestoneId, run: RunId) -> bool {
@@ -101,24 +97,25 @@ impl World {
         }
         self.clear_earlier(&dir).await?;
         // It becomes a process while its worktree and input are made.
-        let started = process::start(&self.options.supervisor, &dir).map_err(|e| e.to_string())?;
+        let started = process::start(&self.options.supervisor, &dir)?;
         let world = self.clone();
         let prepared = blocking(move || {
             let began = clock::monotonic();
             let tree = world.worktree(&state, &attempt)?;
             // `cargo bench --bench dispatch` reads this.
             tracing::debug!("attempt {} has its worktree after {} us", attempt.id, began.elapsed().as_micros());
-            Ok::<_, String>(world.prepare(&state, &attempt, tree))
+            Ok::<_, Error>(world.prepare(&state, &attempt, tree))
         });
         let prepared = prepared.await.map_err(Trouble::Repository)?;
-        let gone = |why| if Path::new(&project).exists() { Trouble::Other(why) } else { Trouble::Repository(why) };
+        let gone =
+            |error| if Path::new(&project).exists() { Trouble::Other(error) } else { Trouble::Repository(error) };
         let prepared = prepared.map_err(gone)?;
         // Made durable while the supervisor gets ready, which waits until the event that names it is.
         let (handle, kept) = (self.handle.clone(), prepared.kept);
         let kept = tokio::task::spawn_blocking(move || handle.put_blob(&kept));
-        process::prepare(&dir, &prepared.spec, &prepared.stdin).map_err(|e| e.to_string())?;
-        let launched = started.launched().await.map_err(|e| e.to_string())?;
-        let input = kept.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        process::prepare(&dir, &prepared.spec, &prepared.stdin)?;
+        let launched = started.launched().await?;
+        let input = kept.await??;
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, launched.go);
         Ok(Some(Action::AttemptSpawned {
             attempt: id,
@@ -144,7 +141,7 @@ impl World {
 
     /// A supervisor of an earlier engine whose start was never put on record has not been told "go": it ends by
     /// itself, and nothing ran.
-    async fn clear_earlier(&self, dir: &Path) -> Result<(), String> {
+    async fn clear_earlier(&self, dir: &Path) -> Result<(), Error> {
         let at = dir.to_owned();
         let found = blocking(move || process::look(&at)).await;
         if let Ok(Found::Running(_) | Found::Waiting(_) | Found::Lost { .. }) = found
@@ -152,7 +149,7 @@ impl World {
         {
             tracing::warn!("ending an earlier supervisor: {e}");
         }
-        process::remove_tree(dir).map_err(|e| format!("{}: {e}", dir.display()))
+        process::remove_tree(dir).map_err(Error::at(dir))
     }
 
     fn prepare(
@@ -160,14 +157,13 @@ impl World {
         state: &Aggregate,
         attempt: &Attempt,
         (worktree, carried): (PathBuf, Vec<String>),
-    ) -> Result<Prepared, String> {
-        let run = state.runs.get(&attempt.run).ok_or("the attempt has no run")?;
+    ) -> Result<Prepared, Error> {
+        let run = state.runs.get(&attempt.run).ok_or(Gone::Run)?;
         let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
         let project = Path::new(&project);
-        let spec =
-            state.milestone.as_ref().map(|m| self.handle.blob(m.id, &m.spec)).transpose().map_err(|e| e.to_string())?;
+        let spec = state.milestone.as_ref().map(|m| self.handle.blob(m.id, &m.spec)).transpose()?;
         let template = role_prompt(&project.join(".p0/roles").join(format!("{}.md", attempt.role)))?;
-        let source = input::Source {
+        let source = Source {
             state,
             run,
             attempt,
@@ -176,7 +172,7 @@ impl World {
             context: context(&run.settings.context, &worktree),
             carried,
         };
-        let mut stdin = serde_json::to_vec(&input::input(&source)).map_err(|e| e.to_string())?;
+        let mut stdin = serde_json::to_vec(&input(&source))?;
         stdin.push(b'\n');
         // What is kept of it has no secrets either: files of the repository may hold some.
         let kept =
@@ -190,22 +186,22 @@ impl World {
 
     /// An executor keeps its worktree until its work is safe; a reader's is scratch.
     /// The answer names it, and the paths that an earlier attempt left in it.
-    fn worktree(&self, state: &Aggregate, attempt: &Attempt) -> Result<(PathBuf, Vec<String>), String> {
+    fn worktree(&self, state: &Aggregate, attempt: &Attempt) -> Result<(PathBuf, Vec<String>), Error> {
         let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
-        let workshop = self.workshop(&project).map_err(|e| e.to_string())?;
+        let workshop = self.workshop(&project)?;
         let holder = attempt.id.to_string();
         let tree = match attempt.rights {
             Rights::Executor => {
                 let before = talked_before(state, attempt).map(|id| id.to_string());
                 let tree = workshop.checkout_after(&holder, &attempt.base.0, before.as_deref());
-                let tree = tree.map_err(|e| e.to_string())?;
+                let tree = tree?;
                 return Ok((tree, carry(&workshop, state, attempt)?));
             }
             Rights::Planner | Rights::Verifier | Rights::Specialist => {
                 workshop.checkout_fresh(&holder, &attempt.base.0, false)
             }
         };
-        Ok((tree.map_err(|e| e.to_string())?, Vec::new()))
+        Ok((tree?, Vec::new()))
     }
 
     fn door(&self, id: AttemptId, token_hash: &str) -> Option<PathBuf> {
@@ -227,12 +223,8 @@ impl World {
         worktree: &Path,
         socket: Option<PathBuf>,
         token: &str,
-    ) -> Result<AgentSpec, String> {
-        let agent = run
-            .settings
-            .agents
-            .get(&attempt.agent)
-            .ok_or_else(|| format!("agent '{}' is not in the run's configuration", attempt.agent))?;
+    ) -> Result<AgentSpec, Error> {
+        let agent = run.settings.agents.get(&attempt.agent).ok_or_else(|| Gone::Agent(attempt.agent.clone()))?;
         let role = run.settings.roles.get(&attempt.role);
         let own = self.own_places(run, attempt, project)?;
         let argv = match agent.kind {
@@ -326,12 +318,12 @@ fn talked_before(state: &Aggregate, attempt: &Attempt) -> Option<AttemptId> {
 
 /// Brings what an earlier attempt left into the worktree. What does not fit the new base stays parked: the feedback
 /// names it. The answer is the paths that were brought.
-fn carry(workshop: &Workshop, state: &Aggregate, attempt: &Attempt) -> Result<Vec<String>, String> {
+fn carry(workshop: &Workshop, state: &Aggregate, attempt: &Attempt) -> Result<Vec<String>, Error> {
     let Some(commit) = &attempt.talk.carries else { return Ok(Vec::new()) };
     let Some(from) = state.attempts.values().find(|a| a.commit.as_ref() == Some(commit)) else { return Ok(Vec::new()) };
     let carried = workshop.carry(&attempt.id.to_string(), &attempt.base.0, &from.base.0, &commit.0);
-    match carried.map_err(|e| e.to_string())? {
-        Merge::Clean { .. } => workshop.changed_between(&from.base.0, &commit.0).map_err(|e| e.to_string()),
+    match carried? {
+        Merge::Clean { .. } => workshop.changed_between(&from.base.0, &commit.0).map_err(Error::from),
         Merge::Conflict { paths } => {
             tracing::info!("attempt {} begins clean: {} conflicts with the new base", attempt.id, paths.join(", "));
             Ok(Vec::new())
@@ -340,11 +332,11 @@ fn carry(workshop: &Workshop, state: &Aggregate, attempt: &Attempt) -> Result<Ve
 }
 
 /// The repository's own prompt of a role; none where it has none.
-fn role_prompt(path: &Path) -> Result<Option<String>, String> {
+fn role_prompt(path: &Path) -> Result<Option<String>, Error> {
     match plain_file::read_text(path, MAX_PROMPT_BYTES) {
         Ok(text) => Ok(Some(text)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(format!("reading the prompt {}: {e}", path.display())),
+        Err(source) => Err(Error::Io { doing: Some("reading the prompt"), path: path.to_owned(), source }),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Starting after an earlier engine, and stopping.
-use super::{RETRY_FIRST, World, blocking, gate::gate_holder};
+use super::{RETRY_FIRST, World, blocking, error::Error, gate::gate_holder};
 use crate::{
-    effects::{clock, process},
     model::{
         aggregate::Aggregate,
         attempt::Phase,
         id::{AttemptId, MilestoneId},
     },
+    process,
+    system::clock,
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -50,13 +51,13 @@ impl World {
     }
 
     /// Worktrees whose holder the log does not know: given back when nothing in them would be lost, kept otherwise.
-    fn sweep_worktrees(&self, project: &str, known: &BTreeSet<String>) -> Result<(), String> {
-        let workshop = self.workshop(project).map_err(|e| e.to_string())?;
-        for holder in workshop.holders().map_err(|e| e.to_string())? {
+    fn sweep_worktrees(&self, project: &str, known: &BTreeSet<String>) -> Result<(), Error> {
+        let workshop = self.workshop(project)?;
+        for holder in workshop.holders()? {
             if known.contains(&holder) {
                 continue;
             }
-            if let Err(e) = workshop.release(&holder, crate::effects::git::Safe::NothingChanged) {
+            if let Err(e) = workshop.release(&holder, crate::git::Safe::NothingChanged) {
                 tracing::warn!("a worktree of '{holder}', which is over, is kept: {e}");
             }
         }

@@ -1,5 +1,5 @@
 //! The end of an attempt: is there evidence, and did it keep to its rights?
-use super::{control, cx::Cx, finding, plan};
+use super::{control, cx::Cx, finding, output, plan};
 use crate::rights::{may_say, may_write_files, says_trouble};
 use p0_model::{
     attempt::{Attempt, ChangeKind, Ending, ExitReport, Harvest, Outcome, Phase, Unread, Worktree},
@@ -12,9 +12,6 @@ use p0_model::{
     ticket::BlockedOn,
     workflow::Rights,
 };
-
-/// The system's words for a disk without room.
-const NO_ROOM: &str = "No space left on device";
 
 pub(super) fn harvested(cx: &mut Cx<'_>, id: AttemptId, harvest: &Harvest) -> Result<Reply, Rejection> {
     let scope = cx.scope_of(id)?;
@@ -178,7 +175,7 @@ fn full_disk(cx: &Cx<'_>, attempt: &Attempt, report: &ExitReport) -> Result<Opti
         return Ok(Some(Outcome::Failed { why }));
     }
     let said = attempt.talk.failure.as_ref().map_or(report.stderr_tail.as_str(), |(_, text)| text.as_str());
-    if !cx.run(attempt.run)?.spares_who_had_no_room() || !said.contains(NO_ROOM) {
+    if !cx.run(attempt.run)?.spares_who_had_no_room() || !output::tells_of_full_disk(said) {
         return Ok(None);
     }
     // Whoever is ended later than this one was at work beside it.

@@ -12,6 +12,7 @@ mod fork;
 mod gates;
 mod integration;
 mod judge;
+mod output;
 mod plan;
 mod plan_paths;
 mod proposal;

@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 /// The version of this contract.
 pub const PROTOCOL: u32 = 1;
 
+/// The longest line of a program that is handed on whole, in bytes; a longer one is cut and flagged.
+pub const LINE_LIMIT: usize = 1024 * 1024;
+
 /// A work item as a planner or an executor proposes it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -1,15 +1,13 @@
 //! The only reader of the environment.
 use crate::{
-    effects::{
-        clock,
-        process::{is_executable, on_path},
-        sandbox::looks_secret,
-    },
     engine::start::Environment,
+    process::{is_executable, on_path},
+    sandbox::looks_secret,
     service::{
         place,
         problem::{Kind, Problem},
     },
+    system::clock,
 };
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,6 @@
 //! Reading `.p0/config.toml`, choosing the workflow, and resolving both into the settings of a run.
 use super::{env, limits};
 use crate::{
-    effects::{plain_file, sandbox::Kernel},
     model::{
         config::{Config, Overrides},
         id::AgentName,
@@ -9,10 +8,12 @@ use crate::{
         settings::{AgentKind, AgentSettings, Settings},
         workflow::{Workflow, builtin, check},
     },
+    sandbox::Kernel,
     service::{
         problem::{Kind, Problem},
         project::Project,
     },
+    system::plain_file,
 };
 use std::{
     collections::BTreeMap,

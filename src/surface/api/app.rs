@@ -1,10 +1,10 @@
 //! What every route holds.
 use super::peer;
 use crate::{
-    effects::clock,
     engine::handle::Handle,
     service::{app::Service, config::files::Configs, problem::Problem},
     surface::users::Users,
+    system::clock,
 };
 use std::{sync::Arc, time::Instant};
 use tokio::sync::watch;

@@ -9,7 +9,6 @@ use crate::{
         endpoints::StreamEvents,
         events::{LastWords, RetryingLine},
     },
-    effects::clock,
     engine::handle::{Handle, ReadError},
     model::record::Record,
     service::{
@@ -17,6 +16,7 @@ use crate::{
         names::Point,
         problem::Problem,
     },
+    system::clock,
     views::retrying::Retrying,
 };
 use axum::{
@@ -242,7 +242,7 @@ impl Reader {
 async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, ReadError> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| ReadError(e.to_string()))?
+    tokio::task::spawn_blocking(work).await?
 }
 
 fn write(out: &mut Vec<u8>, record: &Record, sse: bool) {

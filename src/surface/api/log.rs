@@ -8,7 +8,6 @@ use crate::{
         endpoints::{GetAttemptLog, GetLog},
         logs::LogQuery,
     },
-    effects::{process, sandbox::Redacting},
     engine::handle::Handle,
     model::{
         attempt::Phase,
@@ -16,6 +15,8 @@ use crate::{
         id::{AttemptId, MilestoneId},
         record::Record,
     },
+    process,
+    sandbox::Redacting,
     service::{
         background::blocking,
         names,

@@ -2,13 +2,13 @@
 //! programs of attempts and of gates alike. The kernel tells the peer's pid, `/proc` its ancestors. Supervisors are
 //! subreapers, so nobody leaves the tree by forking twice; who outlives a supervisor still carries the mark.
 use crate::{
-    effects::process::MARK,
     engine::handle::Handle,
     model::{
         attempt::Phase,
         command::Action,
         id::{AttemptId, MilestoneId},
     },
+    process::MARK,
     service::{
         principal::Principal,
         problem::{Kind, Problem},

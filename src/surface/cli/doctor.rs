@@ -9,8 +9,9 @@ mod repair;
 use super::{context::Context, outcome::Outcome};
 use crate::{
     contract::{endpoints::Healthz, health::HealthDoc},
-    effects::{process::cgroup_dir, sandbox::Kernel},
     model::{config::Config, sandbox::SandboxConfig, settings::AgentKind},
+    process::cgroup_dir,
+    sandbox::Kernel,
     service::{
         config::{
             env,

@@ -1,8 +1,8 @@
 //! What a person sees of a run at work: lines that scroll, and below them one line per live agent, drawn over.
 use crate::{
-    effects::clock,
     model::record::Record,
     surface::ui::{self, Colour, To},
+    system::clock,
     views::{
         progress::Progress,
         retrying::Retrying,

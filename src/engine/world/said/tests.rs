@@ -1,7 +1,7 @@
 //! Agents that garble what they say, in every role: whatever was not heard as it was meant keeps their work from being
 //! taken.
 use super::{Heard, Place, SpoolLine};
-use crate::effects::process::LINE_LIMIT;
+use crate::model::protocol::LINE_LIMIT;
 use crate::model::{
     protocol::{Message, refuses_its_attempt},
     run::RunState,

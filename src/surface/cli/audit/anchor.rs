@@ -1,12 +1,13 @@
 //! `p0 audit anchor`.
 use crate::{
     contract::endpoints::GetHead,
-    effects::{clock, git},
+    git,
     service::problem::{Kind, Problem},
     surface::{
         cli::{context::Context, outcome::Outcome},
         ui,
     },
+    system::clock,
 };
 use std::{
     fs::{File, OpenOptions},

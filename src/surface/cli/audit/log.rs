@@ -1,7 +1,6 @@
 //! `p0 audit log`.
 use crate::{
     contract::{endpoints::StreamEvents, events::EventQuery},
-    effects::clock,
     journal::{self, Extent},
     model::record::Record,
     service::{
@@ -15,6 +14,7 @@ use crate::{
         session::{self, Purpose, Session},
         ui::{self, To},
     },
+    system::clock,
     views::timeline,
 };
 use std::{path::Path, time::Duration};

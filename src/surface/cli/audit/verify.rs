@@ -1,7 +1,7 @@
 //! `p0 audit verify`.
 use crate::{
-    effects::git,
     engine::audit::Progress,
+    git,
     journal::Anchor,
     service::{
         background::blocking,

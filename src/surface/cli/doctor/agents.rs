@@ -1,12 +1,12 @@
 //! The agents that `p0 doctor` finds: every built-in adapter, and those of the configuration at hand.
 use super::check::Check;
 use crate::{
-    effects::process::{Answer, Question, Scratch, ask},
     model::{
         adapter::{Adapter, Login, template},
         config::Config,
         settings::AgentKind,
     },
+    process::{Answer, Question, Scratch, ask},
     service::{
         config::env,
         problem::{Kind, Problem},

@@ -5,11 +5,11 @@ use crate::{
         endpoints::{GetHead, StreamEvents},
         events::EventQuery,
     },
-    effects::clock,
     engine::steps,
     model::{Time, record::Record},
     service::problem::Problem,
     surface::{cli::context::Context, client::Client},
+    system::clock,
 };
 use chrono::TimeDelta;
 use std::path::Path;

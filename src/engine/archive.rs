@@ -117,7 +117,7 @@ impl Handle {
             let action = Action::NoteArchive { archived: Box::new(archived.clone()) };
             let noted = self.submit(MilestoneId::ENGINE, actor.clone(), action).await;
             noted.map_err(|e| ReadError(format!("putting the archive of {} on record: {e}", archived.key)))?;
-            snapshots::forget(&self.shared.store, archived.milestone).map_err(|e| ReadError(e.to_string()))?;
+            snapshots::forget(self.shared.store()?, archived.milestone).map_err(|e| ReadError(e.to_string()))?;
         }
         Ok(archived)
     }
@@ -131,7 +131,7 @@ impl Handle {
         let archived = self.catalog().archives().map(|found| found.map(|a| (a.milestone.0, a.file.last_seq)));
         let archived = archived.collect::<Result<_, _>>().map_err(|e| ReadError(e.to_string()))?;
         let on_left = &mut |why: journal::Error| left.push(why.to_string());
-        journal::compact(&self.shared.data_dir, &self.shared.store, &archived, &RealDisk, on_left)
+        journal::compact(&self.shared.data_dir, self.shared.store()?, &archived, &RealDisk, on_left)
             .map_err(|e| ReadError(e.to_string()))
     }
 

@@ -132,7 +132,7 @@ impl Handle {
     /// # Errors
     /// The log cannot be read.
     pub fn refold(&self, milestone: MilestoneId) -> Result<Option<Aggregate>, ReadError> {
-        let batches = self.shared.store.batches_of_stream(milestone.0);
+        let batches = self.shared.log.batches_of_stream(milestone.0);
         fold::refold(batches).map_err(|e| ReadError(e.to_string()))
     }
 
@@ -166,7 +166,7 @@ impl Handle {
         since: u64,
         wanted: impl Fn(&Record) -> bool,
     ) -> Result<Option<Record>, ReadError> {
-        for frame in self.shared.store.frames_of_stream_from(milestone.0, since) {
+        for frame in self.shared.log.frames_of_stream_from(milestone.0, since) {
             let frame = frame.map_err(|e| ReadError(e.to_string()))?;
             let records = fold::records(&frame).unwrap_or_default();
             if let Some(record) = records.into_iter().find(&wanted) {
@@ -187,7 +187,7 @@ impl Handle {
             return Ok(found);
         }
         let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
-        for frame in self.shared.store.frames_from(since + 1).map_err(|e| read(&e))? {
+        for frame in self.shared.log.frames_from(since + 1).map_err(|e| read(&e))? {
             let frame = frame.map_err(|e| read(&e))?;
             if frame.first_seq > head || found.len() >= max {
                 break;

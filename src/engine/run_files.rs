@@ -92,7 +92,7 @@ impl Handle {
         let read = |e: &dyn std::fmt::Display| ReadError(e.to_string());
         let catalog = self.catalog();
         if let Some(row) = catalog.run(run).map_err(|e| read(&e))? {
-            let frames = self.shared.store.frames_of_stream(row.milestone.0);
+            let frames = self.shared.log.frames_of_stream(row.milestone.0);
             return Ok(Box::new(frames.map(move |frame| frame.map_err(|e| read(&e)))));
         }
         let imported = catalog.imported(run).map_err(|e| read(&e))?;
@@ -166,7 +166,7 @@ impl Handle {
         out: impl Write,
         path: &Path,
     ) -> Result<Written, Error> {
-        let store = &self.shared.store;
+        let log = &self.shared.log;
         let blobs = &self.shared.blobs;
         let blob = |hash: &Hash, out: &mut dyn Write| match blobs.copy_to(hash, out) {
             Err(Error::BlobMissing { .. }) => {
@@ -180,7 +180,7 @@ impl Handle {
             run: run.0,
             stream: milestone.0,
             begins,
-            frames: &|| Box::new(store.frames_of_stream(milestone.0)),
+            frames: &|| Box::new(log.frames_of_stream(milestone.0)),
             blob: &blob,
             readable,
         };

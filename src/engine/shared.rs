@@ -1,7 +1,7 @@
 //! What the turn publishes after a commit, and everybody else reads.
 use super::{group::Decided, handle::ReadError, retries::Retries, snapshots};
 use crate::{
-    journal::{Blobs, Sealer, Store},
+    journal::{Blobs, LogReader, Sealer, Store},
     model::{
         aggregate::Aggregate,
         id::{BlobId, MilestoneId},
@@ -25,7 +25,7 @@ const MARK_EVERY: u64 = 4096;
 /// The durable side of the engine.
 pub(crate) struct Shared {
     pub(super) data_dir: PathBuf,
-    pub(super) store: Store,
+    pub(super) log: LogReader,
     pub(super) blobs: Blobs,
     pub(super) sealer: Sealer,
     pub(super) head: watch::Sender<u64>,
@@ -66,7 +66,7 @@ impl States {
 impl Shared {
     pub(super) fn new(
         data_dir: PathBuf,
-        (store, blobs, sealer): (Store, Blobs, Sealer),
+        (log, blobs, sealer): (LogReader, Blobs, Sealer),
         catalog: Catalog,
         head: u64,
         live: &HashMap<MilestoneId, Aggregate>,
@@ -74,7 +74,7 @@ impl Shared {
         let live = live.iter().map(|(id, state)| (*id, Arc::new(state.clone()))).collect();
         Shared {
             data_dir,
-            store,
+            log,
             blobs,
             sealer,
             head: watch::Sender::new(head),
@@ -162,7 +162,7 @@ impl Shared {
             }
             states.publications
         };
-        let loaded = snapshots::load(&self.store, milestone).map_err(|e| ReadError(e.to_string()))?;
+        let loaded = snapshots::load(&self.log, milestone).map_err(|e| ReadError(e.to_string()))?;
         let Some((state, _)) = loaded else { return Ok(None) };
         let state = Arc::new(state);
         let mut states = self.states();
@@ -173,7 +173,16 @@ impl Shared {
         Ok(Some(state))
     }
 
+    /// The store, for who writes.
+    ///
+    /// # Errors
+    /// This process only reads.
+    pub(super) fn store(&self) -> Result<&Store, ReadError> {
+        self.log.store().ok_or_else(|| ReadError("this process only reads it".to_owned()))
+    }
+
     pub(super) fn put_blob(&self, bytes: &[u8]) -> Result<BlobId, ReadError> {
+        self.store()?;
         let blob = self.blobs.put(bytes).map_err(|e| ReadError(e.to_string()))?;
         Ok(BlobId { hash: blob.hash.to_string(), size: blob.size })
     }

@@ -23,6 +23,7 @@ mod client;
 pub mod daemon;
 mod door;
 mod handover;
+mod local;
 mod mcp;
 mod routes;
 mod serve;

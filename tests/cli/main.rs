@@ -25,6 +25,7 @@ mod mcp;
 mod ownership;
 mod places;
 mod plans;
+mod reading;
 mod record;
 mod rights;
 mod rules;

@@ -117,7 +117,7 @@ impl Handle {
             let action = Action::NoteArchive { archived: Box::new(archived.clone()) };
             let noted = self.submit(MilestoneId::ENGINE, actor.clone(), action).await;
             noted.map_err(|source| Cause::NotRecorded { key: archived.key.clone(), source })?;
-            snapshots::forget(&self.shared.store, archived.milestone)?;
+            snapshots::forget(self.shared.store()?, archived.milestone)?;
         }
         Ok(archived)
     }
@@ -131,7 +131,7 @@ impl Handle {
         let archived = self.catalog().archives().map(|found| found.map(|a| (a.milestone.0, a.file.last_seq)));
         let archived = archived.collect::<Result<_, _>>()?;
         let on_left = &mut |why: journal::Error| left.push(why.to_string());
-        Ok(journal::compact(&self.shared.data_dir, &self.shared.store, &archived, &RealDisk, on_left)?)
+        Ok(journal::compact(&self.shared.data_dir, self.shared.store()?, &archived, &RealDisk, on_left)?)
     }
 
     /// Writes the file, makes it durable, reads it back, and puts it into its place.

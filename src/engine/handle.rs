@@ -100,7 +100,7 @@ impl Handle {
     /// # Errors
     /// The log cannot be read.
     pub fn refold(&self, milestone: MilestoneId) -> Result<Option<Aggregate>, ReadError> {
-        let batches = self.shared.store.batches_of_stream(milestone.0);
+        let batches = self.shared.log.batches_of_stream(milestone.0);
         Ok(fold::refold(batches)?)
     }
 
@@ -134,7 +134,7 @@ impl Handle {
         since: u64,
         wanted: impl Fn(&Record) -> bool,
     ) -> Result<Option<Record>, ReadError> {
-        for frame in self.shared.store.frames_of_stream_from(milestone.0, since) {
+        for frame in self.shared.log.frames_of_stream_from(milestone.0, since) {
             let frame = frame?;
             let records = fold::records(&frame).unwrap_or_default();
             if let Some(record) = records.into_iter().find(&wanted) {
@@ -154,7 +154,7 @@ impl Handle {
         if since >= head {
             return Ok(found);
         }
-        for frame in self.shared.store.frames_from(since + 1)? {
+        for frame in self.shared.log.frames_from(since + 1)? {
             let frame = frame?;
             if frame.first_seq > head || found.len() >= max {
                 break;

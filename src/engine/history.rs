@@ -25,12 +25,12 @@ impl Handle {
     /// The events of the frames about `subject`, in order, and the event up to which that is all of them. Other events
     /// of the same frames are among them.
     pub fn history(&self, subject: &Subject) -> (Records, u64) {
-        let store = &self.shared.store;
+        let log = &self.shared.log;
         // Asked before the index is: what comes in between is then beyond it.
-        let covered = store.last_seq().min(*self.shared.head.borrow());
+        let covered = log.last_seq().min(*self.shared.head.borrow());
         let frames = match subject {
-            Subject::Milestone(id) => store.frames_of_stream(id.0),
-            Subject::Ticket(milestone, id) => store.frames_of_ticket(milestone.0, &id.to_string()),
+            Subject::Milestone(id) => log.frames_of_stream(id.0),
+            Subject::Ticket(milestone, id) => log.frames_of_ticket(milestone.0, &id.to_string()),
         };
         let within =
             records_in(frames).take_while(move |record| record.as_ref().map_or(true, |record| record.seq <= covered));
@@ -46,7 +46,7 @@ impl Handle {
         let (mut low, mut high) = (0, *self.shared.head.borrow());
         while low < high {
             let middle = low + (high - low) / 2;
-            let mut frames = self.shared.store.frames_from(middle + 1)?;
+            let mut frames = self.shared.log.frames_from(middle + 1)?;
             let next = frames.find(|frame| !matches!(frame, Err(Error::Archive { .. })));
             match next.transpose()? {
                 Some(frame) if chrono::DateTime::from_timestamp_millis(frame.at_ms).is_some_and(|then| then < at) => {
@@ -60,7 +60,7 @@ impl Handle {
 
     /// The sequence number and hash of the log's last durable frame: what is noted elsewhere as an anchor.
     pub fn anchor(&self) -> (u64, String) {
-        let head = self.shared.store.head();
+        let head = self.shared.log.head();
         (head.next_seq.saturating_sub(1), head.hash.to_string())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`start`]: opening and stopping an engine;
 //! - [`handle`]: what the surface holds of it;
+//! - [`reading`]: a hold on a log that nobody here holds;
 //! - `turn`: the one place that decides, commits, publishes, answers and hands over effects, in this order;
 //! - [`replay`]: a run lived again, every decision taken anew; `fold`: states from frames;
 //! - `unique`: what only one milestone may have, decided before the turn decides a command;
@@ -18,6 +19,7 @@ pub mod backup;
 pub mod gc;
 pub mod handle;
 pub mod history;
+pub mod reading;
 pub mod replay;
 pub mod run_files;
 pub mod start;

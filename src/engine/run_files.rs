@@ -102,7 +102,7 @@ impl Handle {
     pub(super) fn stream_of(&self, run: RunId) -> Result<Stream, ReadError> {
         let catalog = self.catalog();
         if let Some(row) = catalog.run(run)? {
-            let frames = self.shared.store.frames_of_stream(row.milestone.0);
+            let frames = self.shared.log.frames_of_stream(row.milestone.0);
             return Ok(Box::new(frames.map(|frame| Ok(frame?))));
         }
         let imported = catalog.imported(run)?.ok_or(Cause::NoRun(run))?;
@@ -171,7 +171,7 @@ impl Handle {
         out: impl Write,
         path: &Path,
     ) -> Result<Written, Error> {
-        let store = &self.shared.store;
+        let log = &self.shared.log;
         let blobs = &self.shared.blobs;
         let blob = |hash: &Hash, out: &mut dyn Write| match blobs.copy_to(hash, out) {
             Err(Error::BlobMissing { .. }) => {
@@ -185,7 +185,7 @@ impl Handle {
             run: run.0,
             stream: milestone.0,
             begins,
-            frames: &|| Box::new(store.frames_of_stream(milestone.0)),
+            frames: &|| Box::new(log.frames_of_stream(milestone.0)),
             blob: &blob,
             readable,
         };

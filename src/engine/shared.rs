@@ -1,7 +1,7 @@
 //! What the turn publishes after a commit, and everybody else reads.
 use super::{group::Decided, handle::ReadError, retries::Retries, snapshots};
 use crate::{
-    journal::{self, Blobs, Sealer, Store},
+    journal::{self, Blobs, LogReader, Sealer, Store},
     model::{
         aggregate::Aggregate,
         id::{BlobId, MilestoneId},
@@ -10,6 +10,7 @@ use crate::{
 };
 use std::{
     collections::{HashMap, VecDeque},
+    io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -25,7 +26,7 @@ const MARK_EVERY: u64 = 4096;
 /// The durable side of the engine.
 pub(crate) struct Shared {
     pub(super) data_dir: PathBuf,
-    pub(super) store: Store,
+    pub(super) log: LogReader,
     pub(super) blobs: Blobs,
     pub(super) sealer: Sealer,
     pub(super) head: watch::Sender<u64>,
@@ -66,7 +67,7 @@ impl States {
 impl Shared {
     pub(super) fn new(
         data_dir: PathBuf,
-        (store, blobs, sealer): (Store, Blobs, Sealer),
+        (log, blobs, sealer): (LogReader, Blobs, Sealer),
         catalog: Catalog,
         head: u64,
         live: &HashMap<MilestoneId, Aggregate>,
@@ -74,7 +75,7 @@ impl Shared {
         let live = live.iter().map(|(id, state)| (*id, Arc::new(state.clone()))).collect();
         Shared {
             data_dir,
-            store,
+            log,
             blobs,
             sealer,
             head: watch::Sender::new(head),
@@ -162,7 +163,7 @@ impl Shared {
             }
             states.publications
         };
-        let loaded = snapshots::load(&self.store, milestone)?;
+        let loaded = snapshots::load(&self.log, milestone)?;
         let Some((state, _)) = loaded else { return Ok(None) };
         let state = Arc::new(state);
         let mut states = self.states();
@@ -173,7 +174,19 @@ impl Shared {
         Ok(Some(state))
     }
 
+    /// The store, for who writes.
+    ///
+    /// # Errors
+    /// This process only reads.
+    pub(super) fn store(&self) -> Result<&Store, journal::Error> {
+        self.log.store().ok_or_else(|| journal::Error::NotWritable {
+            path: self.data_dir.clone(),
+            source: io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "this process only reads it"),
+        })
+    }
+
     pub(super) fn put_blob(&self, bytes: &[u8]) -> Result<BlobId, journal::Error> {
+        self.store()?;
         let blob = self.blobs.put(bytes)?;
         Ok(BlobId { hash: blob.hash.to_string(), size: blob.size })
     }

@@ -3,7 +3,7 @@
 use super::{fold, group::Decided};
 use crate::{
     codec::payload,
-    journal::{Error, Store},
+    journal::{Error, LogReader, Store},
     kernel::invariants,
     model::{aggregate::Aggregate, id::MilestoneId},
 };
@@ -140,15 +140,15 @@ fn decode(bytes: &[u8]) -> Option<Aggregate> {
 /// frame.
 ///
 /// # Errors
-/// The store cannot be read.
-pub(super) fn load(store: &Store, milestone: MilestoneId) -> Result<Option<(Aggregate, u64)>, Error> {
-    let snapshot = store.view(&name(milestone))?.and_then(|(upto, bytes)| Some((upto, decode(&bytes)?)));
+/// The log cannot be read.
+pub(super) fn load(log: &LogReader, milestone: MilestoneId) -> Result<Option<(Aggregate, u64)>, Error> {
+    let snapshot = log.view(&name(milestone))?.and_then(|(upto, bytes)| Some((upto, decode(&bytes)?)));
     let (from, mut state) = match snapshot {
-        Some((upto, state)) if upto <= store.last_seq() => (upto + 1, Some(state)),
+        Some((upto, state)) if upto <= log.last_seq() => (upto + 1, Some(state)),
         Some(_) | None => (1, None),
     };
     let mut tail = 0;
-    for frame in store.frames_of_stream_from(milestone.0, from) {
+    for frame in log.frames_of_stream_from(milestone.0, from) {
         let frame = frame?;
         tail += u64::from(frame.events);
         fold::fold(state.get_or_insert_with(Aggregate::default), frame.view());

@@ -20,10 +20,11 @@ use crate::block::{self, Tickets};
 use crate::disk::Disk;
 use crate::frame::{self, Entry, Frame};
 use crate::log::JOURNAL_DIR;
+use crate::segment::{self, Segment};
 use crate::span::Span;
 use crate::store::Store;
 use crate::trees;
-use crate::walk::{self, Segment, Step, Walk};
+use crate::walk::{Step, Walk};
 
 /// The file that is going to take a segment's place.
 const REWRITTEN: &str = "rewritten";
@@ -63,7 +64,7 @@ pub fn compact(
     on_left: &mut dyn FnMut(Error),
 ) -> Result<Compacted, Error> {
     let dir = data_dir.join(JOURNAL_DIR);
-    let segments = walk::list(&dir)?;
+    let segments = segment::list(&dir)?;
     let mut done = Compacted::default();
     let Some((active, finished)) = segments.split_last().filter(|_| !archived.is_empty()) else { return Ok(done) };
     let mut archives = Archives::of(data_dir);

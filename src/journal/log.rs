@@ -11,20 +11,22 @@ use crate::Error;
 use crate::NewFrame;
 use crate::frame::{Entry, Frame};
 use crate::seam::{Head, Journal};
+use crate::segment::{self};
 use crate::segments::{LocalJournal, Options, Sealer};
 use crate::store::{Opened, SUSPECT, Store};
 use crate::store_renew;
 use crate::store_write::{StoreWriter, WriterThread};
 use crate::tail::{self, Look, Repair, Settled};
 use crate::trees::Applied;
-use crate::walk::{self, Chain, Step, Walk};
+use crate::walk::{Chain, Step, Walk};
 
 /// The segment files' directory in the data directory.
 pub(crate) const JOURNAL_DIR: &str = "journal";
 pub(crate) const STORE_DIR: &str = "store";
 /// Where the last store is that was damaged.
 const ASIDE: &str = "store.damaged";
-const BLOBS_DIR: &str = "blobs";
+/// The directory of the blobs in the data directory.
+pub const BLOBS: &str = "blobs";
 /// Frames are put into the store in groups of this many when it is caught up.
 const CATCH_UP_FRAMES: usize = 256;
 /// A long catch-up says how far it is every so many events.
@@ -87,7 +89,7 @@ impl Log {
         let journal_dir = data_dir.join(JOURNAL_DIR);
         let store_dir = data_dir.join(STORE_DIR);
         fs::create_dir_all(data_dir).map_err(|e| Error::io("create", data_dir, e))?;
-        let segments = walk::list(&journal_dir)?;
+        let segments = segment::list(&journal_dir)?;
         store_renew::finish(data_dir, &store_dir)?;
         let had_store = store_dir.exists();
         // sled writes as it opens, and one that finds no room for that is damaged.
@@ -155,7 +157,7 @@ impl Log {
             None => StoreReport::CaughtUp { frames },
         };
         journal.reserve()?;
-        let blobs = Blobs::open(&data_dir.join(BLOBS_DIR), options.disk.clone())?;
+        let blobs = Blobs::open(&data_dir.join(BLOBS), options.disk.clone())?;
         blobs.clean()?;
         let log = Log { journal, writer, store, blobs, failed: None, lock };
         Ok((log, OpenReport { repaired: settled.repaired.clone(), store: store_report }))

@@ -11,11 +11,12 @@ use crate::Error;
 use crate::frame::{self, Entry, Frame};
 use crate::log;
 use crate::log::JOURNAL_DIR;
+use crate::segment::{self, Segment};
 use crate::segments::Options;
 use crate::store::{Opened, Store};
 use crate::store_renew;
 use crate::tail;
-use crate::walk::{self, Chain, Damage, Segment, SegmentReader, Step, Walk};
+use crate::walk::{Chain, Damage, SegmentReader, Step, Walk};
 
 /// Where segment files are kept as they were found.
 const ASIDE: &str = "journal.damaged";
@@ -42,7 +43,7 @@ pub struct Mended {
 /// be read or written.
 pub fn mend(lock: &DirLock, options: &Options) -> Result<Vec<Mended>, Error> {
     let data_dir = lock.dir();
-    let segments = walk::list(&data_dir.join(JOURNAL_DIR))?;
+    let segments = segment::list(&data_dir.join(JOURNAL_DIR))?;
     let mut walk = Walk::new(segments, 0, 0, None);
     let mut opened = None;
     let mut mended = Vec::new();
@@ -155,7 +156,7 @@ impl Lost<'_> {
     /// Writes what the store has from the damage on, if nothing else stands there.
     fn write(self, data_dir: &Path, options: &Options) -> Result<Mended, Error> {
         let Lost { damage, store, .. } = self;
-        let is_last = walk::list(&data_dir.join(JOURNAL_DIR))?.last().is_none_or(|last| last.path == damage.path);
+        let is_last = segment::list(&data_dir.join(JOURNAL_DIR))?.last().is_none_or(|last| last.path == damage.path);
         let is_there = damage.path.exists();
         let is_bare =
             is_last && (!is_there || SegmentReader::open(&damage.path)?.find_frame(damage.offset + 1)?.is_none());

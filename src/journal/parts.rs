@@ -8,8 +8,9 @@ use crate::Hash;
 use crate::Head;
 use crate::archives::archive_path;
 use crate::log::JOURNAL_DIR;
+use crate::segment::{self, Segment};
 use crate::tail::is_unacknowledged;
-use crate::walk::{self, Segment, Step, Walk};
+use crate::walk::{self, Step, Walk};
 
 /// A file of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub enum Shown<'a> {
 /// # Errors
 /// The journal is damaged, or cannot be read.
 pub fn parts(data_dir: &Path, show: &mut dyn FnMut(Shown<'_>)) -> Result<(Vec<Part>, Head), Error> {
-    let segments = walk::list(&data_dir.join(JOURNAL_DIR))?;
+    let segments = segment::list(&data_dir.join(JOURNAL_DIR))?;
     let mut walk = Walk::new(segments, 0, 0, Some(walk::Chain::GENESIS));
     let mut looked_again = false;
     // Where the records of each file end. Looking for its last byte that is not zero would not do: a record may end in

@@ -1,21 +1,82 @@
-//! Reading a journal without its lock and without sled: what a program does when no daemon answers and the lock cannot
-//! be had, or on a copy. Never writes.
+//! Reading a journal without its lock and without sled: what a program does when no daemon answers, or on a copy. Never
+//! writes.
 
 use std::path::Path;
 
 use crate::Error;
 use crate::Frame;
 use crate::archives::Archives;
+use crate::frame::Entry;
+use crate::segment::{self};
 use crate::tail::is_unacknowledged;
 use crate::walk::{self, Damage, Step, Walk};
+
+/// The entries of a journal in order, as far as they are whole, beside a writer that may be at work.
+#[derive(Debug)]
+pub(crate) struct Entries {
+    walk: Walk,
+    looked_again: bool,
+    done: bool,
+}
+
+impl Entries {
+    /// From the segment on that holds event `from_seq`; `journal_dir` is the directory of the segment files.
+    pub(crate) fn open(journal_dir: &Path, from_seq: u64) -> Result<Entries, Error> {
+        let segments = segment::list(journal_dir)?;
+        let index = segments.iter().rposition(|s| s.first_seq <= from_seq).unwrap_or(0);
+        // The first file's name must be 1: a chain that has to start at genesis says so when it is not.
+        let chain = (index == 0).then_some(walk::Chain::GENESIS);
+        Ok(Entries { walk: Walk::new(segments, index, 0, chain), looked_again: false, done: false })
+    }
+
+    /// The walk, which stands behind the entry that was given last.
+    pub(crate) fn walk(&self) -> &Walk {
+        &self.walk
+    }
+
+    /// The next entry; `None` = the end, or a write that is under way or was cut off.
+    pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>, Error> {
+        while !self.done {
+            match self.walk.step() {
+                Ok(Step::Frame(frame)) => {
+                    self.looked_again = false;
+                    return Ok(Some(Entry::Frame(frame)));
+                }
+                Ok(Step::Span(span)) => return Ok(Some(Entry::Span(span))),
+                Ok(Step::End) => self.done = true,
+                Ok(Step::Bad(damage)) => self.at_bad(*damage)?,
+                Err(e) => {
+                    self.done = true;
+                    return Err(e);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Bad bytes are the end, or worth another look, or damage.
+    fn at_bad(&mut self, damage: Damage) -> Result<(), Error> {
+        if is_unacknowledged(self.walk.segments(), self.walk.chain(), &damage)? {
+            self.done = true;
+            return Ok(());
+        }
+        // A writer may have finished this very group, and a later one, since we looked: then the bytes are whole now.
+        if self.looked_again {
+            self.done = true;
+            return Err(damage.into_error());
+        }
+        self.looked_again = true;
+        self.walk.refresh();
+        Ok(())
+    }
+}
 
 /// The frames of a journal in order, as far as they are whole.
 #[derive(Debug)]
 pub struct JournalFrames {
-    walk: Walk,
+    entries: Entries,
     from_seq: u64,
     before_seq: u64,
-    looked_again: bool,
     done: bool,
     archives: Archives,
     /// Frames of the last span that are still to be given.
@@ -34,42 +95,16 @@ pub fn read_frames(data_dir: &Path) -> Result<JournalFrames, Error> {
 impl JournalFrames {
     /// Reads from the frame that holds event `from_seq`; `journal_dir` is the directory of the segment files.
     pub(crate) fn open(journal_dir: &Path, from_seq: u64) -> Result<JournalFrames, Error> {
-        let segments = walk::list(journal_dir)?;
+        let entries = Entries::open(journal_dir, from_seq)?;
         let archives = Archives::of(journal_dir.parent().unwrap_or(journal_dir));
-        let index = segments.iter().rposition(|s| s.first_seq <= from_seq).unwrap_or(0);
-        // The first file's name must be 1: a chain that has to start at genesis says so when it is not.
-        let chain = (index == 0).then_some(walk::Chain::GENESIS);
-        let walk = Walk::new(segments, index, 0, chain);
-        Ok(JournalFrames {
-            walk,
-            from_seq,
-            before_seq: u64::MAX,
-            looked_again: false,
-            done: false,
-            archives,
-            archived: Vec::new().into_iter(),
-        })
+        let archived = Vec::new().into_iter();
+        Ok(JournalFrames { entries, from_seq, before_seq: u64::MAX, done: false, archives, archived })
     }
 
     /// Stops before the frame that starts at `before_seq`.
     pub(crate) fn before(mut self, before_seq: u64) -> JournalFrames {
         self.before_seq = before_seq;
         self
-    }
-
-    /// Bad bytes are the end, or worth another look, or damage.
-    fn at_bad(&mut self, damage: Damage) -> Result<(), Error> {
-        if is_unacknowledged(self.walk.segments(), self.walk.chain(), &damage)? {
-            self.done = true;
-            return Ok(());
-        }
-        // A writer may have finished this very group, and a later one, since we looked: then the bytes are whole now.
-        if self.looked_again {
-            return Err(damage.into_error());
-        }
-        self.looked_again = true;
-        self.walk.refresh();
-        Ok(())
     }
 
     fn read(&mut self) -> Result<Option<Frame>, Error> {
@@ -80,19 +115,17 @@ impl JournalFrames {
                 }
                 continue;
             }
-            match self.walk.step()? {
-                Step::Frame(frame) => {
-                    self.looked_again = false;
+            match self.entries.next_entry()? {
+                Some(Entry::Frame(frame)) => {
                     if self.wants(&frame) {
                         return Ok(Some(*frame));
                     }
                 }
-                Step::Span(span) if span.end_seq > self.from_seq => {
+                Some(Entry::Span(span)) if span.end_seq > self.from_seq => {
                     self.archived = self.archives.frames(&span)?.into_iter();
                 }
-                Step::Span(_) => {}
-                Step::End => self.done = true,
-                Step::Bad(damage) => self.at_bad(*damage)?,
+                Some(Entry::Span(_)) => {}
+                None => self.done = true,
             }
         }
         Ok(None)

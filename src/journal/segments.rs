@@ -17,9 +17,10 @@ use crate::disk::{Disk, RealDisk};
 use crate::frame::{self, Frame, NewFrame};
 use crate::read::JournalFrames;
 use crate::seam::{Head, Journal, Tips};
+use crate::segment::{self, Segment};
 use crate::spare::{NoWay, Spare, Taken, allocate};
 use crate::tail::{self, Look, Settled};
-use crate::walk::{self, Chain, Segment};
+use crate::walk::Chain;
 
 /// What a process has written before it is worth having zeros written ahead of it: some hundreds of events.
 const BUSY_BYTES: u64 = 256 << 10;
@@ -114,7 +115,7 @@ impl LocalJournal {
     /// [`Error::Damaged`], [`Error::NewerVersion`], or the files cannot be read or written.
     pub fn open(dir: &Path, options: Options, tips: Box<dyn Tips>) -> Result<(LocalJournal, Option<Repair>), Error> {
         let look = Look { from_seq: 1, verify_bytes: u64::MAX, store_mark: 0 };
-        let settled = tail::settle(walk::list(dir)?, look, options.disk.as_ref(), &mut |_, _| Ok(()))?;
+        let settled = tail::settle(segment::list(dir)?, look, options.disk.as_ref(), &mut |_, _| Ok(()))?;
         let repaired = settled.repaired.clone();
         Ok((LocalJournal::from_settled(dir, &settled, options, tips)?, repaired))
     }

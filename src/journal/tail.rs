@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use crate::Error;
 use crate::disk::Disk;
 use crate::frame::{Entry, Flaw, Frame};
-use crate::walk::{Chain, Damage, Segment, SegmentReader, Slot, Step, Walk};
+use crate::segment::Segment;
+use crate::walk::{Chain, Damage, SegmentReader, Slot, Step, Walk};
 
 /// An unacknowledged tail that was cut away at an open.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,8 @@ use crate::Hash;
 use crate::archives::Archives;
 use crate::hash::NotAHash;
 use crate::log::JOURNAL_DIR;
-use crate::walk::{self, Damage, Segment, Step, Walk};
+use crate::segment::{self, Segment};
+use crate::walk::{Damage, Step, Walk};
 
 /// How often and how long a live writer gets to finish what looks half written.
 const LIVE_TRIES: u32 = 40;
@@ -268,14 +269,14 @@ impl Target {
             return Ok(Target { path: inner, data_dir: Some(path.to_path_buf()), single: false });
         }
         // A journal that was emptied is not the same as a directory that never was one.
-        if walk::list(path)?.is_empty() && path.file_name() != Some(JOURNAL_DIR.as_ref()) {
+        if segment::list(path)?.is_empty() && path.file_name() != Some(JOURNAL_DIR.as_ref()) {
             return Err(not_a_log(path, "it holds no segment files and no `journal` directory"));
         }
         Ok(Target { path: path.to_path_buf(), data_dir: parent(path), single: false })
     }
 
     fn segments(&self) -> Result<Vec<Segment>, Error> {
-        if self.single { Ok(Segment::from_path(&self.path).into_iter().collect()) } else { walk::list(&self.path) }
+        if self.single { Ok(Segment::from_path(&self.path).into_iter().collect()) } else { segment::list(&self.path) }
     }
 
     fn is_live(&self) -> bool {
@@ -294,7 +295,7 @@ pub struct Extent {
 /// nothing is written in – and where there is none.
 #[must_use]
 pub fn extent(data_dir: &Path) -> Option<Extent> {
-    let last = walk::list(&data_dir.join(JOURNAL_DIR)).ok()?.pop()?;
+    let last = segment::list(&data_dir.join(JOURNAL_DIR)).ok()?.pop()?;
     let bytes = std::fs::metadata(&last.path).ok()?.len();
     // Asked last: whoever takes it from now on has not changed what was looked at.
     (!DirLock::is_held(data_dir)).then_some(Extent { first_seq: last.first_seq, bytes })

@@ -1,7 +1,7 @@
 //! Reading segment files in order, frame by frame, with every link checked. Reads only; never decides what to do about
 //! damage.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -10,49 +10,11 @@ use crate::Error;
 use crate::Hash;
 use crate::Head;
 use crate::frame::{self, Entry, Flaw, Frame, HEADER_BYTES};
+use crate::segment::Segment;
 use crate::span::Span;
 
-/// The extension of segment files.
-pub(crate) const EXTENSION: &str = "p0j";
 const WINDOW_BYTES: usize = 256 << 10;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-
-/// One segment file, named after the first event it holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Segment {
-    pub(crate) path: PathBuf,
-    pub(crate) first_seq: u64,
-}
-
-impl Segment {
-    pub(crate) fn at(dir: &Path, first_seq: u64) -> Segment {
-        Segment { path: dir.join(format!("{first_seq:020}.{EXTENSION}")), first_seq }
-    }
-
-    /// The segment that `path` names, if it has a segment's name.
-    pub(crate) fn from_path(path: &Path) -> Option<Segment> {
-        let stem = path.file_stem()?.to_str()?;
-        let named = path.extension()? == EXTENSION && stem.len() == 20 && stem.bytes().all(|b| b.is_ascii_digit());
-        let first_seq = stem.parse().ok()?;
-        named.then(|| Segment { path: path.to_path_buf(), first_seq })
-    }
-}
-
-/// The segments of a journal directory in order; none when there is no directory.
-pub(crate) fn list(dir: &Path) -> Result<Vec<Segment>, Error> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(Error::io("list", dir, e)),
-    };
-    let mut segments = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|e| Error::io("list", dir, e))?;
-        segments.extend(Segment::from_path(&entry.path()));
-    }
-    segments.sort_by_key(|s| s.first_seq);
-    Ok(segments)
-}
 
 /// Where a chain of frames stands: what the next frame must link to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,6 +117,12 @@ pub(crate) struct SegmentReader {
 impl SegmentReader {
     pub(crate) fn open(path: &Path) -> Result<SegmentReader, Error> {
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+        SegmentReader::of(path, &file)
+    }
+
+    /// Reads a file that is open already.
+    pub(crate) fn of(path: &Path, file: &File) -> Result<SegmentReader, Error> {
+        let file = file.try_clone().map_err(|e| Error::io("open", path, e))?;
         Ok(SegmentReader { file, path: path.to_path_buf(), window: Vec::new(), window_at: 0, record: 0..0 })
     }
 
@@ -368,6 +336,13 @@ impl Walk {
     /// The bytes of the frame returned last.
     pub(crate) fn record(&self) -> &[u8] {
         self.reader.as_ref().map_or(&[], SegmentReader::record)
+    }
+
+    /// The current segment's path, and the very file that is being read.
+    pub(crate) fn file(&self) -> Result<Option<(PathBuf, File)>, Error> {
+        let Some(SegmentReader { file, path, .. }) = &self.reader else { return Ok(None) };
+        let file = file.try_clone().map_err(|e| Error::io("open", path, e))?;
+        Ok(Some((path.clone(), file)))
     }
 
     /// Takes a newer list of segments that begins with the present one.

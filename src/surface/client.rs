@@ -117,7 +117,8 @@ impl Client {
         if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
     }
 
-    async fn carry(&self, request: Request<Body>) -> Result<Response<Body>, Problem> {
+    /// The answer to a request, whatever it says.
+    pub(super) async fn carry(&self, request: Request<Body>) -> Result<Response<Body>, Problem> {
         let stream = match self {
             Client::Local(router) => {
                 return match router.clone().oneshot(request).await {

@@ -24,6 +24,7 @@ mod client;
 pub mod daemon;
 mod door;
 mod handover;
+mod local;
 mod mcp;
 mod route_table;
 mod routes;

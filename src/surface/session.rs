@@ -3,6 +3,7 @@ use super::{
     api::app::App,
     client::Client,
     door::Doors,
+    local::Local,
     routes::routes,
     serve::{self, Serving},
     users::Users,
@@ -31,8 +32,8 @@ const LOCK_TRY: Duration = Duration::from_millis(250);
 /// What an in-process engine is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To look, or to write a command down.
-    Look,
+    /// To write a command down.
+    Write,
     /// To do the work and serve the socket, under this name.
     Work(&'static str),
 }
@@ -61,42 +62,83 @@ impl Holding {
 pub(crate) struct Session {
     /// For requests.
     pub(crate) client: Client,
+    local: Option<Local>,
+}
+
+/// A way to an engine that works.
+pub(crate) struct Working {
+    /// For requests.
+    pub(crate) client: Client,
     /// The engine, where this process holds it.
     pub(crate) holding: Option<Holding>,
 }
 
-impl Session {
-    /// The attempt's door when this process belongs to one, else the holder, else an engine in this process.
-    pub(crate) async fn open(data_dir: &Path, purpose: Purpose) -> Result<Session, Problem> {
+impl Working {
+    /// The attempt's door when this process belongs to one, else the holder, else an engine in this process that does the
+    /// work and serves the socket, under this name.
+    pub(crate) async fn open(data_dir: &Path, name: &'static str) -> Result<Working, Problem> {
         if let Some(client) = door_client()? {
-            return Ok(Session { client, holding: None });
+            return Ok(Working { client, holding: None });
         }
-        let started = clock::monotonic();
-        loop {
-            if let Some(client) = find(data_dir).await {
-                return Ok(Session { client, holding: None });
-            }
-            match hold(data_dir, purpose, Configs::default(), LOCK_TRY).await {
-                Ok(holding) => {
-                    return Ok(Session { client: own_client(&holding.app), holding: Some(holding) });
-                }
-                // The lock is taken and nobody serves: a holder that is starting or stopping, or another command.
-                Err(StartFailure::Locked(_)) if started.elapsed() < LOCK_WAIT => {}
-                Err(failure) => return Err(failure.into()),
-            }
+        Ok(match wait_to_hold(data_dir, Purpose::Work(name)).await? {
+            Holder::Other(client) => Working { client, holding: None },
+            Holder::Here(holding) => Working { client: own_client(&holding.app), holding: Some(*holding) },
+        })
+    }
+}
+
+/// Who holds a data directory.
+pub(super) enum Holder {
+    /// Somebody who serves it.
+    Other(Client),
+    /// This process.
+    Here(Box<Holding>),
+}
+
+impl Session {
+    /// The attempt's door when this process belongs to one, else the holder, else the data directory as it is.
+    pub(crate) async fn open(data_dir: &Path) -> Result<Session, Problem> {
+        if let Some(client) = door_client()? {
+            return Ok(Session { client, local: None });
         }
+        if let Some(client) = find(data_dir).await {
+            return Ok(Session { client, local: None });
+        }
+        let local = Local::new(data_dir.to_path_buf());
+        Ok(Session { client: local.client(), local: Some(local) })
     }
 
-    /// Lets go of the engine, when this process holds one only to look.
+    /// Whether nobody served the data directory when the session was opened.
+    pub(crate) fn is_local(&self) -> bool {
+        self.local.is_some()
+    }
+
+    /// Lets go of the engine, when this process holds one.
     pub(crate) async fn close(self) {
-        if let Some(holding) = self.holding {
-            holding.end(Stop::Now).await;
+        if let Some(local) = self.local {
+            local.close().await;
+        }
+    }
+}
+
+/// Takes the data directory, or finds whoever serves it.
+pub(super) async fn wait_to_hold(data_dir: &Path, purpose: Purpose) -> Result<Holder, Problem> {
+    let started = clock::monotonic();
+    loop {
+        if let Some(client) = find(data_dir).await {
+            return Ok(Holder::Other(client));
+        }
+        match hold(data_dir, purpose, Configs::default(), LOCK_TRY).await {
+            Ok(holding) => return Ok(Holder::Here(Box::new(holding))),
+            // The lock is taken and nobody serves: a holder that is starting or stopping, or another command.
+            Err(StartFailure::Locked(_)) if started.elapsed() < LOCK_WAIT => {}
+            Err(failure) => return Err(failure.into()),
         }
     }
 }
 
 /// Requests of the user that this process works for, to the engine in this process.
-fn own_client(app: &App) -> Client {
+pub(super) fn own_client(app: &App) -> Client {
     Client::Local(routes(app.clone()).layer(Extension(app.users.own())))
 }
 
@@ -164,7 +206,7 @@ pub(crate) async fn hold(
         doors.attach(engine.handle());
     }
     let name = match purpose {
-        Purpose::Look => IN_THIS_PROCESS,
+        Purpose::Write => IN_THIS_PROCESS,
         Purpose::Work(name) => name,
     };
     let app = App::new(engine.handle(), configs, name, Users::of_this_process());

@@ -26,6 +26,7 @@ mod mcp;
 mod ownership;
 mod places;
 mod plans;
+mod reading;
 mod record;
 mod rights;
 mod rules;

@@ -68,7 +68,7 @@ fn held_by_a_program_that_does_not_serve() {
     let holder = t.start_program("python3", &["-SEc", &script]);
     t.wait_note("held");
     let pid = holder.pid().to_string();
-    for args in [&["runs"][..], &["run", &t.spec_path()]] {
+    for args in [&["gc"][..], &["run", &t.spec_path()]] {
         let begun = Instant::now();
         let output = t.p0(args).expect(5);
         assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
@@ -108,7 +108,7 @@ fn a_read_only_data_directory() {
     let script =
         format!("mount -t tmpfs -o ro none '{data}' && exec '{p0}' \"$@\"", data = t.data.display(), p0 = p0_path());
     let spec = t.spec_path();
-    for args in [&["run", &spec][..], &["runs"]] {
+    for args in [&["run", &spec][..], &["gc"]] {
         let mut all = vec!["-m", "sh", "-c", &script, "sh"];
         all.extend(args);
         let output = t.start_program("unshare", &all).wait();

@@ -32,7 +32,7 @@ impl Batch {
         })
     }
 
-    fn of(frame: Frame) -> Batch {
+    pub(crate) fn of(frame: Frame) -> Batch {
         let payload = 0..frame.payload.len();
         Batch { frames: vec![(frame.first_seq, frame.events, payload)], bytes: frame.payload }
     }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::*;
 use crate::AppendError;
 use crate::disk::{Disk, RealDisk};
+use crate::segment;
 use crate::verify;
-use crate::walk;
 
 /// A real disk with a budget, whose calls can be made to fail.
 #[derive(Debug)]
@@ -139,7 +139,7 @@ fn a_process_at_work_goes_on_in_the_segment_that_was_zeroed() {
     let dir = tempfile::tempdir().unwrap();
     let options = || Options { segment_bytes: 4 << 20, ..options() };
     let (mut log, _) = open_with(dir.path(), options()).unwrap();
-    let segments = || walk::list(&dir.path().join("journal")).unwrap().len();
+    let segments = || segment::list(&dir.path().join("journal")).unwrap().len();
     append(&mut log, 1);
     assert_eq!(segments(), 1);
     // Its first segment has room for ten times as much.

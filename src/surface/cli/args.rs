@@ -135,7 +135,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Mcp(args) => mcp::run(&args, context).await,
         Command::Completions(args) => completions::run(&args, definition()),
-        Command::Fixture(args) => fixture::run(&args, context).await,
+        Command::Fixture(args) => fixture::run(&args, context),
         Command::Schemas(args) => schemas::run(&args),
     }
 }

@@ -1,10 +1,7 @@
 //! Where the engine and the repository of a command are.
 use crate::{
     service::{config::env, place, problem::Problem},
-    surface::{
-        client::Client,
-        session::{Purpose, Session},
-    },
+    surface::{client::Client, session::Session},
 };
 use std::path::{Path, PathBuf};
 
@@ -38,7 +35,7 @@ impl Context {
     where
         F: Future<Output = Result<T, Problem>>,
     {
-        let session = Session::open(&self.data_dir()?, Purpose::Look).await?;
+        let session = Session::open(&self.data_dir()?).await?;
         let result = work(session.client.clone()).await;
         session.close().await;
         result

@@ -11,7 +11,7 @@ use crate::{
         client::Client,
         handover::hand_over,
         mcp::{AttemptDesk, Desk, PersonDesk, Policy, Reach, serve},
-        session::{self, Purpose, Session},
+        session::{self, Session},
     },
 };
 use futures_util::future::BoxFuture;
@@ -88,7 +88,7 @@ struct Holder {
 impl Reach for Holder {
     fn open(&self) -> BoxFuture<'_, Result<(Client, BoxFuture<'static, ()>), Problem>> {
         Box::pin(async {
-            let session = Session::open(&self.data_dir, Purpose::Look).await?;
+            let session = Session::open(&self.data_dir).await?;
             let client = session.client.clone();
             let let_go: BoxFuture<'static, ()> = Box::pin(session.close());
             Ok((client, let_go))

@@ -21,7 +21,7 @@ use crate::{
     },
     surface::{
         client::Client,
-        session::{self, Holding, Purpose, Session},
+        session::{self, Holding, Working},
         signals::Signals,
         ui::{self, To},
     },
@@ -142,7 +142,7 @@ pub(super) async fn carry_through(data_dir: &Path, wanted: &RunRequest, manner: 
     let mut signals = Signals::catch()?;
     for _ in 0..TAKEOVERS {
         let session = tokio::select! {
-            session = Session::open(data_dir, Purpose::Work("p0 run")) => session?,
+            session = Working::open(data_dir, "p0 run") => session?,
             () = signals.next() => return Ok(13),
         };
         match carry_out(session, wanted, manner, &mut signals).await? {
@@ -156,7 +156,7 @@ pub(super) async fn carry_through(data_dir: &Path, wanted: &RunRequest, manner: 
 
 /// One try with one engine; `None` = its holder went away.
 async fn carry_out(
-    mut session: Session,
+    mut session: Working,
     wanted: &RunRequest,
     manner: &Manner,
     signals: &mut Signals,

@@ -30,7 +30,7 @@ pub use recorded::Recorded;
 mod rows;
 mod unique;
 
-pub use rows::{RowError, RowIter, Rows};
+pub use rows::{MemoryRows, RowError, RowIter, Rows};
 
 use p0_model::{
     Time,

@@ -1,36 +1,6 @@
 use super::*;
 use p0_model::{actor::Actor, id::is_key};
-use std::{collections::BTreeMap, sync::Mutex};
 use uuid::Uuid;
-
-/// The table and key of a row.
-type Place = (String, Vec<u8>);
-
-/// Rows in memory.
-#[derive(Default)]
-struct MemoryRows(Mutex<BTreeMap<Place, Vec<u8>>>);
-
-impl Rows for MemoryRows {
-    fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, RowError> {
-        Ok(self.0.lock().unwrap().get(&(table.to_owned(), key.to_vec())).cloned())
-    }
-
-    fn put(&self, table: &str, key: &[u8], value: &[u8]) -> Result<(), RowError> {
-        self.0.lock().unwrap().insert((table.to_owned(), key.to_vec()), value.to_vec());
-        Ok(())
-    }
-
-    fn remove(&self, table: &str, key: &[u8]) -> Result<(), RowError> {
-        self.0.lock().unwrap().remove(&(table.to_owned(), key.to_vec()));
-        Ok(())
-    }
-
-    fn scan(&self, table: &str, prefix: &[u8]) -> RowIter {
-        let rows = self.0.lock().unwrap().clone();
-        let wanted = rows.into_iter().filter(|((of, key), _)| of == table && key.starts_with(prefix));
-        Box::new(wanted.map(|((_, key), value)| Ok((key, value))).collect::<Vec<_>>().into_iter())
-    }
-}
 
 fn created(number: u128, key: &str) -> Draft {
     let event = Event::MilestoneCreated {

@@ -11,7 +11,7 @@ use crate::{
     surface::{
         cli::{context::Context, outcome::Outcome},
         client::Client,
-        session::{self, Purpose, Session},
+        session::{self, Session},
         ui::{self, To},
     },
     system::clock,
@@ -56,29 +56,16 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let data_dir = context.data_dir()?;
     let mut since = args.since.clone();
     loop {
-        let session = Session::open(&data_dir, Purpose::Look).await?;
-        // With an engine of its own there is nothing to wait for, and waiting would keep everybody else from the log: for
-        // more events, and for whoever reads what is printed.
-        let mut printer = match &session.holding {
-            Some(holding) => {
-                holding.app.closing.send_replace(true);
-                Printer::Kept(Vec::new())
-            }
-            None => Printer::Now,
-        };
-        let own = session.holding.is_some();
-        let shown = show(args, &session.client, since.as_deref(), &mut printer).await;
+        // Looked at first: what comes while the files are read is there to be read again.
+        let ends = journal::extent(&data_dir);
+        let session = Session::open(&data_dir).await?;
+        // Where somebody else holds the log, its end is not known: there may be more by now.
+        let read_to = ends.filter(|_| session.is_local());
+        let shown = show(args, &session.client, since.as_deref()).await;
         session.close().await;
-        // Where somebody else held the log, its end is not known: there may be more by now.
-        let read_to = own.then(|| journal::extent(&data_dir)).flatten();
-        let is_part = printer.is_full();
-        printer.end();
         let shown = shown?;
         since = shown.last.map(|seq| seq.to_string()).or(since);
-        if ui::gone() || (shown.is_over && !is_part) {
-            return Ok(0);
-        }
-        if !is_part && !more(args, &data_dir, read_to).await? {
+        if ui::gone() || shown.is_over || !more(args, &data_dir, read_to).await? {
             return Ok(0);
         }
     }
@@ -110,7 +97,7 @@ struct Shown {
 }
 
 /// Prints what there is, and what comes while the engine's holder serves.
-async fn show(args: &Args, client: &Client, since: Option<&str>, printer: &mut Printer) -> Result<Shown, Problem> {
+async fn show(args: &Args, client: &Client, since: Option<&str>) -> Result<Shown, Problem> {
     let query = EventQuery {
         since: since.map(str::to_owned),
         until: args.until.clone(),
@@ -136,47 +123,21 @@ async fn show(args: &Args, client: &Client, since: Option<&str>, printer: &mut P
         };
         // An empty line is a sign of life.
         if !line.is_empty() {
-            shown.last = printer.print(&line, args.json).or(shown.last);
+            shown.last = print(&line, args.json).or(shown.last);
         }
-        if ui::gone() || printer.is_full() {
+        if ui::gone() {
             return Ok(shown);
         }
     }
 }
 
-/// What is kept at the most before the log is let go and it is printed, in bytes.
-const KEPT_BYTES: usize = 16 << 20;
-
-/// Where events are printed.
-enum Printer {
-    /// At once.
-    Now,
-    /// When the log is let go.
-    Kept(Vec<u8>),
-}
-
-impl Printer {
-    fn is_full(&self) -> bool {
-        matches!(self, Printer::Kept(kept) if kept.len() >= KEPT_BYTES)
-    }
-
-    /// Prints one event; its number, where it can be read.
-    fn print(&mut self, line: &[u8], json: bool) -> Option<u64> {
-        let record = serde_json::from_slice::<Record>(line).ok();
-        let text = match &record {
-            Some(record) if !json => format!("{}\n", timeline::audit_line(record)).into_bytes(),
-            Some(_) | None => [line, b"\n"].concat(),
-        };
-        match self {
-            Printer::Now => ui::raw(To::Out, &text),
-            Printer::Kept(kept) => kept.extend(text),
-        }
-        record.map(|record| record.seq)
-    }
-
-    fn end(self) {
-        if let Printer::Kept(kept) = self {
-            ui::raw(To::Out, &kept);
-        }
-    }
+/// Prints one event; its number, where it can be read.
+fn print(line: &[u8], json: bool) -> Option<u64> {
+    let record = serde_json::from_slice::<Record>(line).ok();
+    let text = match &record {
+        Some(record) if !json => format!("{}\n", timeline::audit_line(record)).into_bytes(),
+        Some(_) | None => [line, b"\n"].concat(),
+    };
+    ui::raw(To::Out, &text);
+    record.map(|record| record.seq)
 }

@@ -48,7 +48,7 @@ pub(super) async fn run(data_dir: &Path, quiet: bool) -> Result<Vec<Repaired>, P
         return Ok(mended);
     }
     let events: Vec<u64> = mended.iter().map(|it| it.seq).collect();
-    let holding = session::hold(data_dir, Purpose::Look, Configs::default(), LOCK_WAIT).await?;
+    let holding = session::hold(data_dir, Purpose::Write, Configs::default(), LOCK_WAIT).await?;
     let noted = holding.app.service.note_repair(&holding.app.users.own(), &events).await;
     holding.end(Stop::Now).await;
     noted.map(|()| mended)

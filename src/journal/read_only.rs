@@ -1,0 +1,205 @@
+//! A log that is only read: an index of its segment files in memory, made in one pass over them. It takes no lock, needs
+//! no store, starts no thread and writes nothing, so that any number of programs may do so at once, beside the log's
+//! holder or without one. The pass costs the whole journal; what a holder keeps current in the store costs it nothing.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::Error;
+use crate::Frame;
+use crate::Head;
+use crate::archives::Archives;
+use crate::frame::Entry;
+use crate::read::Entries;
+use crate::span::Span;
+use crate::walk::{SegmentReader, Slot};
+
+/// A log at one moment, for reading from any thread. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ReadOnly {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    data_dir: PathBuf,
+    /// The segment files, held open: one that is compacted meanwhile is still read as it was.
+    segments: Vec<(PathBuf, File)>,
+    places: Vec<Place>,
+    /// The places with frames of each stream, in order.
+    streams: HashMap<Uuid, Vec<u32>>,
+    head: Head,
+}
+
+/// Where an entry stands.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The sequence number after its last event.
+    end_seq: u64,
+    /// The number of its segment.
+    segment: u32,
+    /// Its first byte in the file.
+    offset: u64,
+}
+
+impl ReadOnly {
+    /// Reads the log in `data_dir` to its end, and shows each frame that no archive holds. A write that is under way or was
+    /// cut off is where it ends. No directory is an empty log.
+    ///
+    /// # Errors
+    /// A file cannot be read, is damaged before its end, or is of a newer version; or what `show` answers.
+    pub fn open<E: From<Error>>(data_dir: &Path, mut show: impl FnMut(&Frame) -> Result<(), E>) -> Result<ReadOnly, E> {
+        let mut entries = Entries::open(&data_dir.join(super::log::JOURNAL_DIR), 1)?;
+        let mut segments: Vec<(PathBuf, File)> = Vec::new();
+        let mut opened = None;
+        let (mut places, mut streams) = (Vec::new(), HashMap::<Uuid, Vec<u32>>::new());
+        while let Some(entry) = entries.next_entry()? {
+            let (index, end) = entries.walk().position();
+            if opened != Some(index) {
+                opened = Some(index);
+                segments.extend(entries.walk().file()?);
+            }
+            let offset = end - entries.walk().record().len() as u64;
+            let number = u32::try_from(places.len()).unwrap_or(u32::MAX);
+            let mut note = |stream: Uuid| streams.entry(stream).or_default().push(number);
+            let end_seq = match &entry {
+                Entry::Frame(frame) => {
+                    note(frame.keys.stream);
+                    show(frame)?;
+                    frame.end_seq()
+                }
+                Entry::Span(span) => {
+                    span.streams().into_iter().for_each(&mut note);
+                    span.end_seq
+                }
+            };
+            let segment = u32::try_from(segments.len().saturating_sub(1)).unwrap_or(u32::MAX);
+            places.push(Place { end_seq, segment, offset });
+        }
+        let head = entries.walk().chain().map_or(Head::EMPTY, |chain| chain.head());
+        let data_dir = data_dir.to_path_buf();
+        Ok(ReadOnly { inner: Arc::new(Inner { data_dir, segments, places, streams, head }) })
+    }
+
+    /// Where it ends.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.inner.head
+    }
+
+    /// All frames from the one that holds event `seq` on, in order.
+    #[must_use]
+    pub fn frames_from(&self, seq: u64) -> ReadOnlyFrames {
+        let from = self.inner.places.partition_point(|place| place.end_seq <= seq);
+        let places = (from..self.inner.places.len()).filter_map(|n| u32::try_from(n).ok()).collect();
+        self.frames(places, None, seq)
+    }
+
+    /// The frames of a stream, oldest first, from the one that holds event `seq`, or the first after it.
+    #[must_use]
+    pub fn frames_of_stream_from(&self, stream: Uuid, seq: u64) -> ReadOnlyFrames {
+        let all = self.inner.streams.get(&stream).map_or(&[][..], Vec::as_slice);
+        let is_before = |number: &u32| self.inner.place(*number).is_none_or(|place| place.end_seq <= seq);
+        let from = all.partition_point(is_before);
+        self.frames(all.get(from..).unwrap_or_default().to_vec(), Some(stream), seq)
+    }
+
+    fn frames(&self, places: Vec<u32>, stream: Option<Uuid>, from_seq: u64) -> ReadOnlyFrames {
+        ReadOnlyFrames {
+            archives: Archives::of(&self.inner.data_dir),
+            log: self.clone(),
+            places: places.into_iter(),
+            stream,
+            from_seq,
+            reader: None,
+            archived: Vec::new().into_iter(),
+        }
+    }
+}
+
+impl Inner {
+    fn place(&self, number: u32) -> Option<&Place> {
+        self.places.get(usize::try_from(number).ok()?)
+    }
+}
+
+/// Frames of a log that is only read, oldest first.
+#[derive(Debug)]
+pub struct ReadOnlyFrames {
+    log: ReadOnly,
+    places: std::vec::IntoIter<u32>,
+    stream: Option<Uuid>,
+    from_seq: u64,
+    reader: Option<(u32, SegmentReader)>,
+    archives: Archives,
+    /// Frames of the last span that are still to be given.
+    archived: std::vec::IntoIter<Frame>,
+}
+
+impl ReadOnlyFrames {
+    fn read(&mut self) -> Result<Option<Frame>, Error> {
+        loop {
+            let next = match self.archived.next() {
+                Some(frame) => frame,
+                None => match self.places.next() {
+                    Some(number) => match self.entry(number)? {
+                        Entry::Frame(frame) => *frame,
+                        Entry::Span(span) => {
+                            self.archived = self.of_archives(&span)?.into_iter();
+                            continue;
+                        }
+                    },
+                    None => return Ok(None),
+                },
+            };
+            if next.end_seq() > self.from_seq && self.stream.is_none_or(|stream| next.keys.stream == stream) {
+                return Ok(Some(next));
+            }
+        }
+    }
+
+    fn of_archives(&mut self, span: &Span) -> Result<Vec<Frame>, Error> {
+        match self.stream {
+            Some(stream) => self.archives.frames_of(span, stream),
+            None => self.archives.frames(span),
+        }
+    }
+
+    /// The entry at a place: it was read and checked once, and is checked against its own hash again.
+    fn entry(&mut self, number: u32) -> Result<Entry, Error> {
+        let inner = self.log.inner.clone();
+        let place = inner.place(number).expect("its number was given out with it");
+        let (path, file) = &inner.segments[place.segment as usize];
+        let mut reader = match self.reader.take() {
+            Some((segment, reader)) if segment == place.segment => reader,
+            _ => SegmentReader::of(path, file)?,
+        };
+        let slot = reader.slot(place.offset);
+        self.reader = Some((place.segment, reader));
+        let changed = |what: String| {
+            let first_seq = place.end_seq.saturating_sub(1);
+            Error::Damaged { seq: first_seq, file: path.clone(), offset: place.offset, what }
+        };
+        match slot? {
+            Slot::Entry(entry) => Ok(entry),
+            Slot::Bad(what) => Err(changed(what)),
+            Slot::End => Err(changed("the frame that stood here is gone".to_owned())),
+        }
+    }
+}
+
+impl Iterator for ReadOnlyFrames {
+    type Item = Result<Frame, Error>;
+
+    fn next(&mut self) -> Option<Result<Frame, Error>> {
+        let read = self.read().transpose();
+        if matches!(read, Some(Err(_))) {
+            self.places = Vec::new().into_iter();
+        }
+        read
+    }
+}

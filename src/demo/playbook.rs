@@ -31,16 +31,18 @@
 //! Exit codes beside the scene's own and those of `run`: 64 no scene matches, 65 the file or the input is wrong, 74
 //! the work could not be written.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
-use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
-
+use super::{
+    fill::{fill, fill_value},
+    scene::{Playbook, Scene},
+};
 use serde_json::Value;
-
-use super::fill::{fill, fill_value};
-use super::scene::{Playbook, Scene};
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Read, Write},
+    path::{Component, Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 const NO_SCENE: i32 = 64;
 const BAD_DATA: i32 = 65;

@@ -1,6 +1,11 @@
 //! Boot: open, verify the tail, bring the catalog up to the head, fold what is live. It costs what happened since the last
 //! snapshots, not the history. What was in flight is asked of the state, not of a list of its own.
-use super::{rows::StoreRows, shared::Shared, snapshots, snapshots::Snapshots, start::StartError};
+use super::{
+    rows::StoreRows,
+    shared::Shared,
+    snapshots::{self, Snapshots},
+    start::StartError,
+};
 use crate::{
     codec::payload,
     journal::{DirLock, Error, Frame, Log, LogReader, Options, Store, StoreReport},

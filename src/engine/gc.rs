@@ -9,7 +9,10 @@ use crate::{
     journal::{self, Hash, Shown, run_file},
     system::clock,
 };
-use std::{collections::HashSet, time::Duration, time::SystemTime};
+use std::{
+    collections::HashSet,
+    time::{Duration, SystemTime},
+};
 
 /// A blob is durable before the event that names it; a full disk may hold that event up for long.
 const GRACE: Duration = Duration::from_secs(24 * 60 * 60);

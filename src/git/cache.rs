@@ -3,14 +3,18 @@
 //! It is written as a git index, so that a copy of it is the agent's index. It answers one question only, "has this
 //! file changed since I read it?"; what is tracked is said by trees. So an old, partial or lost cache costs time, never
 //! truth.
-use super::disk;
-use super::error::{Error, GitContext, IoContext};
-use super::tree::{EXECUTABLE, Entry, FILE, GITLINK, Leaf, SYMLINK};
+use super::{
+    disk,
+    error::{Error, GitContext, IoContext},
+    tree::{EXECUTABLE, Entry, FILE, GITLINK, Leaf, SYMLINK},
+};
 use git2::{Index, IndexEntry, IndexTime, Oid};
-use std::collections::HashMap;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    fs::Metadata,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 /// What the file system says about a file: changes whenever its content does, but within one clock tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,13 @@
 //! Where a branch of the person's repository is checked out, and moving such a checkout along with it.
-use super::error::Error;
-use super::person::PersonRepo;
-use super::plumbing::{self, Git};
-use std::fs;
-use std::path::{Path, PathBuf};
+use super::{
+    error::Error,
+    person::PersonRepo,
+    plumbing::{self, Git},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// A working tree that has a branch checked out.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,14 @@
 //! A worktree against a tree, as git would compare them: what git would ignore, convert and add.
-use super::convert::Conversion;
-use super::error::{Error, GitContext};
-use super::globs;
-use super::objects::Sink;
-use super::scan::{Conversions, LARGEST, Refused, Scan, Scanner};
-use super::slot::Slot;
-use super::tree::{EXECUTABLE, Entry, FILE, Leaf};
-use super::workshop::Workshop;
+use super::{
+    convert::Conversion,
+    error::{Error, GitContext},
+    globs,
+    objects::Sink,
+    scan::{Conversions, LARGEST, Refused, Scan, Scanner},
+    slot::Slot,
+    tree::{EXECUTABLE, Entry, FILE, Leaf},
+    workshop::Workshop,
+};
 use crate::model::files::Files;
 use git2::Repository;
 use globset::GlobSet;

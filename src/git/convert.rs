@@ -4,17 +4,21 @@
 //! person's git makes the files (`git checkout-index`) and the blobs (`git update-index`), so that a worktree holds what
 //! `git checkout` would give, and what lands is what `git add` would have made. Its objects go into the engine's
 //! repository; what a filter keeps beside them (Git LFS) is the person's.
-use super::disk;
-use super::error::{Error, GitContext};
-use super::person::PersonRepo;
-use super::plumbing::{self, Git};
-use super::slot::Slot;
-use super::tree::{self, EXECUTABLE, Entry, FILE, Leaf};
-use super::workshop::Workshop;
+use super::{
+    disk,
+    error::{Error, GitContext},
+    person::PersonRepo,
+    plumbing::{self, Git},
+    slot::Slot,
+    tree::{self, EXECUTABLE, Entry, FILE, Leaf},
+    workshop::Workshop,
+};
 use git2::{Index, IndexEntry, IndexTime, ObjectType, Oid, Repository};
-use std::collections::{BTreeSet, HashMap};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The name of attribute files.
 const ATTRIBUTES: &[u8] = b".gitattributes";

@@ -1,11 +1,12 @@
 //! Files that must survive: write, sync, rename, sync the folder.
 use super::error::{Error, IoContext};
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
+    path::{Path, PathBuf},
+};
 
 /// Replaces a file whole: a reader, or a boot after a crash, sees the old content or the new one.
 pub(super) fn write_durably(path: &Path, content: &[u8]) -> Result<(), Error> {

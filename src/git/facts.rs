@@ -1,14 +1,18 @@
 //! What a tree has at the paths that somebody wants to own.
-use super::error::{Error, GitContext};
-use super::tree::{self, GITLINK, TREE};
+use super::{
+    error::{Error, GitContext},
+    tree::{self, GITLINK, TREE},
+};
 use crate::model::{
     files::Files,
     paths::{Found, PathFact, impossible},
 };
 use git2::{ErrorCode, Oid, Repository};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::rc::Rc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    rc::Rc,
+};
 
 /// One folder of a tree: names with the mode and the object they stand for.
 type Folder = Rc<BTreeMap<Vec<u8>, (u32, Oid)>>;

@@ -1,9 +1,7 @@
 //! Which paths are generated.
 use super::error::Error;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 
 /// Compiles `[files] generated`. As in an ignore file: a pattern with a `/` before its end is anchored at the root, one
 /// without is a name at any depth, and a trailing `/` means all that is in such a folder.

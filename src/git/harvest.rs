@@ -1,17 +1,15 @@
 //! An attempt's result: the content of its working directory as one commit on its base, and a report.
-use super::compare::Owned;
-use super::disk;
-use super::error::{Error, GitContext};
-use super::globs;
-use super::handle;
-use super::land;
-use super::markers;
-use super::merge;
-use super::objects::Sink;
-use super::person::Identity;
-use super::scan::{Refused, Scan};
-use super::tree::{self, Edits, Entry, GITLINK, Leaf};
-use super::workshop::Workshop;
+use super::{
+    compare::Owned,
+    disk,
+    error::{Error, GitContext},
+    globs, handle, land, markers, merge,
+    objects::Sink,
+    person::Identity,
+    scan::{Refused, Scan},
+    tree::{self, Edits, Entry, GITLINK, Leaf},
+    workshop::Workshop,
+};
 use crate::model::files::Files;
 use git2::{DiffFormat, DiffOptions, Oid, Repository};
 use std::collections::BTreeMap;

@@ -1,14 +1,17 @@
 //! Landing and parking: the only writes into the person's repository, objects first, then one ref.
-use super::checkouts::{self, Checkout};
-use super::disk;
-use super::error::{Error, GitContext};
-use super::handle;
-use super::objects;
-use super::workshop::Workshop;
+use super::{
+    checkouts::{self, Checkout},
+    disk,
+    error::{Error, GitContext},
+    handle, objects,
+    workshop::Workshop,
+};
 use git2::{ErrorCode, Oid, Repository};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// How often a locked ref is tried again, and after how long.
 const LOCK_TRIES: u32 = 20;

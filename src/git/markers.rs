@@ -1,8 +1,10 @@
 //! Conflict markers that an attempt left behind, told apart from those that a text is about.
-use super::disk;
-use super::error::{Error, GitContext};
-use super::globs;
-use super::tree::{EXECUTABLE, Edits, Entry, FILE, Leaf};
+use super::{
+    disk,
+    error::{Error, GitContext},
+    globs,
+    tree::{EXECUTABLE, Edits, Entry, FILE, Leaf},
+};
 use git2::{Odb, Oid, Repository};
 use globset::GlobSet;
 

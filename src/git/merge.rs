@@ -1,10 +1,12 @@
 //! Merges in memory, landing commits, and what differs between commits.
-use super::disk;
-use super::error::{Error, GitContext};
-use super::handle;
-use super::person::Identity;
-use super::tree;
-use super::workshop::Workshop;
+use super::{
+    disk,
+    error::{Error, GitContext},
+    handle,
+    person::Identity,
+    tree,
+    workshop::Workshop,
+};
 use git2::{Diff, DiffOptions, MergeOptions, Oid, Repository, Signature, Time};
 use std::collections::BTreeSet;
 

@@ -1,8 +1,10 @@
 //! Writing and copying objects durably: an object that exists is complete and synced, and so is all it names, because
 //! what is named is written first.
-use super::disk;
-use super::error::{Error, GitContext, IoContext};
-use super::tree::{self, GITLINK, Leaf, TREE};
+use super::{
+    disk,
+    error::{Error, GitContext, IoContext},
+    tree::{self, GITLINK, Leaf, TREE},
+};
 use git2::{ObjectType, Odb, OdbLookupFlags, Oid, Repository};
 use std::collections::{HashMap, HashSet};
 

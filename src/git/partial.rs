@@ -1,8 +1,10 @@
 //! Partial clones: what a commit needs and the clone has not got is fetched from its promisor, by the person's git.
-use super::error::{Error, GitContext};
-use super::person::PersonRepo;
-use super::plumbing::{self, Git};
-use super::workshop::quoted;
+use super::{
+    error::{Error, GitContext},
+    person::PersonRepo,
+    plumbing::{self, Git},
+    workshop::quoted,
+};
 
 /// Each fetch may show more that is missing: what is in a folder that was missing itself.
 const FETCHES: usize = 64;

@@ -1,12 +1,15 @@
 //! The person's repository. Read only: landings and parked work enter it through `land`, nothing else does.
-use super::error::{Error, GitContext, IoContext};
-use super::facts;
-use super::handle;
-use super::plumbing::{self, Git};
+use super::{
+    error::{Error, GitContext, IoContext},
+    facts, handle,
+    plumbing::{self, Git},
+};
 use crate::model::{files::Files, paths::PathFact};
 use git2::{Config, ErrorCode, ObjectType, Repository, RepositoryOpenFlags, StatusOptions};
-use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::{
+    path::{Path, PathBuf},
+    process::Output,
+};
 
 /// Who signs a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,16 @@
 //! The person's own git, for what libgit2 does not do: conversions, fetching from a promisor, fast-forwarding a
 //! checkout, saying whose repository it trusts. It runs with the person's environment and configuration, less what
 //! would point it at another repository.
-use super::disk;
-use super::error::{Error, IoContext};
-use std::ffi::OsStr;
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use super::{
+    disk,
+    error::{Error, IoContext},
+};
+use std::{
+    ffi::OsStr,
+    io::Write,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
 
 /// What points git at a repository (`git rev-parse --local-env-vars`, less what only configures).
 const OTHER_REPOSITORIES: &[&str] = &[

@@ -1,20 +1,19 @@
 //! The pool of worktrees: taken by a holder, kept warm, given back on proof that nothing is lost.
-use super::compare::Owned;
-use super::convert::Conversion;
-use super::disk;
-use super::error::{Error, GitContext};
-use super::globs;
-use super::handle;
-use super::land;
-use super::merge::Merge;
-use super::populate::Mover;
-use super::scan::Scan;
-use super::slot::{Record, Slot};
-use super::tree::{self, Entry};
-use super::workshop::Workshop;
+use super::{
+    compare::Owned,
+    convert::Conversion,
+    disk,
+    error::{Error, GitContext},
+    globs, handle, land,
+    merge::Merge,
+    populate::Mover,
+    scan::Scan,
+    slot::{Record, Slot},
+    tree::{self, Entry},
+    workshop::Workshop,
+};
 use git2::Repository;
-use std::path::PathBuf;
-use std::sync::PoisonError;
+use std::{path::PathBuf, sync::PoisonError};
 
 /// Why a worktree may be given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

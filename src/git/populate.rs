@@ -1,19 +1,25 @@
 //! Moving a worktree to a commit: a status pass, and writes for what differs only.
-use super::cache::{self, Cache, Stat};
-use super::convert::{self, Conversion, Converted};
-use super::disk;
-use super::error::{Error, GitContext, IoContext};
-use super::scan;
-use super::slot::Slot;
-use super::tree::{EXECUTABLE, Entry, FILE, GITLINK, SYMLINK};
+use super::{
+    cache::{self, Cache, Stat},
+    convert::{self, Conversion, Converted},
+    disk,
+    error::{Error, GitContext, IoContext},
+    scan,
+    slot::Slot,
+    tree::{EXECUTABLE, Entry, FILE, GITLINK, SYMLINK},
+};
 use git2::{ObjectType, Odb, Oid, Repository};
-use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, Metadata, OpenOptions};
-use std::io::Write;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
-use std::path::Path;
+use std::{
+    collections::HashSet,
+    ffi::{OsStr, OsString},
+    fs::{self, DirBuilder, Metadata, OpenOptions},
+    io::Write,
+    os::unix::{
+        ffi::{OsStrExt, OsStringExt},
+        fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink},
+    },
+    path::Path,
+};
 
 /// Makes one working directory the content of one tree.
 pub(super) struct Mover<'a> {

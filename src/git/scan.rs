@@ -1,18 +1,22 @@
 //! The content of a working directory against a tree: nothing of the agent's git state (its index, HEAD, branches,
 //! configuration) is asked.
-use super::cache::{self, Cache};
-use super::compare::Owned;
-use super::convert::{self, Converted};
-use super::disk;
-use super::error::{Error, GitContext, IoContext};
-use super::objects::Sink;
-use super::tree::{EXECUTABLE, Edits, Entry, FILE, GITLINK, Leaf, SYMLINK};
+use super::{
+    cache::{self, Cache},
+    compare::Owned,
+    convert::{self, Converted},
+    disk,
+    error::{Error, GitContext, IoContext},
+    objects::Sink,
+    tree::{EXECUTABLE, Edits, Entry, FILE, GITLINK, Leaf, SYMLINK},
+};
 use git2::{ObjectType, Oid, Repository};
-use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, Metadata},
+    io::{self, Read},
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::Path,
+};
 
 /// The most bytes of a file that are taken: git hosts refuse larger ones, and every look at one holds it in memory.
 pub(super) const LARGEST: u64 = 100 << 20;

@@ -1,10 +1,12 @@
 //! What is on disk for one worktree of the pool: the agent's folder, git's administration of it, and, out of the
 //! agent's reach, who holds it and the stat cache.
-use super::cache::{Cache, Stat};
-use super::convert::Converted;
-use super::disk;
-use super::error::{Error, IoContext};
-use super::tree::Entry;
+use super::{
+    cache::{Cache, Stat},
+    convert::Converted,
+    disk,
+    error::{Error, IoContext},
+    tree::Entry,
+};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

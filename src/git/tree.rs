@@ -1,7 +1,9 @@
 //! Trees as flat lists of paths, and back. Raw objects on both sides: a name or a mode git2 would refuse, or mend,
 //! passes through unchanged.
-use super::error::{Error, GitContext};
-use super::objects::Sink;
+use super::{
+    error::{Error, GitContext},
+    objects::Sink,
+};
 use git2::{ObjectType, Odb, Oid, Repository};
 use std::collections::{BTreeMap, BTreeSet};
 

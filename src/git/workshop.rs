@@ -1,17 +1,19 @@
 //! The engine's own repository for one project: its layout, and the runs in it.
-use super::convert::Conversion;
-use super::disk;
-use super::error::{Error, GitContext, IoContext};
-use super::facts;
-use super::handle;
-use super::land;
-use super::person::PersonRepo;
-use super::slot::Slot;
+use super::{
+    convert::Conversion,
+    disk,
+    error::{Error, GitContext, IoContext},
+    facts, handle, land,
+    person::PersonRepo,
+    slot::Slot,
+};
 use crate::model::{files::Files, paths::PathFact};
 use git2::{ErrorCode, Repository, RepositoryInitOptions};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
 
 /// The engine's workshop for one repository of a person.
 ///

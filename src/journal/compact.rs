@@ -4,27 +4,29 @@
 //! Every file is replaced whole, by a rename, after the archives have given back the very frames that leave it; so
 //! whatever happens, each frame is in the journal or in its archive. What is half done the next call finishes.
 
-use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::path::Path;
-use std::time::Duration;
-
+use crate::{
+    Error,
+    archives::Archives,
+    block::{self, Tickets},
+    disk::Disk,
+    frame::{self, Entry, Frame},
+    log::JOURNAL_DIR,
+    segment::{self, Segment},
+    span::Span,
+    store::Store,
+    trees,
+    walk::{Step, Walk},
+};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    fs::{self, File, OpenOptions},
+    io,
+    path::Path,
+    time::Duration,
+};
 use uuid::Uuid;
-
-use crate::Error;
-use crate::archives::Archives;
-use crate::block::{self, Tickets};
-use crate::disk::Disk;
-use crate::frame::{self, Entry, Frame};
-use crate::log::JOURNAL_DIR;
-use crate::segment::{self, Segment};
-use crate::span::Span;
-use crate::store::Store;
-use crate::trees;
-use crate::walk::{Step, Walk};
 
 /// The file that is going to take a segment's place.
 const REWRITTEN: &str = "rewritten";

@@ -1,24 +1,23 @@
 //! The log: the journal and its store, opened, appended to and closed together.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use crate::AppendError;
-use crate::Blobs;
-use crate::DirLock;
-use crate::Error;
-use crate::NewFrame;
-use crate::frame::{Entry, Frame};
-use crate::seam::{Head, Journal};
-use crate::segment::{self};
-use crate::segments::{LocalJournal, Options, Sealer};
-use crate::store::{Opened, SUSPECT, Store};
-use crate::store_renew;
-use crate::store_write::{StoreWriter, WriterThread};
-use crate::tail::{self, Look, Repair, Settled};
-use crate::trees::Applied;
-use crate::walk::{Chain, Step, Walk};
+use crate::{
+    AppendError, Blobs, DirLock, Error, NewFrame,
+    frame::{Entry, Frame},
+    seam::{Head, Journal},
+    segment::{self},
+    segments::{LocalJournal, Options, Sealer},
+    store::{Opened, SUSPECT, Store},
+    store_renew,
+    store_write::{StoreWriter, WriterThread},
+    tail::{self, Look, Repair, Settled},
+    trees::Applied,
+    walk::{Chain, Step, Walk},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// The segment files' directory in the data directory.
 pub(crate) const JOURNAL_DIR: &str = "journal";

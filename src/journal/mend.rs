@@ -3,20 +3,20 @@
 //! A frame's hash stands in the frame after it, so that a copy which fits between its neighbours is, byte for byte, what
 //! was written. Nothing else is ever put there: what the store does not have, or not the same, stays as it is.
 
-use std::fs::{self, OpenOptions};
-use std::path::{Path, PathBuf};
-
-use crate::DirLock;
-use crate::Error;
-use crate::frame::{self, Entry, Frame};
-use crate::log;
-use crate::log::JOURNAL_DIR;
-use crate::segment::{self, Segment};
-use crate::segments::Options;
-use crate::store::{Opened, Store};
-use crate::store_renew;
-use crate::tail;
-use crate::walk::{Chain, Damage, SegmentReader, Step, Walk};
+use crate::{
+    DirLock, Error,
+    frame::{self, Entry, Frame},
+    log::{self, JOURNAL_DIR},
+    segment::{self, Segment},
+    segments::Options,
+    store::{Opened, Store},
+    store_renew, tail,
+    walk::{Chain, Damage, SegmentReader, Step, Walk},
+};
+use std::{
+    fs::{self, OpenOptions},
+    path::{Path, PathBuf},
+};
 
 /// Where segment files are kept as they were found.
 const ASIDE: &str = "journal.damaged";

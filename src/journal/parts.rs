@@ -1,16 +1,14 @@
 //! The journal's files as a copy needs them: which there are, and how far each is written.
 
+use crate::{
+    Error, Frame, Hash, Head,
+    archives::archive_path,
+    log::JOURNAL_DIR,
+    segment::{self, Segment},
+    tail::is_unacknowledged,
+    walk::{self, Step, Walk},
+};
 use std::path::{Path, PathBuf};
-
-use crate::Error;
-use crate::Frame;
-use crate::Hash;
-use crate::Head;
-use crate::archives::archive_path;
-use crate::log::JOURNAL_DIR;
-use crate::segment::{self, Segment};
-use crate::tail::is_unacknowledged;
-use crate::walk::{self, Step, Walk};
 
 /// A file of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]

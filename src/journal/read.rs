@@ -1,15 +1,15 @@
 //! Reading a journal without its lock and without sled: what a program does when no daemon answers, or on a copy. Never
 //! writes.
 
+use crate::{
+    Error, Frame,
+    archives::Archives,
+    frame::Entry,
+    segment::{self},
+    tail::is_unacknowledged,
+    walk::{self, Damage, Step, Walk},
+};
 use std::path::Path;
-
-use crate::Error;
-use crate::Frame;
-use crate::archives::Archives;
-use crate::frame::Entry;
-use crate::segment::{self};
-use crate::tail::is_unacknowledged;
-use crate::walk::{self, Damage, Step, Walk};
 
 /// The entries of a journal in order, as far as they are whole, beside a writer that may be at work.
 #[derive(Debug)]

@@ -2,21 +2,21 @@
 //! no store, starts no thread and writes nothing, so that any number of programs may do so at once, beside the log's
 //! holder or without one. The pass costs the whole journal; what a holder keeps current in the store costs it nothing.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
+use crate::{
+    Error, Frame, Head,
+    archives::Archives,
+    frame::Entry,
+    read::Entries,
+    span::Span,
+    walk::{SegmentReader, Slot},
+};
+use std::{
+    collections::HashMap,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use uuid::Uuid;
-
-use crate::Error;
-use crate::Frame;
-use crate::Head;
-use crate::archives::Archives;
-use crate::frame::Entry;
-use crate::read::Entries;
-use crate::span::Span;
-use crate::walk::{SegmentReader, Slot};
 
 /// A log at one moment, for reading from any thread. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -1,13 +1,7 @@
 //! Reading a log, whoever keeps what is read: the store of its holder, or its segment files alone.
 
+use crate::{Error, Frame, Head, read_only::ReadOnly, store::Store, store_read::Batch};
 use uuid::Uuid;
-
-use crate::Error;
-use crate::Frame;
-use crate::Head;
-use crate::read_only::ReadOnly;
-use crate::store::Store;
-use crate::store_read::Batch;
 
 /// Frames in order. Each can fail on its own.
 pub type FrameIter = Box<dyn Iterator<Item = Result<Frame, Error>> + Send>;

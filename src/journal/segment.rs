@@ -1,10 +1,10 @@
 //! The segment files of a journal: how they are named, and which there are.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-
 use crate::Error;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 /// The extension of segment files.
 pub(crate) const EXTENSION: &str = "p0j";

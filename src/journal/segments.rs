@@ -1,26 +1,28 @@
 //! The local journal: preallocated segment files, written in place, one `fdatasync` per group.
 
-use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
+use crate::{
+    AppendError, Error, Repair,
+    disk::{Disk, RealDisk},
+    frame::{self, Frame, NewFrame},
+    read::JournalFrames,
+    seam::{Head, Journal, Tips},
+    segment::{self, Segment},
+    spare::{NoWay, Spare, Taken, allocate},
+    tail::{self, Look, Settled},
+    walk::Chain,
+};
+use std::{
+    collections::HashMap,
+    fs::{self, File, OpenOptions},
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 use uuid::Uuid;
-
-use crate::AppendError;
-use crate::Error;
-use crate::Repair;
-use crate::disk::{Disk, RealDisk};
-use crate::frame::{self, Frame, NewFrame};
-use crate::read::JournalFrames;
-use crate::seam::{Head, Journal, Tips};
-use crate::segment::{self, Segment};
-use crate::spare::{NoWay, Spare, Taken, allocate};
-use crate::tail::{self, Look, Settled};
-use crate::walk::Chain;
 
 /// What a process has written before it is worth having zeros written ahead of it: some hundreds of events.
 const BUSY_BYTES: u64 = 256 << 10;

@@ -1,15 +1,14 @@
 //! What to do about the end of the journal at an open: a write that was cut off is cut away, damage to what was
 //! acknowledged is left exactly as it is.
 
-use std::fmt;
-use std::fs::OpenOptions;
-use std::path::PathBuf;
-
-use crate::Error;
-use crate::disk::Disk;
-use crate::frame::{Entry, Flaw, Frame};
-use crate::segment::Segment;
-use crate::walk::{Chain, Damage, SegmentReader, Slot, Step, Walk};
+use crate::{
+    Error,
+    disk::Disk,
+    frame::{Entry, Flaw, Frame},
+    segment::Segment,
+    walk::{Chain, Damage, SegmentReader, Slot, Step, Walk},
+};
+use std::{fmt, fs::OpenOptions, path::PathBuf};
 
 /// An unacknowledged tail that was cut away at an open.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,21 +1,21 @@
 //! Checking a journal from end to end: names the first frame that is not what was written. Reads only, never repairs,
 //! never opens sled, and may run beside a live daemon.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::time::Duration;
-
-use crate::DirLock;
-use crate::Error;
-use crate::Frame;
-use crate::Hash;
-use crate::archives::Archives;
-use crate::hash::NotAHash;
-use crate::log::JOURNAL_DIR;
-use crate::segment::{self, Segment};
-use crate::walk::{Damage, Step, Walk};
+use crate::{
+    DirLock, Error, Frame, Hash,
+    archives::Archives,
+    hash::NotAHash,
+    log::JOURNAL_DIR,
+    segment::{self, Segment},
+    walk::{Damage, Step, Walk},
+};
+use std::{
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 /// How often and how long a live writer gets to finish what looks half written.
 const LIVE_TRIES: u32 = 40;

@@ -1,17 +1,18 @@
 //! Reading segment files in order, frame by frame, with every link checked. Reads only; never decides what to do about
 //! damage.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-
-use crate::Error;
-use crate::Hash;
-use crate::Head;
-use crate::frame::{self, Entry, Flaw, Frame, HEADER_BYTES};
-use crate::segment::Segment;
-use crate::span::Span;
+use crate::{
+    Error, Hash, Head,
+    frame::{self, Entry, Flaw, Frame, HEADER_BYTES},
+    segment::Segment,
+    span::Span,
+};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
 
 const WINDOW_BYTES: usize = 256 << 10;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];

@@ -3,20 +3,21 @@
 //! No attempt: nothing is recorded, and it ends with the process that asks. It has a limit all the same, output that
 //! cannot grow, and nothing of it stays alive.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
-
-use rustix::process::{Pid, PidfdFlags, Signal};
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
-use tokio::task::JoinHandle;
-
-use super::linux::Tree;
-use super::spec::MARK;
+use super::{linux::Tree, spec::MARK};
 use crate::system::wake::when_readable;
+use rustix::process::{Pid, PidfdFlags, Signal};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::{Child, Command},
+    task::JoinHandle,
+};
 
 /// Bytes that are kept of each output: the last ones, where the reason of a failure stands.
 const KEPT_BYTES: usize = 16 * 1024;

@@ -4,10 +4,11 @@
 //! Nothing but a folder of our own, below the group that the supervisor is in already, is ever made or removed; the
 //! root of a machine's groups is left alone, it belongs to whoever started the machine.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use super::files::{AttemptDir, write_private};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Folders of ours begin so.
 const PREFIX: &str = "p0-";

@@ -3,26 +3,32 @@
 //! It does so between its fork and its exec. Inside bubblewrap, which is a program of its own, p0 is started once more for
 //! it: `p0 __confine DIR`, in the program's place, with a socket to the supervisor as stdin.
 
-use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
-
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags,
+use super::{
+    files::AttemptDir,
+    spec::{AgentSpec, MARK},
+    supervisor::explain,
+};
+use crate::sandbox::{self, Applied, Confine, Entered};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
+        SendFlags,
+    },
 };
 use serde::{Deserialize, Serialize};
-
-use super::files::AttemptDir;
-use super::spec::{AgentSpec, MARK};
-use super::supervisor::explain;
-use crate::sandbox::{self, Applied, Confine, Entered};
+use std::{
+    fs::File,
+    io::{self, IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    path::Path,
+    process::Command,
+    time::Duration,
+};
 
 /// How long a program may take from its start to its confinement.
 const PATIENCE: Duration = Duration::from_secs(30);

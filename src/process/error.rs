@@ -1,10 +1,11 @@
 //! What can go wrong on the engine's side and in the supervisor. A program that fails is no error: it is an
 //! [`Ending`](super::Ending).
 
-use std::io;
-use std::path::{Path, PathBuf};
-
 use crate::system::shortage::Shortage;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Why this room could not do what it was asked; every sentence names the object and says what to do.
 #[derive(Debug, thiserror::Error)]

@@ -1,17 +1,18 @@
 //! The attempt's directory: the names in it, and writes that are there after a power cut.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
+use super::{
+    error::{Error, io_error},
+    spec::{AgentSpec, ExitRecord, Ready},
+};
+use crate::system::{clock, space::Changed};
 use serde::de::DeserializeOwned;
-
-use crate::{system::clock, system::space::Changed};
-
-use super::error::{Error, io_error};
-use super::spec::{AgentSpec, ExitRecord, Ready};
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Room kept for the exit record, so that a full disk does not swallow it. Larger than any record: the longest `why`
 /// is one sentence with one path.

@@ -1,8 +1,10 @@
 //! Finding programs as the system does, and the names of those that a shell did not find.
 
-use std::fs::Metadata;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::{
+    fs::Metadata,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 /// Where a program without a `/` in its name is: the first folder of `path` that has an executable file of this name.
 /// Relative folders are taken from `cwd`.

@@ -1,20 +1,21 @@
 //! New lines of an attempt's output as they come. Woken by the kernel (inotify for the files, a pidfd for the
 //! supervisor); only where it has no inotify left to give does it look again every so often.
 
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
+use super::{
+    error::Error,
+    files::AttemptDir,
+    look::{Found, Running, glance, until_gone},
+    spool::{Cursor, SpoolLine, read_lines},
+};
+use crate::{model::backoff::Backoff, system::wake::when_readable};
 use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init};
+use std::{
+    mem::MaybeUninit,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::io::unix::AsyncFd;
-
-use super::error::Error;
-use super::files::AttemptDir;
-use super::look::{Found, Running, glance, until_gone};
-use super::spool::{Cursor, SpoolLine, read_lines};
-use crate::model::backoff::Backoff;
-use crate::system::wake::when_readable;
 
 /// About how many bytes of lines are handed on at once.
 const PAGE_BYTES: usize = 256 * 1024;

@@ -1,22 +1,23 @@
 //! The engine's side of a start: write the files, start the supervisor, and give the go once the fact is durable.
 
-use std::collections::BTreeSet;
-use std::io::Write;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
+use super::{
+    error::{Error, io_error},
+    files::{AttemptDir, create_private, remove_if_there, to_json, write_private},
+    look::{Found, look, wait},
+    spec::{AgentSpec, ExitRecord},
+    supervisor::{GO_WORD, NO_SPACE_WORD, READY_WORD, SPEC_WORD, last_words},
+};
 use rustix::process::{Pid, WaitOptions};
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe::Receiver;
-
-use super::error::{Error, io_error};
-use super::files::{AttemptDir, create_private, remove_if_there, to_json, write_private};
-use super::look::{Found, look, wait};
-use super::spec::{AgentSpec, ExitRecord};
-use super::supervisor::{GO_WORD, NO_SPACE_WORD, READY_WORD, SPEC_WORD, last_words};
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    process::{ChildStdin, Command, Stdio},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
 
 /// How long a supervisor may take to report itself: it reads one file and writes one, the rest is a loaded machine.
 const READY_PATIENCE: Duration = Duration::from_secs(20);

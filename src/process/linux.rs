@@ -1,14 +1,14 @@
 //! What `/proc` says about processes: who one is, who descends from it, who carries an attempt's mark.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Read;
-use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
-
-use rustix::process::{Pid, PidfdFlags, Signal};
-
 use super::spec::{MARK, Ready};
+use rustix::process::{Pid, PidfdFlags, Signal};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Read,
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
 
 /// Clock ticks per second in `/proc`: fixed at 100 for user space on every architecture Linux runs p0 on.
 const TICKS_PER_SECOND: u64 = 100;

@@ -1,21 +1,17 @@
 //! Finding an attempt again: by its directory and the kernel's word, never by memory. Boot asks this way, and so does
 //! the engine that started the attempt itself: there is one way to wait, for own children and adopted ones alike.
 
-use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::time::Duration;
-
+use super::{
+    error::Error,
+    files::AttemptDir,
+    launch::reap_children,
+    linux::{Member, Tree, now},
+    spec::ExitRecord,
+    stop::end_remains,
+};
+use crate::{model::attempt::DiskUse, system::wake::when_readable};
 use rustix::event::{PollFd, PollFlags, Timespec};
-
-use super::error::Error;
-use super::files::AttemptDir;
-use super::launch::reap_children;
-use super::linux::{Member, Tree, now};
-use super::spec::ExitRecord;
-use super::stop::end_remains;
-use crate::model::attempt::DiskUse;
-use crate::system::wake::when_readable;
+use std::{collections::BTreeSet, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 /// How long a supervisor whose engine died may take to notice it.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(2);

@@ -2,9 +2,11 @@
 //! program never blocks on a reader that has had enough; the lines in it that may be messages are kept all the same.
 
 use crate::reader::may_be_message;
-use std::fs::File;
-use std::io::{self, PipeReader, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::{
+    fs::File,
+    io::{self, PipeReader, Read, Seek, SeekFrom, Write},
+    os::fd::{AsFd, BorrowedFd},
+};
 
 /// Bytes taken from a pipe at once; a Linux pipe holds as much.
 const CHUNK_BYTES: usize = 64 * 1024;

@@ -1,15 +1,18 @@
 //! What an attempt must not show: the secrets of its environment, as its specification has them, and what was left out
 //! where its directory is the only place to remember it.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-
-use super::error::{Error, io_error};
-use super::files::{AttemptDir, create_private};
+use super::{
+    error::{Error, io_error},
+    files::{AttemptDir, create_private},
+};
 use crate::sandbox::{Redactor, secrets_in_file};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
 
 /// Knows the secrets of the attempt in `dir`, and those that its program put into its logins since; none where there is
 /// no specification, and takes everything for one where the specification cannot be read.

@@ -4,13 +4,16 @@
 //! as well. Signals to be survived get a handler too instead of being ignored: an ignored signal stays ignored in the
 //! program that is started, a handled one does not.
 
-use std::ffi::c_int;
-use std::io::{self, PipeReader, PipeWriter, Read};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use rustix::process::Signal;
+use std::{
+    ffi::c_int,
+    io::{self, PipeReader, PipeWriter, Read},
+    os::fd::{AsFd, BorrowedFd},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 static STOP: AtomicBool = AtomicBool::new(false);
 static BELL: OnceLock<PipeWriter> = OnceLock::new();

@@ -1,10 +1,8 @@
 //! What to run, and what came of it: the records that the engine and the supervisor exchange through files.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
 use crate::sandbox::{Applied, Confine};
 use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Environment variable that every process of an attempt carries, with the attempt's nonce as its value. It is the
 /// second net under the process tree: whoever left the tree is still known by it.

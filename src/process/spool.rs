@@ -1,12 +1,13 @@
 //! Reading a spool file line by line while it grows. Memory is bounded by what is asked for, whatever a program
 //! writes.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
-
 use super::error::{Error, io_error};
 use crate::model::protocol::LINE_LIMIT;
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
+    path::Path,
+};
 
 /// Where a reader stands. The default is the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -1,20 +1,18 @@
 //! Ending an attempt from outside: politely through its supervisor, by force without it. "Stopped" means that nothing
 //! of it is alive.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::io;
-use std::path::Path;
-use std::time::Duration;
-
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::Signal;
-
-use super::cgroup;
-use super::error::{Error, io_error};
-use super::files::AttemptDir;
-use super::linux::Member;
-use super::look::{Found, glance, supervisor_of, tree_of, until_gone};
+use super::{
+    cgroup,
+    error::{Error, io_error},
+    files::AttemptDir,
+    linux::Member,
+    look::{Found, glance, supervisor_of, tree_of, until_gone},
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    process::Signal,
+};
+use std::{collections::BTreeSet, fs, io, path::Path, time::Duration};
 
 /// What a supervisor may take beyond the grace before it counts as unresponsive.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);

@@ -1,31 +1,34 @@
 //! The supervisor before its program runs: `p0 __agent DIR`. A small process without a runtime; what it does beside
 //! the running program is in `watch`.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::FlockOperation;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
-
-use super::cgroup::Cgroup;
-use super::confine::{self, path_of};
-use super::error::{Error, io_error};
-use super::files::{AttemptDir, create_private};
-use super::linux::{Member, Stat, Tree, boot_id, now, own_pid};
-use super::pump::{Buffer, Pump};
-use super::signals::Bell;
-use super::spec::{AgentSpec, ExitRecord, MARK, Ready};
-use super::watch::{Confined, Running, Watch};
+use super::{
+    cgroup::Cgroup,
+    confine::{self, path_of},
+    error::{Error, io_error},
+    files::{AttemptDir, create_private},
+    linux::{Member, Stat, Tree, boot_id, now, own_pid},
+    pump::{Buffer, Pump},
+    signals::Bell,
+    spec::{AgentSpec, ExitRecord, MARK, Ready},
+    watch::{Confined, Running, Watch},
+};
 use crate::{
     sandbox::{self, Confine, Listener},
     system::shortage::Shortage,
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    fs::FlockOperation,
+    net::{AddressFamily, SocketFlags, SocketType},
+};
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    os::{fd::OwnedFd, unix::process::CommandExt},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// What the engine says when the specification is in place.

@@ -2,23 +2,27 @@
 //! whole tree. It sleeps until something happens; while a tree is being ended it looks again every few milliseconds,
 //! because the death of another process's child announces itself to nobody.
 
-use std::io;
-use std::time::{Duration, Instant};
-
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::io::Errno;
-use rustix::process::{Signal, WaitOptions, WaitStatus};
-
-use super::cgroup::Cgroup;
-use super::files::AttemptDir;
-use super::linux::{Member, Tree, children_cpu_ms, now};
-use super::pump::{Buffer, Pump};
-use super::signals::Bell;
-use super::spec::{AgentSpec, Ending, ExitRecord};
-use super::supervisor::{own_member, wall_clock_ms};
+use super::{
+    cgroup::Cgroup,
+    files::AttemptDir,
+    linux::{Member, Tree, children_cpu_ms, now},
+    pump::{Buffer, Pump},
+    signals::Bell,
+    spec::{AgentSpec, Ending, ExitRecord},
+    supervisor::{own_member, wall_clock_ms},
+};
 use crate::{
     sandbox::{Applied, Listener},
     system::shortage::Shortage,
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    io::Errno,
+    process::{Signal, WaitOptions, WaitStatus},
+};
+use std::{
+    io,
+    time::{Duration, Instant},
 };
 
 /// How often a tree that has been told to end is looked at.

@@ -1,19 +1,22 @@
 //! What a waiting system call is about: the paths, addresses and processes that its caller named, as the kernel will
 //! find them.
 
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::fs;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
-
-use rustix::fs::{Mode, OFlags, ResolveFlags, Timespec, Timestamps};
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
-
-use super::filter::{Clock, Form};
-use super::system::{Call, read_memory};
+use super::{
+    filter::{Clock, Form},
+    system::{Call, read_memory},
+};
+use rustix::{
+    fs::{Mode, OFlags, ResolveFlags, Timespec, Timestamps},
+    io::Errno,
+    process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open},
+};
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    fs,
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    path::{Component, Path, PathBuf},
+};
 
 /// The longest path that the kernel takes.
 const PATH_BYTES: usize = 4096;

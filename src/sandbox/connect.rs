@@ -8,18 +8,22 @@
 //! whether there is an address, and reporting all of them would stop every program that speaks over sockets at each
 //! word. Docker, D-Bus and agents for keys have streams, which are connected or not used at all.
 
-use std::fs;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::PathBuf;
-
-use libc::c_int;
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketType, sockopt};
-
-use super::caller::{self, argument, descriptor};
-use super::spec::Confine;
-use super::system::{self, Call};
+use super::{
+    caller::{self, argument, descriptor},
+    spec::Confine,
+    system::{self, Call},
+};
 use crate::model::sandbox::Network;
+use libc::c_int;
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketType, sockopt},
+};
+use std::{
+    fs,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    path::PathBuf,
+};
 
 /// The longest address: what the kernel calls `sockaddr_storage`.
 const ADDRESS_BYTES: usize = 128;

@@ -1,19 +1,23 @@
 //! Putting limits in force in the own process, for good: the last thing before it becomes the program.
 
-use std::ffi::{OsStr, OsString};
-use std::io::Write;
-use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-
-use rustix::process::{Resource, Rlimit};
-use rustix::thread::CapabilitySet;
-
+use super::{
+    filter,
+    kernel::{self, Kernel},
+    rules,
+    spec::Confine,
+    system,
+};
 use crate::model::sandbox::{Applied, Rlimits};
-
-use super::kernel::{self, Kernel};
-use super::spec::Confine;
-use super::{filter, rules, system};
+use rustix::{
+    process::{Resource, Rlimit},
+    thread::CapabilitySet,
+};
+use std::{
+    ffi::{OsStr, OsString},
+    io::Write,
+    os::{fd::OwnedFd, unix::process::CommandExt},
+    path::Path,
+};
 
 /// What root keeps: to work on files of others in its own folders, and to become another user. Everything that reaches
 /// past the file system (raw disks, modules, mounts, tracing) goes.

@@ -1,9 +1,8 @@
 //! The filter of system calls: which ones the listener hears of. Landlock enforces; the filter exists so that tries
 //! are seen, and for the few calls that Landlock does not know.
 
-use libc::{c_long, sock_filter};
-
 use crate::model::sandbox::Network;
+use libc::{c_long, sock_filter};
 
 /// How a process names what a call is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

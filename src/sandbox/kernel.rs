@@ -1,10 +1,8 @@
 //! What this kernel gives a sandbox, and whether it is enough.
 
-use std::path::Path;
-
-use crate::model::sandbox::{Mode, Network, Sandbox};
-
 use super::{filter, system};
+use crate::model::sandbox::{Mode, Network, Sandbox};
+use std::path::Path;
 
 /// The newest interface of Landlock whose every right was tried; a newer kernel offers it as well.
 pub(super) const NEWEST: u32 = 7;

@@ -2,22 +2,26 @@
 //! kernel go on, which is where the decision is made. What the kernel does not decide is done here in the caller's
 //! place, or refused; of connections the listener makes all.
 
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-
+use super::{
+    caller::{self, argument, descriptor, named, pin, real, whereabouts},
+    connect::{Aim, Refusal},
+    filter::{self, Deed, Form, Known, Rights},
+    kernel,
+    spec::Confine,
+    system::{self, Answer, Call},
+    tries::Tries,
+};
 use libc::c_int;
 use rustix::fs::{AtFlags, Gid, Mode, Uid};
-
-use super::caller::{self, argument, descriptor, named, pin, real, whereabouts};
-use super::connect::{Aim, Refusal};
-use super::filter::{self, Deed, Form, Known, Rights};
-use super::kernel;
-use super::spec::Confine;
-use super::system::{self, Answer, Call};
-use super::tries::Tries;
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// Connections that wait for the other side at the same time.
 const WAITING: usize = 256;

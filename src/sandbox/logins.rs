@@ -1,14 +1,8 @@
 //! The secrets in files that say who pays: tokens and keys inside logins and settings.
 
-use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-
-use serde_json::Value;
-
 use super::redact::{is_capital_name, looks_secret, names_a_variable};
+use serde_json::Value;
+use std::{collections::BTreeMap, fs::OpenOptions, io::Read, os::unix::fs::OpenOptionsExt, path::Path};
 
 /// Shorter values under such keys are words ("Bearer"), longer ones are no tokens.
 const LENGTHS: std::ops::RangeInclusive<usize> = 12..=16 * 1024;

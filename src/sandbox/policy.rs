@@ -1,15 +1,15 @@
 //! From what the configuration says and where an attempt lives to the limits of its program.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-
+use super::spec::Confine;
 use crate::model::{
     adapter::Login,
     sandbox::{Mode, Reading, Sandbox},
 };
-
-use super::spec::Confine;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Devices that every program may use.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];

@@ -3,8 +3,10 @@
 use regex_lite::{NoExpand, Regex};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Read, Write},
+};
 
 /// Shorter values are words: replacing them would spoil the text and hide nothing.
 const SHORTEST: usize = 8;

@@ -1,20 +1,18 @@
 //! The lists of paths as Landlock rules. Landlock knows only what is allowed, so "everything but" is written as a walk
 //! from the top: a folder that leads to nothing hidden is one rule, one that does is entered.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
-
+use super::spec::Confine;
+use crate::model::sandbox::Network;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset,
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
-
 use rustix::fs::FileType;
-
-use crate::model::sandbox::Network;
-
-use super::spec::Confine;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Folders that are entered have at the most so many entries that get a rule of their own: the data directory may lie
 /// in a folder for temporary files, among thousands of others.

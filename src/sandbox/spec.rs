@@ -1,11 +1,9 @@
 //! What a program is confined to, with every path resolved: written by the engine into the attempt's specification,
 //! applied by the process that becomes the program, and looked up by the supervisor for its record of tries.
 
-use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
-
 use crate::model::sandbox::{Network, Rlimits};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 /// The limits of one program. Of the lists of paths the one that names the deepest folder above a file decides about
 /// it; all of them are real paths, without symbolic links.

@@ -1,11 +1,12 @@
 //! The few system calls that neither the standard library nor rustix has: the filter that reports to a listener, and
 //! the listener's own. All of the room's `unsafe` is in here.
 
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-
 use libc::{c_int, c_long, c_ulong, c_void, sock_filter};
 use rustix::event::{PollFd, PollFlags, Timespec};
+use std::{
+    io,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+};
 
 /// A system call that waits for an answer, in the kernel's form.
 pub(super) type Call = libc::seccomp_notif;

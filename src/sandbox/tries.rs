@@ -1,10 +1,11 @@
 //! What a program tried and was not let: remembered once each, with a count, and bounded.
 
-use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-
 use crate::model::sandbox::Denied;
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader, Write},
+    path::Path,
+};
 
 /// Different tries that are remembered.
 const MOST: usize = 200;

@@ -1,10 +1,10 @@
-//! A data directory that nobody serves, for one command. What only reads is answered from the log's files: without the
+//! The way of one command to a data directory, which nobody may serve. What only reads is answered from the log's files: without the
 //! lock, without a store, and without writing anything, so that any number may do so at once. The first request that
 //! changes something takes the data directory and starts an engine, or goes to whoever has begun to serve meanwhile.
 use super::{
     api::{app::App, reply::Failure},
     client::Client,
-    session::{Holder, Holding, Purpose, own_client, wait_to_hold},
+    session::{Holder, Holding, Purpose, door_client, find, own_client, wait_to_hold},
     users::Users,
 };
 use crate::{
@@ -20,9 +20,45 @@ use axum::{
     http::{Method, Request, Response},
     response::IntoResponse,
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tokio::sync::Mutex;
 use tower::ServiceExt;
+
+/// A way to the engine.
+pub(crate) struct Session {
+    /// For requests.
+    pub(crate) client: Client,
+    local: Option<Local>,
+}
+
+impl Session {
+    /// The attempt's door when this process belongs to one, else the holder, else the data directory as it is.
+    pub(crate) async fn open(data_dir: &Path) -> Result<Session, Problem> {
+        if let Some(client) = door_client()? {
+            return Ok(Session { client, local: None });
+        }
+        if let Some(client) = find(data_dir).await {
+            return Ok(Session { client, local: None });
+        }
+        let local = Local::new(data_dir.to_path_buf());
+        Ok(Session { client: local.client(), local: Some(local) })
+    }
+
+    /// Whether nobody served the data directory when the session was opened.
+    pub(crate) fn is_local(&self) -> bool {
+        self.local.is_some()
+    }
+
+    /// Lets go of the engine, when this process holds one.
+    pub(crate) async fn close(self) {
+        if let Some(local) = self.local {
+            local.close().await;
+        }
+    }
+}
 
 /// The ways to it that were opened so far.
 #[derive(Default)]
@@ -34,19 +70,19 @@ struct Ways {
 
 /// A data directory that nobody served when it was looked at. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Local {
+struct Local {
     data_dir: Arc<PathBuf>,
     ways: Arc<Mutex<Ways>>,
 }
 
 impl Local {
     /// Nothing is opened yet.
-    pub(super) fn new(data_dir: PathBuf) -> Local {
+    fn new(data_dir: PathBuf) -> Local {
         Local { data_dir: Arc::new(data_dir), ways: Arc::default() }
     }
 
     /// For requests to it.
-    pub(super) fn client(&self) -> Client {
+    fn client(&self) -> Client {
         let local = self.clone();
         let answer = move |request: Request<Body>| {
             let local = local.clone();
@@ -56,7 +92,7 @@ impl Local {
     }
 
     /// Lets go of the engine, where one was started.
-    pub(super) async fn close(&self) {
+    async fn close(&self) {
         let holding = self.ways.lock().await.holding.take();
         if let Some(holding) = holding {
             holding.end(Stop::Now).await;

@@ -3,7 +3,6 @@ use super::{
     api::app::App,
     client::Client,
     door::Doors,
-    local::Local,
     routes::routes,
     serve::{self, Serving},
     users::Users,
@@ -58,13 +57,6 @@ impl Holding {
     }
 }
 
-/// A way to the engine.
-pub(crate) struct Session {
-    /// For requests.
-    pub(crate) client: Client,
-    local: Option<Local>,
-}
-
 /// A way to an engine that works.
 pub(crate) struct Working {
     /// For requests.
@@ -93,32 +85,6 @@ pub(super) enum Holder {
     Other(Client),
     /// This process.
     Here(Box<Holding>),
-}
-
-impl Session {
-    /// The attempt's door when this process belongs to one, else the holder, else the data directory as it is.
-    pub(crate) async fn open(data_dir: &Path) -> Result<Session, Problem> {
-        if let Some(client) = door_client()? {
-            return Ok(Session { client, local: None });
-        }
-        if let Some(client) = find(data_dir).await {
-            return Ok(Session { client, local: None });
-        }
-        let local = Local::new(data_dir.to_path_buf());
-        Ok(Session { client: local.client(), local: Some(local) })
-    }
-
-    /// Whether nobody served the data directory when the session was opened.
-    pub(crate) fn is_local(&self) -> bool {
-        self.local.is_some()
-    }
-
-    /// Lets go of the engine, when this process holds one.
-    pub(crate) async fn close(self) {
-        if let Some(local) = self.local {
-            local.close().await;
-        }
-    }
 }
 
 /// Takes the data directory, or finds whoever serves it.

@@ -1,8 +1,10 @@
 //! Reading files that a person names: whatever else stands at such a path is refused and never waited for.
-use std::fs::{File, FileType, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::{
+    fs::{File, FileType, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::{FileTypeExt, OpenOptionsExt},
+    path::Path,
+};
 
 /// Opens a file for reading. A named pipe, a socket, a device or a folder is an error that says what it is: opening a
 /// pipe that nobody writes to would wait for ever.

@@ -1,10 +1,7 @@
 //! Sleeping in the engine until the kernel has something to say on a file descriptor.
 
-use std::io;
-use std::os::fd::OwnedFd;
-
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use std::{io, os::fd::OwnedFd};
+use tokio::io::{Interest, unix::AsyncFd};
 
 /// Hands a descriptor to the runtime, to wait until it is readable. To be called within a tokio runtime.
 ///

@@ -319,7 +319,7 @@ fn the_file_of_a_module_stands_in_its_folder() {
 
 /// Files of each room that have several `use` of one crate. They may become fewer, never more, and a room that is not
 /// listed has none.
-const SCATTERED_IMPORTS: &[(&str, usize)] = &[("effects", 62), ("engine", 1), ("journal", 10)];
+const SCATTERED_IMPORTS: &[(&str, usize)] = &[];
 
 /// Imports are one tree per crate (rustfmt's `imports_granularity = "Crate"`, which its stable form cannot enforce), and
 /// what is exported again stands apart.

@@ -1,10 +1,13 @@
 //! What agents do to a worktree, and what is harvested of it.
-use super::super::Safe;
-use super::{files, fixture, git, put, summary};
-use std::ffi::OsStr;
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use super::{super::Safe, files, fixture, git, put, summary};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{PermissionsExt, symlink},
+    },
+};
 
 #[test]
 fn committed_staged_and_unstaged_work_counts_once() {

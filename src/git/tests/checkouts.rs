@@ -1,8 +1,6 @@
 //! The run's branch is checked out by the person: it is not moved under that checkout, and nothing that landed is lost.
-use super::super::Landing;
-use super::{Fixture, fixture, git, put};
-use std::fs;
-use std::path::Path;
+use super::{super::Landing, Fixture, fixture, git, put};
+use std::{fs, path::Path};
 
 /// A run with its branch, and the commits of two attempts one on the other.
 fn with_two_commits() -> (Fixture, String, String) {

@@ -1,11 +1,10 @@
 //! Attributes, line endings and filters: a worktree holds what `git checkout` gives, and what lands is what `git add`
 //! makes. Git itself says what that is, in a clone.
-use super::super::{Error, Safe};
-use super::{Fixture, git, over, person_repo, put, summary};
-use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use super::{
+    super::{Error, Safe},
+    Fixture, git, over, person_repo, put, summary,
+};
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
 
 /// Numbers from a seed (splitmix64).
 struct Dice(u64);

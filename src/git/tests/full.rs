@@ -1,6 +1,5 @@
 //! What a disk without space makes of the work on repositories.
-use super::super::Error;
-use super::{fixture, put};
+use super::{super::Error, fixture, put};
 use crate::system::shortage::Shortage;
 use git2::{ErrorClass, ErrorCode};
 use std::process::Command;

@@ -1,8 +1,12 @@
 //! Killed with SIGKILL at any moment, and the same calls made again.
-use super::super::{Landing, Merge, Safe};
-use super::{Fixture, fixture, git, over, put};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use super::{
+    super::{Landing, Merge, Safe},
+    Fixture, fixture, git, over, put,
+};
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 /// One whole attempt, every step of which may have been made before. Gives the landed commit.
 fn pipeline(f: &Fixture, round: u32) -> String {

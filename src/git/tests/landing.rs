@@ -1,6 +1,8 @@
 //! Merging, landing and parking.
-use super::super::{DiffStat, Identity, Landing, Merge};
-use super::{fixture, git, put};
+use super::{
+    super::{DiffStat, Identity, Landing, Merge},
+    fixture, git, put,
+};
 use std::fs;
 
 #[test]

@@ -10,15 +10,16 @@ mod persons;
 mod places;
 mod worktrees;
 
-use crate::model::files::Files;
-
 use super::{Harvest, HarvestOptions, Identity, PersonRepo, Workshop};
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use crate::model::files::Files;
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// Runs git with no configuration but the repository's; it must succeed.
 pub(super) fn git(dir: &Path, args: &[&str]) -> String {

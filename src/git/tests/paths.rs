@@ -1,6 +1,5 @@
 //! Paths that tickets list, and what of them lands: what is owned, ignored, generated, marked.
-use super::super::Safe;
-use super::{fixture, git, put, summary};
+use super::{super::Safe, fixture, git, put, summary};
 use crate::model::{
     files::Files,
     paths::{Found, PathFact},

@@ -1,8 +1,9 @@
 //! The person's repository: found, refused, read, and left as it was.
-use super::super::{Error, Identity, Landing, PersonRepo, Safe, Workshop};
-use super::{Fixture, fixture, git, over, person_repo, put, snapshot, summary};
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use super::{
+    super::{Error, Identity, Landing, PersonRepo, Safe, Workshop},
+    Fixture, fixture, git, over, person_repo, put, snapshot, summary,
+};
+use std::{fs, os::unix::fs::PermissionsExt};
 
 /// A whole run: attempt, merge, landing, parking, release.
 fn whole_run(f: &Fixture) {

@@ -1,9 +1,13 @@
 //! Where repositories are and what is missing of them: found as git finds them, completed as git completes them.
-use super::super::{Error, PersonRepo};
-use super::{git, over, person_repo, put};
-use std::fs;
-use std::os::unix::fs::{chown, symlink};
-use std::path::Path;
+use super::{
+    super::{Error, PersonRepo},
+    git, over, person_repo, put,
+};
+use std::{
+    fs,
+    os::unix::fs::{chown, symlink},
+    path::Path,
+};
 
 /// What git says is the root of the working tree.
 fn toplevel(dir: &Path) -> String {

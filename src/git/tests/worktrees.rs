@@ -1,8 +1,12 @@
 //! The pool: taking, adopting, moving, releasing.
-use super::super::{Error, Safe};
-use super::{files, fixture, git, put};
-use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use super::{
+    super::{Error, Safe},
+    files, fixture, git, put,
+};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+};
 
 #[test]
 fn an_agents_git_works_in_a_worktree_and_sees_it_clean() {

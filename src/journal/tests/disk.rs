@@ -1,14 +1,16 @@
 //! A disk that is full, or fails.
 
-use std::fs::File;
-use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
 use super::*;
-use crate::AppendError;
-use crate::disk::{Disk, RealDisk};
-use crate::segment;
-use crate::verify;
+use crate::{
+    AppendError,
+    disk::{Disk, RealDisk},
+    segment, verify,
+};
+use std::{
+    fs::File,
+    io,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 /// A real disk with a budget, whose calls can be made to fail.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Where the engine and the repository of a command are.
 use crate::{
     service::{config::env, place, problem::Problem},
-    surface::{client::Client, session::Session},
+    surface::{client::Client, local::Session},
 };
 use std::path::{Path, PathBuf};
 

@@ -10,8 +10,9 @@ use crate::{
     surface::{
         client::Client,
         handover::hand_over,
+        local::Session,
         mcp::{AttemptDesk, Desk, PersonDesk, Policy, Reach, serve},
-        session::{self, Session},
+        session,
     },
 };
 use futures_util::future::BoxFuture;

@@ -1,9 +1,8 @@
 //! Agents that garble what they say, in every role: whatever was not heard as it was meant keeps their work from being
 //! taken.
 use super::{Heard, Place, SpoolLine};
-use crate::model::protocol::LINE_LIMIT;
 use crate::model::{
-    protocol::{Message, refuses_its_attempt},
+    protocol::{LINE_LIMIT, Message, refuses_its_attempt},
     run::RunState,
 };
 use p0_simulation::{Dice, Simulation, Spoken};

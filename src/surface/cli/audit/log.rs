@@ -11,7 +11,8 @@ use crate::{
     surface::{
         cli::{context::Context, outcome::Outcome},
         client::Client,
-        session::{self, Session},
+        local::Session,
+        session,
         ui::{self, To},
     },
     system::clock,

@@ -12,7 +12,7 @@ use p0::{
         handle::Handle,
         start::{Engine, Environment, Options, Stop},
     },
-    git::{PersonRepo, Workshop},
+    git::{PersonRepo, ProjectRepository},
     model::{
         actor::Actor,
         aggregate::Aggregate,
@@ -71,7 +71,7 @@ fn options(data_dir: &Path, die_at: Option<u64>) -> Options {
         data_dir: data_dir.to_owned(),
         active: true,
         wait: Duration::from_secs(20),
-        door: None,
+        attempt_socket: None,
         supervisor: env!("CARGO_BIN_EXE_p0").into(),
         environment: Environment { agents: path.clone(), gates: path, person: Vec::new() },
         agent_env: Arc::new(|_, _| Ok(BTreeMap::new())),
@@ -259,8 +259,8 @@ fn check_nothing_left(bench: &Bench) {
     }
     assert_eq!(left, Vec::<String>::new());
     let person = PersonRepo::discover(&bench.demo.root).unwrap();
-    let workshop = Workshop::open(&bench.data().join("repos"), &person).unwrap();
-    assert_eq!(workshop.holders().unwrap(), Vec::<String>::new());
+    let repository = ProjectRepository::open(&bench.data().join("repos"), &person).unwrap();
+    assert_eq!(repository.holders().unwrap(), Vec::<String>::new());
     let spools = fs::read_dir(bench.data().join("attempts")).map_or(0, Iterator::count);
     assert_eq!(spools, 0);
 }

@@ -337,17 +337,17 @@ fn acp_a_person_is_asked_through_the_door() {
     for (state, allowed) in [("allowed", true), ("denied", false)] {
         let mut scene = Scene::acp("permission");
         scene.drive.permissions = Permissions::Ask;
-        let socket = scene.dir.path().join("door");
+        let socket = scene.dir.path().join("socket");
         scene.socket = socket.display().to_string();
-        let door = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let attempt_socket = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         let patience = rustix::net::sockopt::Timeout::Recv;
-        rustix::net::sockopt::set_socket_timeout(&door, patience, Some(Duration::from_secs(20))).unwrap();
+        rustix::net::sockopt::set_socket_timeout(&attempt_socket, patience, Some(Duration::from_secs(20))).unwrap();
         let asked = std::thread::spawn(move || {
             let mut requests = Vec::new();
             let mut polls = 0;
             // Two questions: the one about `ls -l`, and the command that looks like our tool.
             while polls < 4 {
-                let (mut stream, _) = door.accept().unwrap();
+                let (mut stream, _) = attempt_socket.accept().unwrap();
                 let request = read_request(&mut stream);
                 let answer = if request.starts_with("POST") {
                     serde_json::to_value(Reply::Asked { approval: ApprovalId("M-A1".into()) }).unwrap()
@@ -389,7 +389,7 @@ fn read_request(stream: &mut impl Read) -> String {
 fn acp_a_door_that_is_not_there_means_no() {
     let mut scene = Scene::acp("permission");
     scene.drive.permissions = Permissions::Ask;
-    scene.socket = "/nowhere/door".into();
+    scene.socket = "/nowhere/socket".into();
     let played = scene.play();
     let ls = &played.of_type("permission")[2];
     assert_eq!((&ls["target"], &ls["allowed"]), (&json!("ls -l"), &json!(false)));

@@ -10,7 +10,7 @@
     reason = "a test may stop at the first surprise, start processes, read the environment and the clock"
 )]
 
-use p0::git::{PersonRepo, Workshop};
+use p0::git::{PersonRepo, ProjectRepository};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -107,8 +107,8 @@ impl Place {
         let left: Vec<_> = fs::read_dir(self.root.join("data/attempts")).unwrap().collect();
         assert!(left.is_empty(), "attempts left behind: {left:?}");
         let person = PersonRepo::discover(&self.root.join("blog")).unwrap();
-        let workshop = Workshop::open(&self.root.join("data/repos"), &person).unwrap();
-        assert_eq!(workshop.holders().unwrap(), Vec::<String>::new(), "worktrees left behind");
+        let repository = ProjectRepository::open(&self.root.join("data/repos"), &person).unwrap();
+        assert_eq!(repository.holders().unwrap(), Vec::<String>::new(), "worktrees left behind");
         let alive = processes_about(&self.root);
         assert!(alive.is_empty(), "processes left behind: {alive:?}");
     }

@@ -592,7 +592,7 @@ fn confined(bench: &Bench, mut spec: AgentSpec) -> AgentSpec {
         write: vec![root.clone(), "/dev/null".into()],
         read: vec!["/".into()],
         hidden: vec!["/dev".into()],
-        door: None,
+        attempt_socket: None,
         network: Network::Allow,
         limits: Rlimits::default(),
         bubblewrap: false,

@@ -60,7 +60,7 @@ async fn start(dir: &Path) -> Engine {
         data_dir: dir.to_owned(),
         active: false,
         wait: Duration::from_secs(5),
-        door: None,
+        attempt_socket: None,
         supervisor: "p0".into(),
         environment: Environment::default(),
         agent_env,

@@ -34,7 +34,7 @@ pub(crate) async fn start(data_dir: &Path, active: bool) -> Engine {
         data_dir: data_dir.to_owned(),
         active,
         wait: Duration::ZERO,
-        door: None,
+        attempt_socket: None,
         supervisor: PathBuf::from(env!("CARGO_BIN_EXE_p0")),
         environment: Environment { agents: environment.clone(), gates: environment, person: Vec::new() },
         agent_env: std::sync::Arc::new(|_, _| Ok(std::collections::BTreeMap::new())),

@@ -5,7 +5,7 @@
 //! **Running** is the first word of the agent's program, read from a named pipe. **At once**: all fifty are alive, each
 //! waits at a second pipe until the bench lets one go on.
 use super::{Case, Group, is_wanted, repo::Repo};
-use p0::git::{PersonRepo, Safe, Workshop};
+use p0::git::{PersonRepo, ProjectRepository, Safe};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use std::{
@@ -329,7 +329,7 @@ impl Hand<'_> {
 
 /// The engine's own worktrees, without an engine: a part of what `dispatch` takes.
 struct Trees<'a> {
-    workshop: Workshop,
+    repository: ProjectRepository,
     head: &'a str,
 }
 
@@ -338,24 +338,24 @@ impl Trees<'_> {
     fn burst(&self) -> Vec<f64> {
         let start = Instant::now();
         let one = |n: usize| {
-            self.workshop.checkout(&format!("b{n}"), self.head).unwrap();
+            self.repository.checkout(&format!("b{n}"), self.head).unwrap();
             start.elapsed().as_secs_f64()
         };
         let took = std::thread::scope(|scope| {
             let all: Vec<_> = (0..AGENTS).map(|n| scope.spawn(move || one(n))).collect();
             all.into_iter().map(|one| one.join().unwrap()).collect()
         });
-        (0..AGENTS).for_each(|n| self.workshop.release(&format!("b{n}"), Safe::NothingChanged).unwrap());
-        self.workshop.prune_pool(8).unwrap();
+        (0..AGENTS).for_each(|n| self.repository.release(&format!("b{n}"), Safe::NothingChanged).unwrap());
+        self.repository.prune_pool(8).unwrap();
         took
     }
 
     fn one_by_one(&self) -> Vec<f64> {
         let one = |n: usize| {
             let (start, holder) = (Instant::now(), format!("o{n}"));
-            self.workshop.checkout(&holder, self.head).unwrap();
+            self.repository.checkout(&holder, self.head).unwrap();
             let took = start.elapsed().as_secs_f64();
-            self.workshop.release(&holder, Safe::NothingChanged).unwrap();
+            self.repository.release(&holder, Safe::NothingChanged).unwrap();
             took
         };
         (0..REPLACED).map(one).collect()
@@ -367,7 +367,7 @@ pub(crate) fn measure(dir: &Path, repo: &Repo, word: &Path, heard: &Receiver<Wor
     let mut swarm = Swarm::new(dir, repo, word.parent().unwrap(), heard);
     let hand = Hand { repo, word, trees: dir.join("trees") };
     let person = PersonRepo::discover(&repo.root).unwrap();
-    let trees = Trees { workshop: Workshop::open(&dir.join("alone"), &person).unwrap(), head: &repo.head };
+    let trees = Trees { repository: ProjectRepository::open(&dir.join("alone"), &person).unwrap(), head: &repo.head };
     if is_wanted("burst") {
         let cases = vec![
             Case::new(SHELL, &[], || at_once(heard, |_| shell(word, &repo.root))),

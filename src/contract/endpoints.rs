@@ -1,7 +1,7 @@
 //! Every endpoint of the HTTP API, in one table: the server's routes, the client and the command line take paths and types
 //! from here, and `GET /api/v1/openapi.json` is made from it.
 //!
-//! To add an endpoint: add it here, serve it in `surface::routes` (or `surface::door`), write `schemas/` again.
+//! To add an endpoint: add it here, serve it in `surface::routes` (or `surface::socket`), write `schemas/` again.
 use super::{
     approvals::{ApprovalQuery, ApprovalReason, ApprovalWait, TicketAnswer},
     attempts::{AttemptNow, SayQuery},

@@ -43,7 +43,7 @@ pub struct RetryingLine {
 
 /// The last line of an answer that could not be given to its end.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub struct LastWords {
+pub struct StreamFailure {
     /// Why it ends here.
     pub problem: ProblemDoc,
 }

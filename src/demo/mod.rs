@@ -5,7 +5,7 @@
 //! - `assets`: the files themselves; the playbook is `assets/p0/playbook.toml`;
 //! - [`playbook`], `scene`, `fill`: the built-in agent that plays recorded work (`p0 __playbook FILE`).
 //!
-//! What is never in here: the run itself. It goes through the same door as every other run.
+//! What is never in here: the run itself. It goes through the same socket as every other run.
 pub mod create;
 pub mod playbook;
 pub mod report;

@@ -1,6 +1,6 @@
 //! The log of the agent's program: its end is the reason of a failure that has no other, and its lines may tell of a
 //! failure that nothing else tells of.
-use super::complaint::{Classes, Complaint};
+use super::provider_error::{Classes, ProviderError};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Lines that are kept.
@@ -10,7 +10,7 @@ const TAIL: usize = 12;
 #[derive(Debug, Default)]
 pub(super) struct Log {
     /// What the program complained of that counts whatever its status.
-    pub(super) complaint: Option<Complaint>,
+    pub(super) provider_error: Option<ProviderError>,
     /// It complained of the same so often that it is to be ended.
     pub(super) over: bool,
     counts: BTreeMap<usize, u32>,
@@ -29,15 +29,15 @@ impl Log {
             self.tail.pop_front();
         }
         let Some((at, rule, words)) = classes.consequence(line) else { return };
-        let complaint = Complaint { class: Some(rule.class), ..Complaint::words(words) };
+        let provider_error = ProviderError { class: Some(rule.class), ..ProviderError::words(words) };
         if rule.fatal {
-            self.complaint = Some(complaint);
+            self.provider_error = Some(provider_error);
             return;
         }
         let count = self.counts.entry(at).or_default();
         *count += 1;
         if *count >= rule.give_up_after {
-            self.complaint = Some(complaint);
+            self.provider_error = Some(provider_error);
             self.over = true;
         }
     }
@@ -83,7 +83,7 @@ mod tests {
         assert!(!log.over);
         log.line("got 429", &classes);
         assert!(log.over);
-        assert_eq!(log.complaint.unwrap().class, Some(ErrorClass::RateLimited));
+        assert_eq!(log.provider_error.unwrap().class, Some(ErrorClass::RateLimited));
     }
 
     #[test]
@@ -91,7 +91,7 @@ mod tests {
         let (mut log, classes) = (Log::default(), classes());
         log.line("it was rejected", &classes);
         assert!(!log.over);
-        assert_eq!(log.complaint.as_ref().unwrap().class, Some(ErrorClass::Refused));
+        assert_eq!(log.provider_error.as_ref().unwrap().class, Some(ErrorClass::Refused));
         assert_eq!(log.tail(), "it was rejected");
     }
 }

@@ -35,29 +35,29 @@
 //! | `stream` | dialects `lines` and `text`: the program beside its lines |
 //! | `rules` | what a line means |
 //! | `account` | session, usage and activity of the attempt |
-//! | `complaint` | what an error means |
+//! | `error` | what an error means |
 //! | `moment` | when it may be tried again |
-//! | `log` | the program's stderr: complaints that nothing else tells of |
+//! | `log` | the program's stderr: errors that nothing else tells of |
 //! | `out` | the lines written |
 //! | `acp` | dialect `acp`: the client |
-//! | `door` | asking a person, through the attempt's socket |
+//! | `socket` | asking a person, through the attempt's socket |
 
-mod account;
 mod acp;
+mod attempt_client;
 mod child;
-mod complaint;
-mod door;
 mod file;
 mod log;
-mod moment;
 mod out;
 mod places;
 mod plan;
 mod prompt;
+mod provider_error;
+mod retry_after;
 mod rules;
 mod run;
 mod stream;
 mod usage_log;
+mod usage_meter;
 
 pub use file::{Drive, Resume, write_private};
 pub use run::drive_main;

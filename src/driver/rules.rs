@@ -1,8 +1,8 @@
 //! What the lines of a program mean, as its table says.
 use super::{
-    account::{Account, Tokens},
-    complaint::{Classes, Complaint},
-    moment::{until, until_moment},
+    provider_error::{Classes, ProviderError},
+    retry_after::{until, until_moment},
+    usage_meter::{Tokens, UsageMeter},
 };
 use crate::{
     model::{
@@ -21,11 +21,11 @@ const KEPT_WORDS: usize = 4 * 1024 * 1024;
 /// What was heard so far.
 #[derive(Debug)]
 pub(super) struct Heard {
-    pub(super) account: Account,
+    pub(super) usage_meter: UsageMeter,
     /// The program gives up, and why.
-    pub(super) failure: Option<Complaint>,
+    pub(super) failure: Option<ProviderError>,
     /// What went wrong last.
-    pub(super) notice: Option<Complaint>,
+    pub(super) notice: Option<ProviderError>,
     /// The agent's words since its last tool call.
     words: String,
     /// It said or thought something, or called a tool.
@@ -46,8 +46,8 @@ pub(super) struct Effect {
 }
 
 impl Heard {
-    pub(super) fn new(account: Account) -> Self {
-        Self { account, failure: None, notice: None, words: String::new(), worked: false }
+    pub(super) fn new(usage_meter: UsageMeter) -> Self {
+        Self { usage_meter, failure: None, notice: None, words: String::new(), worked: false }
     }
 
     /// Something shows that the model works.
@@ -62,16 +62,16 @@ impl Heard {
 
     /// Why a turn that ended as usual was none: nothing was said, called or used in it; or what was said is an error
     /// that the table knows as one, and nothing else was done.
-    pub(super) fn hollow(&self, classes: &Classes) -> Option<Complaint> {
-        if self.account.tool_calls() > 0 || self.account.has_used_something() {
+    pub(super) fn hollow(&self, classes: &Classes) -> Option<ProviderError> {
+        if self.usage_meter.tool_calls() > 0 || self.usage_meter.has_used_something() {
             return None;
         }
         if !self.worked {
             let text = "the turn ended without a word, a call of a tool, or any use of the model";
-            return Some(Complaint { class: Some(ErrorClass::Overloaded), ..Complaint::words(text) });
+            return Some(ProviderError { class: Some(ErrorClass::Overloaded), ..ProviderError::words(text) });
         }
         let words = self.last_words();
-        classes.is_error_in_words(words).then(|| Complaint::words(words))
+        classes.is_error_in_words(words).then(|| ProviderError::words(words))
     }
 
     /// Words of the agent; a `piece` goes on where the last ended.
@@ -88,10 +88,10 @@ impl Heard {
     /// A tool was called: what was said before it was not the last word. The first call is told at once: the agent
     /// works.
     pub(super) fn tool_called(&mut self) -> Option<Value> {
-        self.account.tool_called();
+        self.usage_meter.tool_called();
         self.worked = true;
         self.words.clear();
-        (self.account.tool_calls() == 1).then(|| self.account.activity_line())
+        (self.usage_meter.tool_calls() == 1).then(|| self.usage_meter.activity_line())
     }
 
     /// What the agent's last message says in protocol objects, and which of them cannot be read. What the driver alone may
@@ -184,12 +184,12 @@ impl Rules {
             }
             apply(rule, event, heard, &mut effect, now);
         }
-        if let Some(line) = heard.account.session_line(false) {
+        if let Some(line) = heard.usage_meter.session_line(false) {
             effect.lines.push(line);
         }
         // After every rule: the last line of a turn must say so.
-        let account = &mut heard.account;
-        let told = if effect.turn { account.usage_line(self.one_turn) } else { account.grown_usage_line() };
+        let usage_meter = &mut heard.usage_meter;
+        let told = if effect.turn { usage_meter.usage_line(self.one_turn) } else { usage_meter.grown_usage_line() };
         effect.lines.extend(told);
         effect
     }
@@ -210,10 +210,10 @@ fn with_groups(event: &Value, regex: &Regex) -> Option<Value> {
 
 fn apply(rule: &Rule, event: &Value, heard: &mut Heard, effect: &mut Effect, now: Time) {
     if let Some(id) = text_at(event, rule.session.as_deref()) {
-        heard.account.set_session(id);
+        heard.usage_meter.set_session(id);
     }
     if let Some(name) = text_at(event, rule.model.as_deref()) {
-        heard.account.set_model(name);
+        heard.usage_meter.set_model(name);
     }
     match &rule.each {
         None => apply_parts(rule, event, heard, effect),
@@ -227,19 +227,19 @@ fn apply(rule: &Rule, event: &Value, heard: &mut Heard, effect: &mut Effect, now
         }
     }
     if let Some(usage) = &rule.usage {
-        effect.lines.extend(count(usage, event, &mut heard.account).as_deref().map(unread_usage));
+        effect.lines.extend(count(usage, event, &mut heard.usage_meter).as_deref().map(unread_usage));
         effect.progress = true;
     }
     if let Some(place) = &rule.notice {
-        let notice = complaint(place, event, now);
+        let notice = provider_error(place, event, now);
         effect.notice = Some(notice.text.clone());
         heard.notice = Some(notice);
     }
     if let Some(place) = &rule.failure {
-        heard.failure = Some(complaint(place, event, now));
+        heard.failure = Some(provider_error(place, event, now));
     }
     if rule.turn {
-        heard.account.turn_ended();
+        heard.usage_meter.turn_ended();
         effect.progress = true;
         effect.turn = true;
     }
@@ -278,7 +278,7 @@ fn words_at(event: &Value, path: &str) -> Option<String> {
 
 /// Reads the numbers that `usage` names into the account; the answer is why some of them cannot be read.
 #[must_use]
-pub(super) fn count(usage: &UsageAt, event: &Value, account: &mut Account) -> Option<String> {
+pub(super) fn count(usage: &UsageAt, event: &Value, usage_meter: &mut UsageMeter) -> Option<String> {
     let sum = |paths: &[String]| paths.iter().filter_map(|path| whole(at(event, path)?)).reduce(u64::saturating_add);
     let (input, output, cached) = (sum(&usage.input), sum(&usage.output), sum(&usage.cached));
     if input.is_some() || output.is_some() {
@@ -287,11 +287,11 @@ pub(super) fn count(usage: &UsageAt, event: &Value, account: &mut Account) -> Op
             output: output.unwrap_or_default(),
             cached: cached.unwrap_or_default(),
         };
-        account.add_tokens(usage.scope, tokens, text_at(event, usage.id.as_deref()));
+        usage_meter.add_tokens(usage.scope, tokens, text_at(event, usage.id.as_deref()));
     }
     let cost = usage.cost.as_deref().and_then(|path| number(at(event, path)?)).filter(|usd| *usd >= 0.0);
     if let Some(usd) = cost {
-        account.add_cost(usage.cost_scope.unwrap_or(usage.scope), usd);
+        usage_meter.add_cost(usage.cost_scope.unwrap_or(usage.scope), usd);
     }
     not_counted(usage, event, input.is_some() || output.is_some() || cost.is_some())
 }
@@ -344,21 +344,21 @@ fn number(value: &Value) -> Option<f64> {
     digits.parse::<f64>().ok().map(|number| number * times)
 }
 
-fn complaint(place: &ErrorAt, event: &Value, now: Time) -> Complaint {
+fn provider_error(place: &ErrorAt, event: &Value, now: Time) -> ProviderError {
     let number_at = |path: &Option<String>| path.as_deref().and_then(|path| number(at(event, path)?));
     let retry = number_at(&place.retry_after_s).filter(|s| *s >= 0.0).and_then(|s| {
         #[expect(clippy::cast_precision_loss, reason = "a moment in seconds is far below 2^53")]
         until(now.timestamp() as f64 + s, now)
     });
-    let moment = || until_moment(text_at(event, place.reset_at.as_deref())?, now);
-    Complaint {
+    let retry_after = || until_moment(text_at(event, place.reset_at.as_deref())?, now);
+    ProviderError {
         text: place.text.iter().find_map(|path| words_at(event, path)).unwrap_or_default(),
         status: number_at(&place.status).and_then(|status| {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
             let status = status as u16;
             (400..600).contains(&status).then_some(status)
         }),
-        retry_after_s: number_at(&place.reset_at).and_then(|epoch| until(epoch, now)).or_else(moment).or(retry),
+        retry_after_s: number_at(&place.reset_at).and_then(|epoch| until(epoch, now)).or_else(retry_after).or(retry),
         class: place.class,
         likely: None,
     }

@@ -1,17 +1,17 @@
 //! From the drive file to the exit code.
 use super::{
-    account::Account,
     acp::Conversation,
-    complaint::{Classes, Complaint, Failure},
-    door::Door,
+    attempt_client::AttemptClient,
     file::{Drive, Resume},
     out::{Out, note},
     places,
     plan::{Plan, own_variables},
     prompt,
+    provider_error::{Classes, Failure, ProviderError},
     rules::{Heard, Rules},
     stream::{End, Stream},
     usage_log::UsageLogReader,
+    usage_meter::UsageMeter,
 };
 use crate::{
     model::{
@@ -141,9 +141,9 @@ pub(super) enum Verdict {
 
 impl<'a> Attempt<'a> {
     fn new(drive: &'a Drive, input: &'a AgentInput, stop: watch::Receiver<bool>, out: Out) -> Self {
-        let mut account = Account::new(drive.model.clone(), drive.session.as_ref());
+        let mut usage_meter = UsageMeter::new(drive.model.clone(), drive.session.as_ref());
         if drive.budgeted {
-            account.tell_all();
+            usage_meter.tell_all();
         }
         Self {
             drive,
@@ -153,7 +153,7 @@ impl<'a> Attempt<'a> {
             own: own_variables(),
             rules: Rules::new(&drive.adapter),
             classes: Classes::new(&drive.adapter.errors),
-            heard: Heard::new(account),
+            heard: Heard::new(usage_meter),
         }
     }
 
@@ -165,12 +165,12 @@ impl<'a> Attempt<'a> {
             resume = None;
         }
         if resume.is_none() {
-            self.heard.account.begin_anew();
+            self.heard.usage_meter.begin_anew();
         }
         let mut verdict = self.attempt(resume).await;
         if resume.is_some() && matches!(&verdict, Verdict::Failed(failure) if self.may_begin_anew(failure)) {
             note("the conversation cannot be resumed; a new one begins");
-            self.heard.account.begin_anew();
+            self.heard.usage_meter.begin_anew();
             (self.heard.failure, self.heard.notice) = (None, None);
             verdict = self.attempt(None).await;
         }
@@ -179,7 +179,7 @@ impl<'a> Attempt<'a> {
 
     /// Nothing was done yet, so nothing is done twice.
     fn may_begin_anew(&self, failure: &Failure) -> bool {
-        failure.class == ErrorClass::ResumeFailed && self.heard.account.tool_calls() == 0
+        failure.class == ErrorClass::ResumeFailed && self.heard.usage_meter.tool_calls() == 0
     }
 
     async fn attempt(&mut self, resume: Option<&Resume>) -> Verdict {
@@ -194,7 +194,7 @@ impl<'a> Attempt<'a> {
             let conversation = Conversation {
                 drive: self.drive,
                 input: self.input,
-                door: Door::of(&self.own),
+                attempt_client: AttemptClient::of(&self.own),
                 out: &mut self.out,
                 heard: &mut self.heard,
                 stop: self.stop.clone(),
@@ -228,37 +228,38 @@ impl<'a> Attempt<'a> {
     /// Whether the program's end is the end of the agent's turn.
     fn judge(&self, end: End) -> Verdict {
         let ended_well = end.status.is_some_and(|status| status.success());
-        let unfinished = self.drive.adapter.needs_end && self.heard.account.turns() == 0;
+        let unfinished = self.drive.adapter.needs_end && self.heard.usage_meter.turns() == 0;
         if end.stopped {
             return Verdict::Stopped;
         }
-        let said = || self.heard.notice.clone().or_else(|| (!end.tail.is_empty()).then(|| Complaint::words(&end.tail)));
+        let said =
+            || self.heard.notice.clone().or_else(|| (!end.tail.is_empty()).then(|| ProviderError::words(&end.tail)));
         let how = match end.status {
             Some(status) if status.code().is_some() => format!("ended with {}", status.code().unwrap_or_default()),
             Some(status) => format!("was ended by signal {}", status.signal().unwrap_or_default()),
             None => "did not end".to_owned(),
         };
         let program = &self.drive.adapter.name;
-        let complaint = match (&self.heard.failure, end.complaint) {
+        let provider_error = match (&self.heard.failure, end.provider_error) {
             (Some(failure), _) => failure.clone(),
-            (None, Some(complaint)) => complaint,
+            (None, Some(provider_error)) => provider_error,
             (None, None) if !ended_well => {
-                let mut complaint = said().unwrap_or_else(|| Complaint::words("it said nothing about it"));
-                complaint.text = format!("{program} {how}: {}", complaint.text);
-                complaint
+                let mut provider_error = said().unwrap_or_else(|| ProviderError::words("it said nothing about it"));
+                provider_error.text = format!("{program} {how}: {}", provider_error.text);
+                provider_error
             }
             (None, None) if unfinished => {
-                let mut complaint = said().unwrap_or_default();
-                complaint.text = format!("{program} {how} without finishing its turn. {}", complaint.text);
-                complaint
+                let mut provider_error = said().unwrap_or_default();
+                provider_error.text = format!("{program} {how} without finishing its turn. {}", provider_error.text);
+                provider_error
             }
             // The client of ACP has looked at it already.
             (None, None) => match self.heard.hollow(&self.classes).filter(|_| self.drive.adapter.tells_of_all_work()) {
-                Some(complaint) => complaint,
+                Some(provider_error) => provider_error,
                 None => return Verdict::Done,
             },
         };
-        Verdict::Failed(self.classes.understand(&complaint, clock::now()))
+        Verdict::Failed(self.classes.understand(&provider_error, clock::now()))
     }
 
     /// The last lines.
@@ -266,17 +267,17 @@ impl<'a> Attempt<'a> {
         if matches!(verdict, Verdict::Done) && self.drive.adapter.says_in_text {
             self.heard.said_in_text().iter().for_each(|line| self.out.say(line));
         }
-        if let Some(line) = self.heard.account.usage_line(true) {
+        if let Some(line) = self.heard.usage_meter.usage_line(true) {
             self.out.say(&line);
         }
-        if let Some(session) = self.heard.account.session() {
+        if let Some(session) = self.heard.usage_meter.session() {
             places::remember(self.drive, session);
         }
-        if let Some(line) = self.heard.account.session_line(true) {
+        if let Some(line) = self.heard.usage_meter.session_line(true) {
             self.out.say(&line);
         }
         if self.drive.adapter.counts_tools() {
-            self.out.say(&self.heard.account.activity_line());
+            self.out.say(&self.heard.usage_meter.activity_line());
         }
         match verdict {
             Verdict::Done => 0,

@@ -1,10 +1,10 @@
 //! Dialects `lines` and `text`: the program beside what it writes, from its start to its end.
 use super::{
     child::{LONGEST_LINE, Line, Program},
-    complaint::{Classes, Complaint},
     log::Log,
     out::{Out, note},
     plan::Plan,
+    provider_error::{Classes, ProviderError},
     rules::{Heard, Rules},
     usage_log::UsageLogReader,
 };
@@ -35,7 +35,7 @@ pub(super) struct End {
     /// Somebody ended the driver.
     pub(super) stopped: bool,
     /// What it complained of so often that it was ended, or what counts as a failure whatever its status.
-    pub(super) complaint: Option<Complaint>,
+    pub(super) provider_error: Option<ProviderError>,
     /// The end of its stderr.
     pub(super) tail: String,
 }
@@ -126,9 +126,9 @@ impl Stream<'_> {
         // Whoever is left of its group has nobody to work for.
         program.signal(if ending { Signal::KILL } else { Signal::TERM });
         // What it used for a turn that failed stands nowhere else.
-        self.usage_log.read(&mut self.heard.account);
+        self.usage_log.read(&mut self.heard.usage_meter);
         let tail = log.tail();
-        Ok(End { status: status.flatten(), stopped, complaint: log.complaint, tail })
+        Ok(End { status: status.flatten(), stopped, provider_error: log.provider_error, tail })
     }
 
     fn take(&mut self, line: &Line, log: &mut Log) {
@@ -171,15 +171,15 @@ impl Stream<'_> {
     fn event(&mut self, event: &Value, log: &mut Log) {
         let effect = self.rules.take(event, self.heard, clock::now());
         effect.lines.iter().for_each(|line| self.out.say(line));
-        if self.usage_log.read(&mut self.heard.account)
-            && let Some(line) = self.heard.account.grown_usage_line()
+        if self.usage_log.read(&mut self.heard.usage_meter)
+            && let Some(line) = self.heard.usage_meter.grown_usage_line()
         {
             self.out.say(&line);
         }
         if let Some(notice) = &effect.notice {
             log.line(notice, self.classes);
         }
-        // In text every line is progress, complaints included: only what is counted shows that work goes on.
+        // In text every line is progress, errors included: only what is counted shows that work goes on.
         if effect.progress && self.adapter.dialect != Dialect::Text {
             log.progress();
         }

@@ -1,5 +1,5 @@
 //! What a program itself writes down of a conversation's use, where its lines do not tell, or tell it late.
-use super::{account::Account, file::Drive, rules::count};
+use super::{file::Drive, rules::count, usage_meter::UsageMeter};
 use crate::model::adapter::{Scope, UsageLog, at};
 use serde_json::Value;
 use std::{
@@ -32,17 +32,17 @@ impl UsageLogReader {
     }
 
     /// What stands there belongs to earlier attempts. Totals are of use all the same.
-    pub(super) fn skip_earlier(&mut self, account: &Account) {
+    pub(super) fn skip_earlier(&mut self, usage_meter: &UsageMeter) {
         if self.log.as_ref().is_some_and(|log| log.usage.scope == Scope::Message)
-            && let Some(path) = self.path(account)
+            && let Some(path) = self.path(usage_meter)
         {
             self.at = fs::metadata(path).map_or(0, |meta| meta.len());
         }
     }
 
     /// Counts what the record of the account's conversation says since the last time; answers whether there was anything.
-    pub(super) fn read(&mut self, account: &mut Account) -> bool {
-        let (Some(path), Some(log)) = (self.path(account), self.log.clone()) else { return false };
+    pub(super) fn read(&mut self, usage_meter: &mut UsageMeter) -> bool {
+        let (Some(path), Some(log)) = (self.path(usage_meter), self.log.clone()) else { return false };
         let Some(text) = self.new_lines(&path) else { return false };
         let has_numbers = |line: &Value| log.usage.input.iter().any(|path| at(line, path).is_some_and(Value::is_u64));
         let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(has_numbers);
@@ -50,19 +50,19 @@ impl UsageLogReader {
         if log.usage.scope == Scope::Message {
             for line in lines {
                 // Each has numbers: what is none beside them is the program's own affair.
-                let _ = count(&log.usage, &line, account);
+                let _ = count(&log.usage, &line, usage_meter);
                 counted = true;
             }
         } else if let Some(last) = lines.next_back() {
-            let _ = count(&log.usage, &last, account);
+            let _ = count(&log.usage, &last, usage_meter);
             counted = true;
         }
         counted
     }
 
-    fn path(&mut self, account: &Account) -> Option<PathBuf> {
+    fn path(&mut self, usage_meter: &UsageMeter) -> Option<PathBuf> {
         self.log.as_ref()?;
-        let session = account.session()?;
+        let session = usage_meter.session()?;
         if self.found.as_ref().is_none_or(|(of, _)| of != session) {
             let path = find(&self.folder, session, DEPTH)?;
             (self.found, self.at) = (Some((session.to_owned(), path)), 0);
@@ -130,23 +130,23 @@ mod tests {
         for name in ["codex", "codex-acp"] {
             let log = Adapter::builtin(name).unwrap().own_usage_log().unwrap().clone();
             let mut reader = reader(log, home.path());
-            let mut account = Account::new(None, None);
-            assert!(!reader.read(&mut account), "no conversation yet");
-            account.set_session("mine");
-            assert!(reader.read(&mut account));
-            let told = account.usage_line(false).unwrap();
+            let mut usage_meter = UsageMeter::new(None, None);
+            assert!(!reader.read(&mut usage_meter), "no conversation yet");
+            usage_meter.set_session("mine");
+            assert!(reader.read(&mut usage_meter));
+            let told = usage_meter.usage_line(false).unwrap();
             assert_eq!((told["input_tokens"].as_u64(), told["output_tokens"].as_u64()), (Some(30), Some(3)));
-            assert!(!reader.read(&mut account), "nothing new");
+            assert!(!reader.read(&mut usage_meter), "nothing new");
         }
         let log = Adapter::builtin("codex").unwrap().own_usage_log().unwrap().clone();
         let mut reader = reader(log, home.path());
-        let mut account = Account::new(None, None);
-        account.set_session("mine");
-        reader.read(&mut account);
+        let mut usage_meter = UsageMeter::new(None, None);
+        usage_meter.set_session("mine");
+        reader.read(&mut usage_meter);
         let mut file = fs::OpenOptions::new().append(true).open(folder.join("rollout-x-mine.jsonl")).unwrap();
         write!(file, "}}\n{}", line(70, 7)).unwrap();
-        assert!(reader.read(&mut account));
-        assert_eq!(account.usage_line(false).unwrap()["input_tokens"], 70);
+        assert!(reader.read(&mut usage_meter));
+        assert_eq!(usage_meter.usage_line(false).unwrap()["input_tokens"], 70);
     }
 
     #[test]
@@ -163,12 +163,12 @@ mod tests {
             ..crate::model::adapter::UsageAt::default()
         };
         let mut reader = reader(UsageLog { folder: "log".into(), usage }, home.path());
-        let mut account = Account::new(None, None);
-        account.set_session("s1");
-        reader.skip_earlier(&account);
+        let mut usage_meter = UsageMeter::new(None, None);
+        usage_meter.set_session("s1");
+        reader.skip_earlier(&usage_meter);
         let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
         write!(file, "{}{}{}", line("b", 7), line("b", 8), line("c", 1)).unwrap();
-        assert!(reader.read(&mut account));
-        assert_eq!(account.usage_line(false).unwrap()["input_tokens"], 9);
+        assert!(reader.read(&mut usage_meter));
+        assert_eq!(usage_meter.usage_line(false).unwrap()["input_tokens"], 9);
     }
 }

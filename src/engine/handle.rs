@@ -34,8 +34,8 @@ pub struct Accepted {
     pub seq: u64,
 }
 
-/// A door for one attempt: a socket that takes only what its role may do. The surface provides it.
-pub trait AttemptDoor: Send + Sync {
+/// A socket for one attempt: a socket that takes only what its role may do. The surface provides it.
+pub trait AttemptSocketHost: Send + Sync {
     /// Opens the attempt's socket; `token_hash` is BLAKE3 (hexadecimal) of the token it will show.
     ///
     /// # Errors

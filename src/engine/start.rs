@@ -2,7 +2,7 @@
 use super::{
     boot,
     error::BoxError,
-    handle::{AttemptDoor, Handle},
+    handle::{AttemptSocketHost, Handle},
     steps,
     turn::{Ask, Conduct, Turn},
     world::World,
@@ -38,7 +38,7 @@ pub struct Options {
     /// How long to wait for another holder of the data directory.
     pub wait: Duration,
     /// Where attempts get their sockets; `None` = they get none.
-    pub door: Option<Arc<dyn AttemptDoor>>,
+    pub attempt_socket: Option<Arc<dyn AttemptSocketHost>>,
     /// The program that supervises attempts (`p0`).
     pub supervisor: PathBuf,
     /// The environment that agents and gates may see, already filtered for agents (`agents`), whole for gates.

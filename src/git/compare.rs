@@ -4,10 +4,10 @@ use super::{
     error::{Error, GitContext},
     globs,
     objects::Sink,
+    repository::ProjectRepository,
     scan::{Conversions, LARGEST, Refused, Scan, Scanner},
     slot::Slot,
     tree::{EXECUTABLE, Entry, FILE, Leaf},
-    workshop::Workshop,
 };
 use crate::model::files::Files;
 use git2::Repository;
@@ -52,7 +52,7 @@ impl Owned {
     }
 }
 
-impl Workshop {
+impl ProjectRepository {
     /// Compares the worktree of a slot with the sorted entries of a tree. New content goes into `sink`, or is only
     /// hashed.
     pub(super) fn compare(

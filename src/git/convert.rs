@@ -9,9 +9,9 @@ use super::{
     error::{Error, GitContext},
     person::PersonRepo,
     plumbing::{self, Git},
+    repository::ProjectRepository,
     slot::Slot,
     tree::{self, EXECUTABLE, Entry, FILE, Leaf},
-    workshop::Workshop,
 };
 use git2::{Index, IndexEntry, IndexTime, ObjectType, Oid, Repository};
 use std::{
@@ -44,7 +44,7 @@ pub(super) struct Conversion {
 /// What git made of changed files: the blob, or why there is none.
 pub(super) type Added = HashMap<Vec<u8>, Result<Leaf, String>>;
 
-impl Workshop {
+impl ProjectRepository {
     /// The conversions that apply to a tree; none for most. `asked` is whether the worktree's own attributes ask for one.
     pub(super) fn conversion(
         &self,

@@ -125,7 +125,7 @@ pub enum Error {
     NoWorktree {
         /// Whose worktree was asked for.
         holder: String,
-        /// The workshop.
+        /// The project repository.
         project: PathBuf,
     },
     /// The worktree was being prepared when the process died; nobody has worked in it yet.

@@ -6,9 +6,9 @@ use super::{
     globs, handle, land, markers, merge,
     objects::Sink,
     person::Identity,
+    repository::ProjectRepository,
     scan::{Refused, Scan},
     tree::{self, Edits, Entry, GITLINK, Leaf},
-    workshop::Workshop,
 };
 use crate::model::files::Files;
 use git2::{DiffFormat, DiffOptions, Oid, Repository};
@@ -90,7 +90,7 @@ const MOST_LEFT_OUT: usize = 20;
 /// The most bytes of a diff.
 const PATCH_LIMIT: usize = 8 << 20;
 
-impl Workshop {
+impl ProjectRepository {
     /// Takes the result of `holder`: whatever the agent did with git, the content of its working directory against
     /// `base` counts. Files git ignores count only when `base` has them. The worktree is not touched. The same content
     /// gives the same commit. A working directory that its holder removed holds no result: nothing changed.

@@ -4,7 +4,7 @@ use super::{
     disk,
     error::{Error, GitContext},
     handle, objects,
-    workshop::Workshop,
+    repository::ProjectRepository,
 };
 use git2::{ErrorCode, Oid, Repository};
 use std::{
@@ -39,8 +39,8 @@ pub enum Landing {
     },
 }
 
-impl Workshop {
-    /// Lands a commit of the workshop: copies what the person's repository is missing, durably, then moves the branch
+impl ProjectRepository {
+    /// Lands a commit of the project repository: copies what the person's repository is missing, durably, then moves the branch
     /// (`p0/<run>/main`) from `expected_parent` to `new`, if it still is there.
     ///
     /// A branch that is checked out in a working tree of the person's is not moved under it: the checkout is
@@ -48,9 +48,9 @@ impl Workshop {
     /// counts as the branch until that can follow.
     pub fn land(&self, branch: &str, new: &str, expected_parent: &str) -> Result<Landing, Error> {
         let name = branch_ref(branch)?;
-        let (workshop, person) = (self.repo()?, self.person_repo()?);
-        let new = handle::commit_id(new, workshop.path())?;
-        let expected = handle::commit_id(expected_parent, workshop.path())?;
+        let (repository, person) = (self.repo()?, self.person_repo()?);
+        let new = handle::commit_id(new, repository.path())?;
+        let expected = handle::commit_id(expected_parent, repository.path())?;
         let (found, aside) = (read_ref(&person, &name)?, Aside::read(&person, branch)?);
         for (head, name) in [(found, &name), (aside.at, &aside.name)] {
             if let Some(head) = head
@@ -75,7 +75,7 @@ impl Workshop {
         if head != Some(expected) && !grown {
             return Ok(Landing::Moved { found: head.map(|id| id.to_string()) });
         }
-        objects::copy(&workshop, &person, new)?;
+        objects::copy(&repository, &person, new)?;
         if ahead || !checkouts.is_empty() {
             return self.land_beside(&person, &name, &aside, &checkouts, new);
         }
@@ -147,9 +147,9 @@ impl Workshop {
     /// Keeps a commit in the person's repository under `refs/p0/parked/<holder>`, and gives that name.
     pub fn park(&self, holder: &str, commit: &str) -> Result<String, Error> {
         handle::check_name("holder", holder)?;
-        let (workshop, person) = (self.repo()?, self.person_repo()?);
-        let commit = handle::commit_id(commit, workshop.path())?;
-        objects::copy(&workshop, &person, commit)?;
+        let (repository, person) = (self.repo()?, self.person_repo()?);
+        let commit = handle::commit_id(commit, repository.path())?;
+        objects::copy(&repository, &person, commit)?;
         let name = format!("refs/p0/parked/{holder}");
         set_ref(&person, &name, commit)?;
         Ok(name)

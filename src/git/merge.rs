@@ -4,8 +4,8 @@ use super::{
     error::{Error, GitContext},
     handle,
     person::Identity,
+    repository::ProjectRepository,
     tree,
-    workshop::Workshop,
 };
 use git2::{Diff, DiffOptions, MergeOptions, Oid, Repository, Signature, Time};
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ pub struct DiffStat {
     pub deletions: usize,
 }
 
-impl Workshop {
+impl ProjectRepository {
     /// Merges `commit` into `head`, both grown from `base`, without a checkout. Renames are not followed, and the
     /// repository's merge attributes do not apply.
     pub fn merge(&self, head: &str, base: &str, commit: &str) -> Result<Merge, Error> {
@@ -71,7 +71,7 @@ impl Workshop {
         Ok(Merge::Clean { tree: tree.to_string() })
     }
 
-    /// Makes the commit that lands: the same inputs give the same id. Durable in the workshop when this returns.
+    /// Makes the commit that lands: the same inputs give the same id. Durable in the project repository when this returns.
     pub fn landing_commit(
         &self,
         tree: &str,

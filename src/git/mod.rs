@@ -1,7 +1,7 @@
 //! Git: the engine's own repository, its worktrees, and landings.
 //!
 //! What it is for: everything p0 does with git. [`PersonRepo`] is the repository of the person, read but for objects,
-//! `refs/heads/p0/…` and `refs/p0/…`; [`Workshop`] is the engine's own bare repository beside it, with the pool of
+//! `refs/heads/p0/…` and `refs/p0/…`; [`ProjectRepository`] is the engine's own bare repository beside it, with the pool of
 //! worktrees agents and gates work in.
 //!
 //! What is never in it: decisions. Who owns a file, whether a conflict goes back to its agent, when a worktree may go:
@@ -12,7 +12,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `person` | finding and reading the person's repository |
-//! | `workshop` | the layout of the engine's repository, making and opening it, runs |
+//! | `project repository` | the layout of the engine's repository, making and opening it, runs |
 //! | `pool` | worktrees: taking, adopting, releasing, pruning |
 //! | `slot` | what is on disk for one worktree of the pool |
 //! | `populate` | moving a worktree to a commit, touching only what differs |
@@ -53,10 +53,10 @@ mod person;
 mod plumbing;
 mod pool;
 mod populate;
+mod repository;
 mod scan;
 mod slot;
 mod tree;
-mod workshop;
 
 #[cfg(test)]
 mod tests;
@@ -68,4 +68,4 @@ pub use land::Landing;
 pub use merge::{DiffStat, Merge};
 pub use person::{Identity, PersonRepo};
 pub use pool::Safe;
-pub use workshop::Workshop;
+pub use repository::ProjectRepository;

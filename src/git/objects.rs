@@ -14,7 +14,7 @@ const LOOSE_LIMIT: usize = 48;
 /// Above this many buffered bytes the pending objects are written.
 const BUFFER_BYTES: usize = 32 << 20;
 
-/// Collects new objects of the workshop and writes them together.
+/// Collects new objects of the project repository and writes them together.
 pub(super) struct Sink<'r> {
     repo: &'r Repository,
     odb: Odb<'r>,

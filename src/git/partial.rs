@@ -3,7 +3,7 @@ use super::{
     error::{Error, GitContext},
     person::PersonRepo,
     plumbing::{self, Git},
-    workshop::quoted,
+    repository::quoted,
 };
 
 /// Each fetch may show more that is missing: what is in a folder that was missing itself.

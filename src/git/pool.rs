@@ -7,10 +7,10 @@ use super::{
     globs, handle, land,
     merge::Merge,
     populate::Mover,
+    repository::ProjectRepository,
     scan::Scan,
     slot::{Record, Slot},
     tree::{self, Entry},
-    workshop::Workshop,
 };
 use git2::Repository;
 use std::{path::PathBuf, sync::PoisonError};
@@ -20,14 +20,14 @@ use std::{path::PathBuf, sync::PoisonError};
 pub enum Safe<'a> {
     /// Its content is that of this commit, which is kept: harvested by this holder, parked, or in a `p0/…` branch.
     Commit(&'a str),
-    /// Its content is that of the commit it was taken for, or it was taken with [`Workshop::checkout_fresh`].
+    /// Its content is that of the commit it was taken for, or it was taken with [`ProjectRepository::checkout_fresh`].
     NothingChanged,
 }
 
 /// The most paths an error lists.
 const LISTED: usize = 10;
 
-impl Workshop {
+impl ProjectRepository {
     /// A worktree for `holder` at `commit`: HEAD detached there, clean, nothing of an earlier holder in it. The same
     /// holder gets the same worktree again, untouched.
     pub fn checkout(&self, holder: &str, commit: &str) -> Result<PathBuf, Error> {

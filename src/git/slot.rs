@@ -30,7 +30,7 @@ pub(super) struct Slot {
     /// The working directory.
     pub(super) tree: PathBuf,
     /// `gits/<name>`: a repository for this worktree alone, which is all that the agent's git writes. It borrows the
-    /// workshop's objects and shares nothing else with any other: neither branches nor settings nor objects to break.
+    /// project repository's objects and shares nothing else with any other: neither branches nor settings nor objects to break.
     pub(super) admin: PathBuf,
     /// The engine's own folder.
     pub(super) own: PathBuf,
@@ -50,7 +50,7 @@ impl Slot {
         std::fs::symlink_metadata(&self.tree).is_ok_and(|found| found.is_dir())
     }
 
-    /// All slots of a workshop, by name.
+    /// All slots of a project repository, by name.
     pub(super) fn all(project: &Path) -> Result<Vec<Slot>, Error> {
         let dir = project.join("slots");
         let mut names = Vec::new();

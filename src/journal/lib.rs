@@ -43,6 +43,7 @@ pub mod disk;
 pub mod error;
 pub mod frame;
 pub mod hash;
+mod last_head;
 pub mod lock;
 pub mod log;
 mod mend;

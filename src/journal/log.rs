@@ -3,6 +3,7 @@
 use crate::{
     AppendError, Blobs, DirLock, Error, NewFrame,
     frame::{Entry, Frame},
+    last_head,
     seam::{Head, Journal},
     segment::{self},
     segments::{LocalJournal, Options, Sealer},
@@ -221,8 +222,12 @@ impl Log {
     /// A file cannot be written or synced; nothing that was appended is lost by it.
     pub fn close(self) -> Result<(), Error> {
         let flushed = if self.failed.is_none() { self.writer.flush() } else { Ok(()) };
+        let head = Journal::head(&self.journal);
         let closed = self.journal.close();
         drop(self.writer);
+        if let (Ok(()), Some(data_dir)) = (&closed, self.store.dir().parent()) {
+            last_head::note(data_dir, head);
+        }
         drop(self.store);
         drop(self.lock);
         flushed.and(closed)

@@ -6,6 +6,7 @@ use crate::{
     Error, Frame, Head,
     archives::Archives,
     frame::Entry,
+    last_head::LastHead,
     read::Entries,
     span::Span,
     walk::{SegmentReader, Slot},
@@ -51,11 +52,13 @@ impl ReadOnly {
     /// cut off is where it ends. No directory is an empty log.
     ///
     /// # Errors
-    /// A file cannot be read, is damaged before its end, or is of a newer version; or what `show` answers.
+    /// A file cannot be read, is damaged before its end, or is of a newer version; its end is missing, by what was noted when
+    /// the log was last closed; or what `show` answers.
     pub fn open<E: From<Error>>(data_dir: &Path, mut show: impl FnMut(&Frame) -> Result<(), E>) -> Result<ReadOnly, E> {
         let mut entries = Entries::open(&data_dir.join(super::log::JOURNAL_DIR), 1)?;
         let mut segments: Vec<(PathBuf, File)> = Vec::new();
         let mut opened = None;
+        let last_head = LastHead::of(data_dir);
         let (mut places, mut streams) = (Vec::new(), HashMap::<Uuid, Vec<u32>>::new());
         while let Some(entry) = entries.next_entry()? {
             let (index, end) = entries.walk().position();
@@ -65,6 +68,12 @@ impl ReadOnly {
             }
             let offset = end - entries.walk().record().len() as u64;
             let number = u32::try_from(places.len()).unwrap_or(u32::MAX);
+            if let Some(last) = &last_head {
+                match &entry {
+                    Entry::Frame(frame) => last.look(frame.end_seq(), &frame.hash)?,
+                    Entry::Span(span) => last.look(span.end_seq, &span.hash)?,
+                }
+            }
             let mut note = |stream: Uuid| streams.entry(stream).or_default().push(number);
             let end_seq = match &entry {
                 Entry::Frame(frame) => {
@@ -81,6 +90,9 @@ impl ReadOnly {
             places.push(Place { end_seq, segment, offset });
         }
         let head = entries.walk().chain().map_or(Head::EMPTY, |chain| chain.head());
+        if let Some(last) = &last_head {
+            last.ends(head)?;
+        }
         let data_dir = data_dir.to_path_buf();
         Ok(ReadOnly { inner: Arc::new(Inner { data_dir, segments, places, streams, head }) })
     }
@@ -197,7 +209,8 @@ impl Iterator for ReadOnlyFrames {
 
     fn next(&mut self) -> Option<Result<Frame, Error>> {
         let read = self.read().transpose();
-        if matches!(read, Some(Err(_))) {
+        // Whoever can do without what an archive holds goes on.
+        if matches!(&read, Some(Err(error)) if !matches!(error, Error::Archive { .. })) {
             self.places = Vec::new().into_iter();
         }
         read

@@ -1,6 +1,6 @@
 //! The supervisor's signal handlers.
 //!
-//! A handler notes the signal and rings a bell (a byte into a pipe), so that a `poll` that is about to begin returns
+//! A handler notes the signal and rings a pipe of signals (a byte into a pipe), so that a `poll` that is about to begin returns
 //! as well. Signals to be survived get a handler too instead of being ignored: an ignored signal stays ignored in the
 //! program that is started, a handled one does not.
 
@@ -18,13 +18,13 @@ use std::{
 static STOP: AtomicBool = AtomicBool::new(false);
 static BELL: OnceLock<PipeWriter> = OnceLock::new();
 
-/// The reading end of the bell; readable after any handled signal.
+/// The reading end of the pipe of signals; readable after any handled signal.
 #[derive(Debug)]
-pub(super) struct Bell {
+pub(super) struct SignalPipe {
     ear: PipeReader,
 }
 
-impl Bell {
+impl SignalPipe {
     /// Installs the handlers; once in a process.
     pub(super) fn install() -> io::Result<Self> {
         let (ear, rope) = io::pipe()?;
@@ -40,7 +40,7 @@ impl Bell {
     }
 
     /// Takes all rings so far out of the pipe.
-    pub(super) fn hush(&self) {
+    pub(super) fn close(&self) {
         let mut rings = [0; 256];
         while matches!((&self.ear).read(&mut rings), Ok(count) if count == rings.len()) {}
     }
@@ -51,7 +51,7 @@ impl Bell {
     }
 }
 
-impl AsFd for Bell {
+impl AsFd for SignalPipe {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.ear.as_fd()
     }

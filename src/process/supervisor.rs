@@ -8,7 +8,7 @@ use super::{
     files::{AttemptDir, create_private},
     linux::{Member, Stat, Tree, boot_id, now, own_pid},
     pump::{Buffer, Pump},
-    signals::Bell,
+    signals::SignalPipe,
     spec::{AgentSpec, ExitRecord, MARK, Ready},
     watch::{Confined, Running, Watch},
 };
@@ -67,13 +67,13 @@ pub fn supervisor_main(dir: &Path) -> i32 {
 
 fn supervise(dir: &Path) -> Result<(), Error> {
     let place = AttemptDir::new(dir);
-    let bell = Bell::install().map_err(io_error("catch signals for", dir))?;
+    let signals = SignalPipe::install().map_err(io_error("catch signals for", dir))?;
     // Fails only for a group leader, that is when a person starts it from a shell.
     let _ = rustix::process::setsid();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(io_error("become the reaper of the processes of", dir))?;
     let Some(_lock) = take_lock(&place)? else { return Ok(()) };
-    let hear = |word| hear(&bell, word).map_err(io_error("listen to the engine of", dir));
+    let hear = |word| hear(&signals, word).map_err(io_error("listen to the engine of", dir));
     if !hear(SPEC_WORD)? {
         return Ok(());
     }
@@ -89,7 +89,7 @@ fn supervise(dir: &Path) -> Result<(), Error> {
     let record = match start(&place, &spec) {
         Ok(running) => {
             let listener = running.confined.as_ref().and_then(|it| it.listener.clone());
-            let record = Watch::new(&place, &spec, &bell, running).run();
+            let record = Watch::new(&place, &spec, &signals, running).run();
             if let Some(listener) = listener {
                 keep_tries(&place, &listener);
             }
@@ -144,18 +144,18 @@ fn announce(place: &AttemptDir, spec: &AgentSpec) -> Result<(), Error> {
 }
 
 /// Waits for a word of the engine. False = it will not come: the engine is gone, or somebody asked us to stop.
-fn hear(bell: &Bell, word: &[u8]) -> io::Result<bool> {
+fn hear(signals: &SignalPipe, word: &[u8]) -> io::Result<bool> {
     let mut heard = Vec::new();
     while heard.len() < word.len() {
         let stdin = rustix::stdio::stdin();
-        let mut fds = [PollFd::new(bell, PollFlags::IN), PollFd::from_borrowed_fd(stdin, PollFlags::IN)];
+        let mut fds = [PollFd::new(signals, PollFlags::IN), PollFd::from_borrowed_fd(stdin, PollFlags::IN)];
         match rustix::event::poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
         let spoken = !fds[1].revents().is_empty();
-        bell.hush();
-        if bell.stop_wanted() {
+        signals.close();
+        if signals.stop_wanted() {
             return Ok(false);
         }
         if spoken {

@@ -7,7 +7,7 @@ use super::{
     files::AttemptDir,
     linux::{Member, Tree, children_cpu_ms, now},
     pump::{Buffer, Pump},
-    signals::Bell,
+    signals::SignalPipe,
     spec::{AgentSpec, Ending, ExitRecord},
     supervisor::{own_member, wall_clock_ms},
 };
@@ -84,7 +84,7 @@ struct WriteFailure {
 pub(super) struct Watch<'a> {
     place: &'a AttemptDir,
     spec: &'a AgentSpec,
-    bell: &'a Bell,
+    signals: &'a SignalPipe,
     program: Running,
     tree: Tree,
     phase: Phase,
@@ -105,11 +105,11 @@ pub(super) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// Watches over `program` from now on.
-    pub(super) fn new(place: &'a AttemptDir, spec: &'a AgentSpec, bell: &'a Bell, program: Running) -> Self {
+    pub(super) fn new(place: &'a AttemptDir, spec: &'a AgentSpec, signals: &'a SignalPipe, program: Running) -> Self {
         Self {
             place,
             spec,
-            bell,
+            signals,
             tree: Tree::new(own_member(), &spec.nonce),
             phase: Phase::Running,
             ended: None,
@@ -191,7 +191,7 @@ impl<'a> Watch<'a> {
         if let Some(failure) = &self.write_failure {
             return Some(Ending::Unrecordable { why: failure.why.clone() });
         }
-        if self.bell.stop_wanted() {
+        if self.signals.stop_wanted() {
             return Some(Ending::Stopped);
         }
         if is_past(self.wall_deadline()) {
@@ -273,13 +273,13 @@ impl<'a> Watch<'a> {
             Phase::Killing { .. } | Phase::Over { .. } => Some(now() + KILLING_TICK),
         };
         let timeout = until.map(|it| timespec(it.saturating_duration_since(now())));
-        let mut fds = vec![PollFd::new(self.bell, PollFlags::IN)];
+        let mut fds = vec![PollFd::new(self.signals, PollFlags::IN)];
         for pump in [&self.program.out, &self.program.err] {
             fds.extend(pump.source().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         }
-        // An interruption is a signal, and the bell has rung for it.
+        // An interruption is a signal, and the pipe of signals has rung for it.
         let _ = rustix::event::poll(&mut fds, timeout.as_ref());
-        self.bell.hush();
+        self.signals.close();
     }
 
     /// Moves one chunk of each output; answers whether there was any.
@@ -346,7 +346,7 @@ impl<'a> Watch<'a> {
 
     /// Whether a signal ended the program in the same moment as we were asked to end it: by whoever stops all at once.
     fn is_ended_with_us(&self) -> bool {
-        let Some((status, _)) = self.ended.filter(|_| self.bell.stop_wanted()) else { return false };
+        let Some((status, _)) = self.ended.filter(|_| self.signals.stop_wanted()) else { return false };
         // A shell gives the signal of a program that it started as its own exit code.
         let by_shell = status.exit_status().and_then(|code| code.checked_sub(128));
         status.terminating_signal().or(by_shell).is_some_and(|signal| STOPPING.contains(&signal))

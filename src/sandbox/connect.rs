@@ -138,7 +138,9 @@ impl Aim {
         let real = caller::whereabouts(&file);
         // Whoever may share memory with the person's programs may not speak to them.
         let is_shared = |real: &PathBuf| real.starts_with("/dev/shm");
-        let own = |real: &PathBuf| confine.door.as_ref() == Some(real) || (confine.may_write(real) && !is_shared(real));
+        let own = |real: &PathBuf| {
+            confine.attempt_socket.as_ref() == Some(real) || (confine.may_write(real) && !is_shared(real))
+        };
         // In another namespace a name may say something else than here.
         if !real.as_ref().is_some_and(|real| own(real) && caller::is_at(&file, real)) {
             let shown = real.unwrap_or_else(|| caller::words(words)).to_string_lossy().into_owned();

@@ -17,7 +17,7 @@ pub(super) enum Form {
 
 /// What a call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(super) enum SyscallAction {
     /// Opens; the flags are in this argument, or in the first word of the structure it points to.
     Open { flags: usize, indirect: bool },
     /// Makes, moves, removes or cuts something.
@@ -68,85 +68,89 @@ pub(super) enum Clock {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
     pub(super) number: c_long,
-    pub(super) deed: Deed,
+    pub(super) action: SyscallAction,
     /// What it is about; a call with two paths has both.
     pub(super) about: [Option<Form>; 2],
 }
 
-const fn one(number: c_long, deed: Deed, form: Form) -> Known {
-    Known { number, deed, about: [Some(form), None] }
+const fn one(number: c_long, action: SyscallAction, form: Form) -> Known {
+    Known { number, action, about: [Some(form), None] }
 }
 
 const fn two(number: c_long, what: &'static str, first: Form, second: Form) -> Known {
-    Known { number, deed: Deed::Change(what), about: [Some(first), Some(second)] }
+    Known { number, action: SyscallAction::Change(what), about: [Some(first), Some(second)] }
 }
 
-const fn none(number: c_long, deed: Deed) -> Known {
-    Known { number, deed, about: [None, None] }
+const fn none(number: c_long, action: SyscallAction) -> Known {
+    Known { number, action, about: [None, None] }
 }
 
 /// Calls that every machine has.
 const COMMON: &[Known] = &[
-    one(libc::SYS_openat, Deed::Open { flags: 2, indirect: false }, Form::At(0, 1)),
-    one(libc::SYS_openat2, Deed::Open { flags: 2, indirect: true }, Form::At(0, 1)),
-    one(libc::SYS_unlinkat, Deed::Change("remove"), Form::At(0, 1)),
-    one(libc::SYS_mkdirat, Deed::Change("make"), Form::At(0, 1)),
-    one(libc::SYS_mknodat, Deed::Change("make"), Form::At(0, 1)),
-    one(libc::SYS_symlinkat, Deed::Change("link"), Form::At(1, 2)),
-    one(libc::SYS_truncate, Deed::Change("cut"), Form::Path(0)),
+    one(libc::SYS_openat, SyscallAction::Open { flags: 2, indirect: false }, Form::At(0, 1)),
+    one(libc::SYS_openat2, SyscallAction::Open { flags: 2, indirect: true }, Form::At(0, 1)),
+    one(libc::SYS_unlinkat, SyscallAction::Change("remove"), Form::At(0, 1)),
+    one(libc::SYS_mkdirat, SyscallAction::Change("make"), Form::At(0, 1)),
+    one(libc::SYS_mknodat, SyscallAction::Change("make"), Form::At(0, 1)),
+    one(libc::SYS_symlinkat, SyscallAction::Change("link"), Form::At(1, 2)),
+    one(libc::SYS_truncate, SyscallAction::Change("cut"), Form::Path(0)),
     two(libc::SYS_linkat, "link", Form::At(0, 1), Form::At(2, 3)),
     two(libc::SYS_renameat2, "move", Form::At(0, 1), Form::At(2, 3)),
-    one(libc::SYS_fchmodat, Deed::Rights(Rights::Mode(2)), Form::At(0, 1)),
-    one(FCHMODAT2, Deed::Rights(Rights::Mode(2)), Form::At(0, 1)),
-    one(libc::SYS_fchmod, Deed::Rights(Rights::Mode(1)), Form::Fd(0)),
-    one(libc::SYS_fchownat, Deed::Rights(Rights::Owner { user: 2, flags: Some(4), follow: true }), Form::At(0, 1)),
-    one(libc::SYS_fchown, Deed::Rights(Rights::Owner { user: 1, flags: None, follow: true }), Form::Fd(0)),
-    none(libc::SYS_connect, Deed::Connect),
-    none(libc::SYS_kill, Deed::Signal(0)),
-    none(libc::SYS_tkill, Deed::Signal(0)),
-    none(libc::SYS_tgkill, Deed::Signal(0)),
-    none(libc::SYS_rt_sigqueueinfo, Deed::Signal(0)),
-    none(libc::SYS_rt_tgsigqueueinfo, Deed::Signal(0)),
-    none(libc::SYS_pidfd_send_signal, Deed::SignalBy(0)),
-    none(libc::SYS_ptrace, Deed::Reach(1)),
-    none(libc::SYS_process_vm_readv, Deed::Reach(0)),
-    none(libc::SYS_process_vm_writev, Deed::Reach(0)),
-    none(libc::SYS_prlimit64, Deed::Govern(0)),
-    none(libc::SYS_sched_setaffinity, Deed::Govern(0)),
-    none(libc::SYS_sched_setparam, Deed::Govern(0)),
-    none(libc::SYS_sched_setscheduler, Deed::Govern(0)),
-    none(libc::SYS_sched_setattr, Deed::Govern(0)),
-    none(libc::SYS_migrate_pages, Deed::Govern(0)),
-    none(libc::SYS_move_pages, Deed::Govern(0)),
-    none(libc::SYS_setpriority, Deed::GovernMany(0)),
-    none(libc::SYS_ioprio_set, Deed::GovernMany(1)),
-    one(libc::SYS_utimensat, Deed::Rights(NANOSECONDS), Form::At(0, 1)),
-    one(libc::SYS_setxattr, Deed::Attribute { follow: true }, Form::Path(0)),
-    one(libc::SYS_lsetxattr, Deed::Attribute { follow: false }, Form::Path(0)),
-    one(libc::SYS_fsetxattr, Deed::Attribute { follow: true }, Form::Fd(0)),
-    one(libc::SYS_removexattr, Deed::Attribute { follow: true }, Form::Path(0)),
-    one(libc::SYS_lremovexattr, Deed::Attribute { follow: false }, Form::Path(0)),
-    one(libc::SYS_fremovexattr, Deed::Attribute { follow: true }, Form::Fd(0)),
-    one(SETXATTRAT, Deed::Attribute { follow: true }, Form::At(0, 1)),
-    one(REMOVEXATTRAT, Deed::Attribute { follow: true }, Form::At(0, 1)),
-    one(FILE_SETATTR, Deed::Attribute { follow: true }, Form::At(0, 1)),
-    one(libc::SYS_ioctl, Deed::FileFlags, Form::Fd(0)),
-    none(libc::SYS_shmget, Deed::Share("shmget")),
-    none(libc::SYS_shmat, Deed::Share("shmat")),
-    none(libc::SYS_shmctl, Deed::Share("shmctl")),
-    none(libc::SYS_msgget, Deed::Share("msgget")),
-    none(libc::SYS_msgsnd, Deed::Share("msgsnd")),
-    none(libc::SYS_msgrcv, Deed::Share("msgrcv")),
-    none(libc::SYS_msgctl, Deed::Share("msgctl")),
-    none(libc::SYS_semget, Deed::Share("semget")),
-    none(libc::SYS_semop, Deed::Share("semop")),
-    none(libc::SYS_semtimedop, Deed::Share("semtimedop")),
-    none(libc::SYS_semctl, Deed::Share("semctl")),
-    none(libc::SYS_mq_open, Deed::Share("mq_open")),
-    none(libc::SYS_mq_unlink, Deed::Share("mq_unlink")),
-    none(libc::SYS_add_key, Deed::Share(KEYS[0])),
-    none(libc::SYS_request_key, Deed::Share(KEYS[1])),
-    none(libc::SYS_keyctl, Deed::Share(KEYS[2])),
+    one(libc::SYS_fchmodat, SyscallAction::Rights(Rights::Mode(2)), Form::At(0, 1)),
+    one(FCHMODAT2, SyscallAction::Rights(Rights::Mode(2)), Form::At(0, 1)),
+    one(libc::SYS_fchmod, SyscallAction::Rights(Rights::Mode(1)), Form::Fd(0)),
+    one(
+        libc::SYS_fchownat,
+        SyscallAction::Rights(Rights::Owner { user: 2, flags: Some(4), follow: true }),
+        Form::At(0, 1),
+    ),
+    one(libc::SYS_fchown, SyscallAction::Rights(Rights::Owner { user: 1, flags: None, follow: true }), Form::Fd(0)),
+    none(libc::SYS_connect, SyscallAction::Connect),
+    none(libc::SYS_kill, SyscallAction::Signal(0)),
+    none(libc::SYS_tkill, SyscallAction::Signal(0)),
+    none(libc::SYS_tgkill, SyscallAction::Signal(0)),
+    none(libc::SYS_rt_sigqueueinfo, SyscallAction::Signal(0)),
+    none(libc::SYS_rt_tgsigqueueinfo, SyscallAction::Signal(0)),
+    none(libc::SYS_pidfd_send_signal, SyscallAction::SignalBy(0)),
+    none(libc::SYS_ptrace, SyscallAction::Reach(1)),
+    none(libc::SYS_process_vm_readv, SyscallAction::Reach(0)),
+    none(libc::SYS_process_vm_writev, SyscallAction::Reach(0)),
+    none(libc::SYS_prlimit64, SyscallAction::Govern(0)),
+    none(libc::SYS_sched_setaffinity, SyscallAction::Govern(0)),
+    none(libc::SYS_sched_setparam, SyscallAction::Govern(0)),
+    none(libc::SYS_sched_setscheduler, SyscallAction::Govern(0)),
+    none(libc::SYS_sched_setattr, SyscallAction::Govern(0)),
+    none(libc::SYS_migrate_pages, SyscallAction::Govern(0)),
+    none(libc::SYS_move_pages, SyscallAction::Govern(0)),
+    none(libc::SYS_setpriority, SyscallAction::GovernMany(0)),
+    none(libc::SYS_ioprio_set, SyscallAction::GovernMany(1)),
+    one(libc::SYS_utimensat, SyscallAction::Rights(NANOSECONDS), Form::At(0, 1)),
+    one(libc::SYS_setxattr, SyscallAction::Attribute { follow: true }, Form::Path(0)),
+    one(libc::SYS_lsetxattr, SyscallAction::Attribute { follow: false }, Form::Path(0)),
+    one(libc::SYS_fsetxattr, SyscallAction::Attribute { follow: true }, Form::Fd(0)),
+    one(libc::SYS_removexattr, SyscallAction::Attribute { follow: true }, Form::Path(0)),
+    one(libc::SYS_lremovexattr, SyscallAction::Attribute { follow: false }, Form::Path(0)),
+    one(libc::SYS_fremovexattr, SyscallAction::Attribute { follow: true }, Form::Fd(0)),
+    one(SETXATTRAT, SyscallAction::Attribute { follow: true }, Form::At(0, 1)),
+    one(REMOVEXATTRAT, SyscallAction::Attribute { follow: true }, Form::At(0, 1)),
+    one(FILE_SETATTR, SyscallAction::Attribute { follow: true }, Form::At(0, 1)),
+    one(libc::SYS_ioctl, SyscallAction::FileFlags, Form::Fd(0)),
+    none(libc::SYS_shmget, SyscallAction::Share("shmget")),
+    none(libc::SYS_shmat, SyscallAction::Share("shmat")),
+    none(libc::SYS_shmctl, SyscallAction::Share("shmctl")),
+    none(libc::SYS_msgget, SyscallAction::Share("msgget")),
+    none(libc::SYS_msgsnd, SyscallAction::Share("msgsnd")),
+    none(libc::SYS_msgrcv, SyscallAction::Share("msgrcv")),
+    none(libc::SYS_msgctl, SyscallAction::Share("msgctl")),
+    none(libc::SYS_semget, SyscallAction::Share("semget")),
+    none(libc::SYS_semop, SyscallAction::Share("semop")),
+    none(libc::SYS_semtimedop, SyscallAction::Share("semtimedop")),
+    none(libc::SYS_semctl, SyscallAction::Share("semctl")),
+    none(libc::SYS_mq_open, SyscallAction::Share("mq_open")),
+    none(libc::SYS_mq_unlink, SyscallAction::Share("mq_unlink")),
+    none(libc::SYS_add_key, SyscallAction::Share(KEYS[0])),
+    none(libc::SYS_request_key, SyscallAction::Share(KEYS[1])),
+    none(libc::SYS_keyctl, SyscallAction::Share(KEYS[2])),
 ];
 
 /// Keys are the user's, in whatever namespace it is asked for them.
@@ -166,28 +170,32 @@ const FILE_SETATTR: c_long = 469;
 /// Calls of old that only this machine has.
 #[cfg(target_arch = "x86_64")]
 const OLD: &[Known] = &[
-    one(libc::SYS_open, Deed::Open { flags: 1, indirect: false }, Form::Path(0)),
-    one(libc::SYS_creat, Deed::Change("write"), Form::Path(0)),
-    one(libc::SYS_unlink, Deed::Change("remove"), Form::Path(0)),
-    one(libc::SYS_rmdir, Deed::Change("remove"), Form::Path(0)),
-    one(libc::SYS_mkdir, Deed::Change("make"), Form::Path(0)),
-    one(libc::SYS_mknod, Deed::Change("make"), Form::Path(0)),
-    one(libc::SYS_symlink, Deed::Change("link"), Form::Path(1)),
+    one(libc::SYS_open, SyscallAction::Open { flags: 1, indirect: false }, Form::Path(0)),
+    one(libc::SYS_creat, SyscallAction::Change("write"), Form::Path(0)),
+    one(libc::SYS_unlink, SyscallAction::Change("remove"), Form::Path(0)),
+    one(libc::SYS_rmdir, SyscallAction::Change("remove"), Form::Path(0)),
+    one(libc::SYS_mkdir, SyscallAction::Change("make"), Form::Path(0)),
+    one(libc::SYS_mknod, SyscallAction::Change("make"), Form::Path(0)),
+    one(libc::SYS_symlink, SyscallAction::Change("link"), Form::Path(1)),
     two(libc::SYS_link, "link", Form::Path(0), Form::Path(1)),
     two(libc::SYS_rename, "move", Form::Path(0), Form::Path(1)),
     two(libc::SYS_renameat, "move", Form::At(0, 1), Form::At(2, 3)),
-    one(libc::SYS_chmod, Deed::Rights(Rights::Mode(1)), Form::Path(0)),
-    one(libc::SYS_chown, Deed::Rights(Rights::Owner { user: 1, flags: None, follow: true }), Form::Path(0)),
-    one(libc::SYS_lchown, Deed::Rights(Rights::Owner { user: 1, flags: None, follow: false }), Form::Path(0)),
-    one(libc::SYS_utime, Deed::Rights(Rights::Times { at: 1, clock: Clock::Seconds, flags: None }), Form::Path(0)),
+    one(libc::SYS_chmod, SyscallAction::Rights(Rights::Mode(1)), Form::Path(0)),
+    one(libc::SYS_chown, SyscallAction::Rights(Rights::Owner { user: 1, flags: None, follow: true }), Form::Path(0)),
+    one(libc::SYS_lchown, SyscallAction::Rights(Rights::Owner { user: 1, flags: None, follow: false }), Form::Path(0)),
+    one(
+        libc::SYS_utime,
+        SyscallAction::Rights(Rights::Times { at: 1, clock: Clock::Seconds, flags: None }),
+        Form::Path(0),
+    ),
     one(
         libc::SYS_utimes,
-        Deed::Rights(Rights::Times { at: 1, clock: Clock::Microseconds, flags: None }),
+        SyscallAction::Rights(Rights::Times { at: 1, clock: Clock::Microseconds, flags: None }),
         Form::Path(0),
     ),
     one(
         libc::SYS_futimesat,
-        Deed::Rights(Rights::Times { at: 2, clock: Clock::Microseconds, flags: None }),
+        SyscallAction::Rights(Rights::Times { at: 2, clock: Clock::Microseconds, flags: None }),
         Form::At(0, 1),
     ),
 ];
@@ -271,16 +279,16 @@ pub(super) fn program(network: &Network, reads: bool, own_ipc: bool) -> Vec<sock
         steps.extend([step(EQUAL, number(call), 0, 1), step(RETURN, absent(), 0, 0)]);
     }
     for call in COMMON.iter().chain(OLD) {
-        match call.deed {
-            Deed::Open { flags, indirect: false } if !reads => {
+        match call.action {
+            SyscallAction::Open { flags, indirect: false } if !reads => {
                 steps.extend(by_argument(call.number, flags, &[(ANY_BIT, writing_flags())], TELL, ALLOW));
             }
             // Every program asks for its own limits as it starts.
-            Deed::Govern(who) => steps.extend(by_argument(call.number, who, &[(EQUAL, 0)], ALLOW, TELL)),
-            Deed::FileFlags => {
+            SyscallAction::Govern(who) => steps.extend(by_argument(call.number, who, &[(EQUAL, 0)], ALLOW, TELL)),
+            SyscallAction::FileFlags => {
                 steps.extend(by_argument(call.number, 1, &FILE_FLAGS.map(|flags| (EQUAL, flags)), TELL, ALLOW));
             }
-            Deed::Share(what) if own_ipc && !KEYS.contains(&what) => {}
+            SyscallAction::Share(what) if own_ipc && !KEYS.contains(&what) => {}
             _ => steps.extend([step(EQUAL, number(call.number), 0, 1), step(RETURN, TELL, 0, 0)]),
         }
     }

@@ -5,7 +5,7 @@
 use super::{
     caller::{self, argument, descriptor, named, pin, real, whereabouts},
     connect::{Aim, Refusal},
-    filter::{self, Deed, Form, Known, Rights},
+    filter::{self, Form, Known, Rights, SyscallAction},
     kernel,
     spec::Confine,
     system::{self, Answer, Call},
@@ -100,32 +100,32 @@ impl Ear {
     /// The answer; `None` = somebody else gives it.
     fn judge(&self, fd: &Arc<OwnedFd>, call: &Call) -> Option<Answer> {
         let Some(known) = filter::known(call.data.nr.into()) else { return Some(Answer::GoOn) };
-        Some(match known.deed {
-            Deed::Open { flags, indirect } => {
+        Some(match known.action {
+            SyscallAction::Open { flags, indirect } => {
                 self.open(call, known, flags, indirect);
                 Answer::GoOn
             }
-            Deed::Change(what) => {
+            SyscallAction::Change(what) => {
                 self.change(call, known, what);
                 Answer::GoOn
             }
-            Deed::Rights(rights) => self.rights(fd, call, known, rights),
-            Deed::Connect => return self.connect(fd, call),
-            Deed::Signal(at) => self.signal(descriptor(argument(call, at))),
-            Deed::SignalBy(at) => caller::held_process(call.pid, descriptor(argument(call, at)))
+            SyscallAction::Rights(rights) => self.rights(fd, call, known, rights),
+            SyscallAction::Connect => return self.connect(fd, call),
+            SyscallAction::Signal(at) => self.signal(descriptor(argument(call, at))),
+            SyscallAction::SignalBy(at) => caller::held_process(call.pid, descriptor(argument(call, at)))
                 .map_or(Answer::GoOn, |pid| self.signal(pid)),
-            Deed::Reach(at) => {
+            SyscallAction::Reach(at) => {
                 let target = descriptor(argument(call, at));
                 if target > 0 && !caller::is_ours(target) {
                     self.note("reach", &process(target));
                 }
                 Answer::GoOn
             }
-            Deed::Govern(at) => self.govern(descriptor(argument(call, at))),
-            Deed::GovernMany(process) => self.govern_many(call, process),
-            Deed::Attribute { follow } => self.attribute(call, known, follow),
-            Deed::FileFlags => self.attribute(call, known, true),
-            Deed::Share(what) => {
+            SyscallAction::Govern(at) => self.govern(descriptor(argument(call, at))),
+            SyscallAction::GovernMany(process) => self.govern_many(call, process),
+            SyscallAction::Attribute { follow } => self.attribute(call, known, follow),
+            SyscallAction::FileFlags => self.attribute(call, known, true),
+            SyscallAction::Share(what) => {
                 self.note("share", Path::new(what));
                 Answer::Done(libc::EPERM)
             }

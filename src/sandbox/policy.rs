@@ -90,7 +90,7 @@ pub struct Places<'a> {
     /// Its temporary folder.
     pub temp: &'a Path,
     /// Its socket.
-    pub door: Option<&'a Path>,
+    pub attempt_socket: Option<&'a Path>,
     /// p0's data directory.
     pub data: &'a Path,
     /// The person's checkout.
@@ -153,7 +153,7 @@ pub fn confine(sandbox: &Sandbox, places: &Places<'_>) -> Option<Confine> {
         write: real(write),
         read: real(read),
         hidden: real(hidden),
-        door: places.door.and_then(one_real),
+        attempt_socket: places.attempt_socket.and_then(one_real),
         network: sandbox.network.clone(),
         limits: sandbox.limits.clone(),
         bubblewrap: sandbox.bubblewrap,
@@ -250,7 +250,7 @@ mod tests {
                     objects: vec![at("repo/.git/objects")],
                     home: &at("data/home"),
                     temp: &at("data/tmp"),
-                    door: None,
+                    attempt_socket: None,
                     data: &at("data"),
                     project: &at("repo"),
                     project_git: &at("repo/.git"),

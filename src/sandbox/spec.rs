@@ -18,7 +18,7 @@ pub struct Confine {
     /// What it may not read, though a folder above is in `read` or `write`.
     pub hidden: Vec<PathBuf>,
     /// The socket of its own, which it may use although its folder is hidden.
-    pub door: Option<PathBuf>,
+    pub attempt_socket: Option<PathBuf>,
     /// Which network there is.
     pub network: Network,
     /// Limits of each process.
@@ -59,7 +59,7 @@ mod tests {
             write: paths(&["/data/w1", "/home/a/out"]),
             read: paths(&["/", "/home/a/.p0"]),
             hidden: paths(&["/data", "/home/a", "/home/a/.p0/config.toml"]),
-            door: None,
+            attempt_socket: None,
             network: Network::Allow,
             limits: Rlimits::default(),
             bubblewrap: false,

@@ -1,10 +1,10 @@
 //! The real rules against a simulated world, from a seed: crashes at every boundary, and the outcome must equal that of
 //! the undisturbed run. Nothing sleeps; a seed that fails is a test case for ever.
 #![allow(clippy::unwrap_used, reason = "only tests use it: they stop at the first surprise")]
-mod dice;
+mod random;
 mod speech;
 
-pub use dice::Dice;
+pub use random::Random;
 pub use speech::{Speech, Spoken};
 
 use p0_kernel::{decide, digest, evolve, invariants, outstanding};
@@ -55,7 +55,7 @@ pub struct Simulation {
     world: World,
     engine: Engine,
     log: Vec<(Command, Vec<Draft>)>,
-    dice: Dice,
+    random: Random,
     clock: i64,
     /// One crash in so many steps; 0 = never.
     crashes: u64,
@@ -73,7 +73,7 @@ impl Simulation {
             landed: Vec::new(),
         };
         let engine = Engine { state: Aggregate::default(), in_flight: Vec::new() };
-        Simulation { rules: 1, world, engine, log: Vec::new(), dice: Dice::new(schedule), clock: 0, crashes }
+        Simulation { rules: 1, world, engine, log: Vec::new(), random: Random::new(schedule), clock: 0, crashes }
     }
 
     /// Runs one to its end with agents that are heard so, under the rules of now, with a crash in so many steps (0 = none);
@@ -90,7 +90,7 @@ impl Simulation {
     fn submit(&mut self, action: Action) {
         self.clock += 1;
         let at = chrono::DateTime::from_timestamp_millis(1_700_000_000_000 + self.clock).unwrap();
-        let bytes = Dice::of(self.dice.roll(u64::MAX), "seed").roll(u64::MAX).to_le_bytes();
+        let bytes = Random::of(self.random.roll(u64::MAX), "seed").roll(u64::MAX).to_le_bytes();
         let mut seed = [0u8; 16];
         seed[..8].copy_from_slice(&bytes);
         seed[8..].copy_from_slice(&(self.clock as u64).to_le_bytes());
@@ -134,15 +134,15 @@ impl Simulation {
             if self.engine.in_flight.is_empty() {
                 return;
             }
-            if self.crashes > 0 && self.dice.roll(self.crashes) == 0 {
+            if self.crashes > 0 && self.random.roll(self.crashes) == 0 {
                 self.crash();
                 continue;
             }
-            let pick = self.dice.roll(self.engine.in_flight.len() as u64) as usize;
+            let pick = self.random.roll(self.engine.in_flight.len() as u64) as usize;
             let effect = self.engine.in_flight[pick].clone();
             let report = self.perform(&effect);
             // Dead between the deed and its report.
-            if self.crashes > 0 && self.dice.roll(self.crashes) == 0 {
+            if self.crashes > 0 && self.random.roll(self.crashes) == 0 {
                 self.crash();
                 continue;
             }
@@ -194,7 +194,7 @@ impl Simulation {
             Effect::Gate { attempt, candidate } => {
                 let a = &state.attempts[attempt];
                 let fails =
-                    Dice::of(self.world.seed, &format!("gate {} {}", title(&state, *attempt), a.round)).roll(4) == 0;
+                    Random::of(self.world.seed, &format!("gate {} {}", title(&state, *attempt), a.round)).roll(4) == 0;
                 let report = GateReport {
                     gate: vec!["test".into()],
                     passed: !fails,
@@ -228,7 +228,7 @@ impl Simulation {
         let said: Vec<Value> = match attempt.rights {
             Rights::Planner => self.plan(state, attempt.iteration, attempt.round),
             Rights::Executor => {
-                let fate = Dice::of(self.world.seed, &format!("exit {} {}", title(state, id), attempt.round)).roll(8);
+                let fate = Random::of(self.world.seed, &format!("exit {} {}", title(state, id), attempt.round)).roll(8);
                 code = i32::from(fate == 0);
                 if fate == 1 { vec![json!({"type":"status","status":"blocked","reason":"cannot"})] } else { Vec::new() }
             }
@@ -237,14 +237,14 @@ impl Simulation {
                 vec![json!({"type":"verdict","met": !open,"rationale":"looked"})]
             }
             Rights::Specialist => {
-                if attempt.iteration == 1 && Dice::of(self.world.seed, "finding").roll(2) == 0 {
+                if attempt.iteration == 1 && Random::of(self.world.seed, "finding").roll(2) == 0 {
                     vec![json!({"type":"feedback","title":"a finding","priority":"high","files":["f1"]})]
                 } else {
                     Vec::new()
                 }
             }
         };
-        let spoken = (self.world.speech)(Dice::of(self.world.seed, &format!("speech {id}")), &said);
+        let spoken = (self.world.speech)(Random::of(self.world.seed, &format!("speech {id}")), &said);
         if spoken.lost {
             self.world.lost.insert(id);
         }
@@ -271,14 +271,14 @@ impl Simulation {
     }
 
     fn plan(&self, state: &Aggregate, iteration: u32, round: u32) -> Vec<Value> {
-        let mut dice = Dice::of(self.world.seed, "plan");
+        let mut random = Random::of(self.world.seed, "plan");
         if iteration == 1 {
-            let count = 1 + dice.roll(6);
-            let cyclic = round == 1 && dice.roll(4) == 0;
+            let count = 1 + random.roll(6);
+            let cyclic = round == 1 && random.roll(4) == 0;
             let mut lines: Vec<Value> = (1..=count)
                 .map(|n| {
                     let mut needs: Vec<String> =
-                        (1..n).filter(|_| dice.roll(3) == 0).map(|m| format!("k{m}")).collect();
+                        (1..n).filter(|_| random.roll(3) == 0).map(|m| format!("k{m}")).collect();
                     if cyclic {
                         needs.push(format!("k{n}"));
                     }
@@ -327,7 +327,7 @@ impl Simulation {
         let mut change = |path: String| {
             harvest.changes.push(PathChange { path, kind: ChangeKind::Added, symlink_escapes: false });
         };
-        match Dice::of(self.world.seed, &format!("work {title} {}", attempt.round)).roll(6) {
+        match Random::of(self.world.seed, &format!("work {title} {}", attempt.round)).roll(6) {
             0 => return harvest,
             1 => {
                 change(own.unwrap_or_default());

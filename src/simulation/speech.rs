@@ -1,5 +1,5 @@
 //! How what an agent means to say reaches the rules.
-use super::dice::Dice;
+use super::random::Random;
 use p0_model::{attempt::Said, protocol::Message};
 use serde_json::Value;
 
@@ -16,10 +16,10 @@ pub struct Spoken {
 }
 
 /// How an agent's messages are heard: from a seed and what it means to say.
-pub type Speech = fn(Dice, &[Value]) -> Spoken;
+pub type Speech = fn(Random, &[Value]) -> Spoken;
 
 /// Every message is heard as it was meant.
-pub(super) fn clearly(_: Dice, meant: &[Value]) -> Spoken {
+pub(super) fn clearly(_: Random, meant: &[Value]) -> Spoken {
     let read = |value: &Value| serde_json::from_value::<Message>(value.clone()).unwrap();
     let said = (1..).zip(meant).map(|(line, value)| Said { line, message: read(value) });
     let (staged, at_once): (Vec<Said>, Vec<Said>) = said.partition(|said| said.message.is_staged());

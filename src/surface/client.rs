@@ -1,11 +1,11 @@
-//! Requests to `/api/v1/…`, wherever they are answered: over the holder's socket, through an attempt's door, or by the
+//! Requests to `/api/v1/…`, wherever they are answered: over the holder's socket, through an attempt's socket, or by the
 //! routes of an engine in this process.
 use super::socket;
 use crate::{
     contract::{
         endpoint::{self, Call, Endpoint},
         endpoints::Healthz,
-        events::LastWords,
+        events::StreamFailure,
         problem::ProblemDoc,
     },
     service::problem::{Kind, Problem},
@@ -36,8 +36,8 @@ pub(crate) enum Client {
     Socket(PathBuf),
     /// To an engine in this process.
     Local(Router),
-    /// Through the door of the attempt that this process belongs to.
-    Door {
+    /// Through the socket of the attempt that this process belongs to.
+    Attempt {
         /// The socket.
         socket: PathBuf,
         /// What opens it.
@@ -47,8 +47,8 @@ pub(crate) enum Client {
 
 impl Client {
     /// Whether this process works for an attempt.
-    pub(crate) fn is_door(&self) -> bool {
-        matches!(self, Client::Door { .. })
+    pub(crate) fn is_attempt(&self) -> bool {
+        matches!(self, Client::Attempt { .. })
     }
 
     /// Whether somebody answers.
@@ -102,7 +102,7 @@ impl Client {
         };
         let mut request = Request::builder().method(method).uri(call.uri()).header(header::HOST, "p0");
         request = request.header(header::ACCEPT, accept);
-        if let Client::Door { token, .. } = self {
+        if let Client::Attempt { token, .. } = self {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         let body = match body {
@@ -127,7 +127,7 @@ impl Client {
                 };
             }
             Client::Socket(dir) => socket::connect(dir, socket::MAIN).await,
-            Client::Door { socket, .. } => tokio::net::UnixStream::connect(socket).await,
+            Client::Attempt { socket, .. } => tokio::net::UnixStream::connect(socket).await,
         };
         let gone = |e: &dyn std::fmt::Display| {
             Problem::new(Kind::General, format!("the program that holds the data directory went away: {e}"))
@@ -170,7 +170,7 @@ async fn refusal(response: Response<Body>) -> Problem {
 }
 
 /// How such a line begins, and no other.
-const LAST_WORDS: &[u8] = b"{\"problem\":";
+const STREAM_FAILURE: &[u8] = b"{\"problem\":";
 
 /// The lines of an answer.
 pub(crate) struct Lines {
@@ -220,7 +220,7 @@ impl Lines {
 
 /// A line, or the problem that it tells of.
 fn told(line: Vec<u8>) -> Result<Option<Vec<u8>>, Problem> {
-    let last = line.starts_with(LAST_WORDS).then(|| serde_json::from_slice::<LastWords>(&line));
+    let last = line.starts_with(STREAM_FAILURE).then(|| serde_json::from_slice::<StreamFailure>(&line));
     match last {
         Some(Ok(last)) => Err(Problem::from_wire(last.problem)),
         Some(Err(_)) | None => Ok(Some(line)),
@@ -256,14 +256,14 @@ mod tests {
         assert_eq!(client.get(ListRuns::at()).await.unwrap_err().kind, Kind::NotFound);
     }
 
-    fn last_words() -> String {
+    fn stream_failure() -> String {
         let problem = Problem::new(Kind::Store, "it is damaged").hint("restore it").wire();
-        serde_json::to_string(&LastWords { problem }).unwrap()
+        serde_json::to_string(&StreamFailure { problem }).unwrap()
     }
 
     #[tokio::test]
     async fn an_answer_that_could_not_be_given_to_its_end_says_why() {
-        let client = Client::Local(routes(format!("one\n{}\n", last_words())));
+        let client = Client::Local(routes(format!("one\n{}\n", stream_failure())));
         let mut lines = client.lines(StreamEvents::at()).await.unwrap();
         assert_eq!(lines.next().await.unwrap().unwrap(), b"one");
         let problem = lines.next().await.unwrap_err();

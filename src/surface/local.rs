@@ -4,7 +4,7 @@
 use super::{
     api::{app::App, reply::Failure},
     client::Client,
-    session::{Holder, Holding, Purpose, door_client, find, own_client, wait_to_hold},
+    session::{Holder, Holding, Purpose, attempt_client, find, own_client, wait_to_hold},
     users::Users,
 };
 use crate::{
@@ -35,9 +35,9 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// The attempt's door when this process belongs to one, else the holder, else the data directory as it is.
+    /// The attempt's socket when this process belongs to one, else the holder, else the data directory as it is.
     pub(crate) async fn open(data_dir: &Path) -> Result<Session, Problem> {
-        if let Some(client) = door_client()? {
+        if let Some(client) = attempt_client()? {
             return Ok(Session { client, local: None });
         }
         if let Some(client) = find(data_dir).await {

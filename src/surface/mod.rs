@@ -1,4 +1,4 @@
-//! What people and programs touch: the command line, the HTTP API on Unix sockets, the attempts' doors, MCP, the daemon.
+//! What people and programs touch: the command line, the HTTP API on Unix sockets, the attempts' sockets, MCP, the daemon.
 //! They parse, call `service`, and print.
 //!
 //! What is never in here: a rule about what may happen (the kernel's), a use case (`service`), a write to the log (the
@@ -11,7 +11,7 @@
 //! | `daemon` | `p0d` |
 //! | `api` | the API's routes |
 //! | `routes`, `route_table` | every route of the main socket: the API, MCP, signs of life; how routes are made |
-//! | `door` | the socket of one attempt, which takes only what its role may do |
+//! | `socket` | the socket of one attempt, which takes only what its role may do |
 //! | `session`, `client`, `socket`, `serve` | finding the holder or becoming it, requests, sockets |
 //! | `users` | who asks, by the user id of the connecting process |
 //! | `handover`, `answering` | handing a run to the daemon; answering whatever has an id |
@@ -19,10 +19,10 @@
 //! | `signals`, `ui`, `whole_file` | signals, printing, files that are written whole or not at all |
 mod answering;
 mod api;
+mod attempt_socket;
 pub mod cli;
 mod client;
 pub mod daemon;
-mod door;
 mod handover;
 mod local;
 mod mcp;

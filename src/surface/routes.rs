@@ -1,7 +1,7 @@
 //! Every route of the main socket.
 use super::{
     api::{app::App, reply::Failure, routes::routes as api_routes},
-    mcp::{self, Desk, PersonDesk},
+    mcp::{self, ToolService, UserTools},
     route_table::Routes,
 };
 use crate::{
@@ -21,8 +21,8 @@ const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 
 /// The routes over an engine. Each request needs a [`crate::service::principal::Principal`] among its extensions.
 pub(crate) fn routes(app: App) -> Router {
-    let desk = Desk::Person(PersonDesk::here(api_routes().into_router().with_state(app.clone())));
-    with_mcp(api_routes(), desk)
+    let tools = ToolService::Person(UserTools::here(api_routes().into_router().with_state(app.clone())));
+    with_mcp(api_routes(), tools)
         .into_router()
         .fallback(nowhere)
         .method_not_allowed_fallback(nowhere)
@@ -31,8 +31,8 @@ pub(crate) fn routes(app: App) -> Router {
         .with_state(app)
 }
 
-fn with_mcp(api: Routes<App>, desk: Desk) -> Routes<App> {
-    api.on_service(Mcp, mcp::service(desk))
+fn with_mcp(api: Routes<App>, tools: ToolService) -> Routes<App> {
+    api.on_service(Mcp, mcp::service(tools))
 }
 
 async fn nowhere(method: Method, uri: Uri) -> Failure {
@@ -54,7 +54,7 @@ mod tests {
     /// closed by a test of the house.
     #[test]
     fn the_main_socket_serves_its_part_of_the_contract() {
-        let mut served = with_mcp(api_routes(), Desk::Person(PersonDesk::here(Router::new()))).served().to_vec();
+        let mut served = with_mcp(api_routes(), ToolService::Person(UserTools::here(Router::new()))).served().to_vec();
         let mut listed: Vec<&str> = TABLE.iter().filter(|e| e.is_on_main_socket()).map(|e| e.name).collect();
         served.sort_unstable();
         listed.sort_unstable();

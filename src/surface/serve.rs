@@ -75,7 +75,7 @@ impl Serving {
     }
 }
 
-/// An attempt has a door of its own; on this socket it has no rights, whatever token it shows or drops. Whoever else asks
+/// An attempt has a socket of its own; on this socket it has no rights, whatever token it shows or drops. Whoever else asks
 /// is the user of the connecting process.
 async fn guard(app: &App, peer: Peer, mut request: Request, next: Next) -> Response {
     // A peer that cannot be told may be one that took care not to be.

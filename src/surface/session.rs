@@ -1,15 +1,15 @@
 //! Finding the holder of the data directory, or becoming it.
 use super::{
     api::app::App,
+    attempt_socket::AttemptSockets,
     client::Client,
-    door::Doors,
     routes::routes,
     serve::{self, Serving},
     users::Users,
 };
 use crate::{
     engine::{
-        handle::AttemptDoor,
+        handle::AttemptSocketHost,
         start::{Engine, Options, PATIENCE, StartError, Stop},
     },
     service::{
@@ -66,10 +66,10 @@ pub(crate) struct Working {
 }
 
 impl Working {
-    /// The attempt's door when this process belongs to one, else the holder, else an engine in this process that does the
+    /// The attempt's socket when this process belongs to one, else the holder, else an engine in this process that does the
     /// work and serves the socket, under this name.
     pub(crate) async fn open(data_dir: &Path, name: &'static str) -> Result<Working, Problem> {
-        if let Some(client) = door_client()? {
+        if let Some(client) = attempt_client()? {
             return Ok(Working { client, holding: None });
         }
         Ok(match wait_to_hold(data_dir, Purpose::Work(name)).await? {
@@ -114,11 +114,11 @@ pub(crate) async fn find(data_dir: &Path) -> Option<Client> {
     client.is_alive().await.then_some(client)
 }
 
-/// The door of the attempt that this process belongs to, if it belongs to one.
-pub(crate) fn door_client() -> Result<Option<Client>, Problem> {
-    match env::door() {
+/// The socket of the attempt that this process belongs to, if it belongs to one.
+pub(crate) fn attempt_client() -> Result<Option<Client>, Problem> {
+    match env::attempt_socket() {
         None => Ok(None),
-        Some((Some(socket), token)) => Ok(Some(Client::Door { socket, token })),
+        Some((Some(socket), token)) => Ok(Some(Client::Attempt { socket, token })),
         Some((None, _)) => Err(Problem::new(Kind::Refused, "P0_TOKEN is set without P0_SOCKET")
             .hint("an agent uses the socket it was given; a person unsets P0_TOKEN")),
     }
@@ -147,14 +147,14 @@ pub(crate) async fn hold(
     configs: Configs,
     wait: Duration,
 ) -> Result<Holding, StartFailure> {
-    let doors = Arc::new(Doors::new(data_dir));
+    let attempt_sockets = Arc::new(AttemptSockets::new(data_dir));
     let works = matches!(purpose, Purpose::Work(_));
-    let door: Option<Arc<dyn AttemptDoor>> = if works { Some(doors.clone()) } else { None };
+    let attempt_socket: Option<Arc<dyn AttemptSocketHost>> = if works { Some(attempt_sockets.clone()) } else { None };
     let options = Options {
         data_dir: data_dir.to_path_buf(),
         active: works,
         wait,
-        door,
+        attempt_socket,
         supervisor: place::sibling("p0").map_err(StartFailure::Other)?,
         environment: env::environment(),
         agent_env: {
@@ -169,7 +169,7 @@ pub(crate) async fn hold(
         StartError::Store(_) | StartError::Other(_) => StartFailure::Other(e.into()),
     })?;
     if works {
-        doors.attach(engine.handle());
+        attempt_sockets.attach(engine.handle());
     }
     let name = match purpose {
         Purpose::Write => IN_THIS_PROCESS,

@@ -47,7 +47,7 @@ fn an_agent_in_namespaces_of_its_own_does_its_work_and_reaches_nobody() {
     let processes = seen["processes"].as_array().unwrap();
     assert!(processes.len() < 10, "only its own processes are in sight: {processes:?}");
     assert_eq!(seen["git"][0], 0, "{seen}");
-    assert_eq!(seen["p0"][0], 0, "its door is open to it: {seen}");
+    assert_eq!(seen["p0"][0], 0, "its socket is open to it: {seen}");
     assert!(seen["tried"].as_object().unwrap().values().all(|it| it != "made"), "{seen}");
     assert_eq!((&seen["temp"], &seen["home"], &seen["null"]), (&true.into(), &true.into(), &1.into()));
     let exits = t.events("attempt.exited");

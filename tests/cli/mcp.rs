@@ -361,7 +361,7 @@ fn a_persons_assistant_starts_a_run_and_looks() {
     t.nothing_is_alive();
 }
 
-/// A desk that waits holds nothing: others start and end runs meanwhile.
+/// A tool service that waits holds nothing: others start and end runs meanwhile.
 #[test]
 fn an_idle_assistant_is_in_nobodys_way() {
     let t = TestEnvironment::new();

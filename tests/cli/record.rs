@@ -277,10 +277,14 @@ fn a_log_of_a_newer_version_is_not_touched() {
 fn a_lost_store_is_made_again_from_the_journal() {
     let (t, status) = finished();
     fs::remove_dir_all(t.data.join("store")).unwrap();
-    assert_eq!(t.status()["digest"], status["digest"]);
+    assert_eq!(t.status()["digest"], status["digest"], "read without it");
     assert_eq!(t.p0(&["replay", "@last", "--json"]).expect(0).json()["digest"], status["digest"]);
+    assert!(!t.data.join("store").exists());
+    t.p0(&["gc"]).expect(0);
     let store = fs::read_dir(t.data.join("store")).unwrap().map(|e| e.unwrap().path()).find(|p| p.is_file()).unwrap();
     fs::write(store, "garbage").unwrap();
+    assert_eq!(t.status()["digest"], status["digest"]);
+    t.p0(&["gc"]).expect(0);
     assert_eq!(t.status()["digest"], status["digest"]);
     t.log_is_whole();
 }
@@ -294,7 +298,9 @@ fn a_torn_tail_is_cut_and_recorded() {
     let torn = bytes[last.0..last.0 + 60].to_vec();
     bytes.extend(torn);
     fs::write(&file, &bytes).unwrap();
-    assert_eq!(t.status()["digest"], status["digest"]);
+    assert_eq!(t.status()["digest"], status["digest"], "read up to it");
+    assert_eq!(fs::read(&file).unwrap(), bytes);
+    t.p0(&["gc"]).expect(0);
     let repaired = t.events("journal.repaired");
     let what = repaired[0]["data"]["what"].as_str().unwrap();
     assert!(repaired.len() == 1 && what.contains("cut off: 60 bytes, from byte"), "{repaired:?}");

@@ -1,7 +1,7 @@
 //! What the agent tells while it works: `session/update`.
 use super::{Inner, Shared, mode};
 use crate::{
-    driver::{complaint::Classes, rules::Rules},
+    driver::{provider_error::Classes, rules::Rules},
     model::adapter::Scope,
     system::clock,
 };
@@ -67,8 +67,8 @@ impl Shared {
             inner.update(update, cost_scope, &self.rules, &self.classes);
             inner.ear.prompted
         };
-        if begun && let Some(complaint) = mode::refusal(self) {
-            self.inner().broke = Some(complaint);
+        if begun && let Some(provider_error) = mode::refusal(self) {
+            self.inner().broke = Some(provider_error);
             self.over.send_replace(true);
         }
     }
@@ -93,7 +93,7 @@ impl Inner {
             Some("usage_update") => {
                 let is_dollars = update.pointer("/cost/currency").and_then(Value::as_str).is_none_or(|c| c == "USD");
                 if let Some(usd) = update.pointer("/cost/amount").and_then(Value::as_f64).filter(|_| is_dollars) {
-                    self.heard.account.add_cost(cost_scope, usd);
+                    self.heard.usage_meter.add_cost(cost_scope, usd);
                 }
             }
             _ => {}
@@ -104,8 +104,8 @@ impl Inner {
             Some(notice) => self.log.line(notice, classes),
             None => self.log.progress(),
         }
-        self.usage_log.read(&mut self.heard.account);
-        if let Some(line) = self.heard.account.grown_usage_line() {
+        self.usage_log.read(&mut self.heard.usage_meter);
+        if let Some(line) = self.heard.usage_meter.grown_usage_line() {
             self.out.say(&line);
         }
     }

@@ -20,13 +20,13 @@ mod turn;
 mod wire;
 
 use super::{
+    attempt_client::AttemptClient,
     child::Program,
-    complaint::{Classes, Complaint},
-    door::Door,
     file::{Drive, Resume},
     log::Log,
     out::Out,
     plan::Plan,
+    provider_error::{Classes, ProviderError},
     rules::{Heard, Rules},
     stream::{End, LAST_OUTPUT},
     usage_log::UsageLogReader,
@@ -47,7 +47,7 @@ pub(super) struct Shared {
     drive: Drive,
     classes: Classes,
     rules: Rules,
-    door: Option<Door>,
+    attempt_client: Option<AttemptClient>,
     /// Becomes true when the program tries the same again and again, or has to be ended for `Inner::broke`.
     over: watch::Sender<bool>,
 }
@@ -60,7 +60,7 @@ struct Inner {
     ear: Ear,
     mode: SessionMode,
     /// Why the turn is ended, when that is not in the log.
-    broke: Option<Complaint>,
+    broke: Option<ProviderError>,
     usage_log: UsageLogReader,
 }
 
@@ -74,7 +74,7 @@ impl Shared {
 pub(super) struct Conversation<'a> {
     pub(super) drive: &'a Drive,
     pub(super) input: &'a AgentInput,
-    pub(super) door: Option<Door>,
+    pub(super) attempt_client: Option<AttemptClient>,
     pub(super) out: &'a mut Out,
     pub(super) heard: &'a mut Heard,
     pub(super) stop: watch::Receiver<bool>,
@@ -91,7 +91,7 @@ impl Conversation<'_> {
         let shared = Arc::new(Shared {
             inner: Mutex::new(Inner {
                 out: std::mem::replace(self.out, Out::new(Box::new(std::io::sink()))),
-                heard: std::mem::replace(self.heard, Heard::new(super::account::Account::new(None, None))),
+                heard: std::mem::replace(self.heard, Heard::new(super::usage_meter::UsageMeter::new(None, None))),
                 log: Log::default(),
                 ear: Ear::default(),
                 mode: SessionMode::default(),
@@ -101,7 +101,7 @@ impl Conversation<'_> {
             drive: self.drive.clone(),
             classes: Classes::new(&self.drive.adapter.errors),
             rules: Rules::new(&self.drive.adapter),
-            door: self.door,
+            attempt_client: self.attempt_client,
             over,
         });
         let talk =
@@ -120,17 +120,17 @@ impl Conversation<'_> {
         let (stopped, failure) = match outcome {
             talk::Outcome::Done => (false, None),
             talk::Outcome::Stopped => (true, None),
-            talk::Outcome::Failed(complaint) => (false, Some(complaint)),
+            talk::Outcome::Failed(provider_error) => (false, Some(provider_error)),
             talk::Outcome::Broken(why) => {
                 let how = status.map_or_else(|| "hung".to_owned(), |status| status.to_string());
                 let tail = inner.log.tail();
-                (false, Some(Complaint::words(format!("the agent broke off ({how}): {why}. {tail}").trim())))
+                (false, Some(ProviderError::words(format!("the agent broke off ({how}): {why}. {tail}").trim())))
             }
         };
         // The status of a program that is told to end says nothing about its work: the answer to the prompt does.
-        let complaint =
-            failure.map(|failure| inner.log.complaint.clone().filter(|_| inner.log.over).unwrap_or(failure));
-        Ok(End { status: Some(std::process::ExitStatus::default()), stopped, complaint, tail: inner.log.tail() })
+        let provider_error =
+            failure.map(|failure| inner.log.provider_error.clone().filter(|_| inner.log.over).unwrap_or(failure));
+        Ok(End { status: Some(std::process::ExitStatus::default()), stopped, provider_error, tail: inner.log.tail() })
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     talk::{Agents, Outcome, ask},
 };
 use crate::{
-    driver::{complaint::Complaint, out::note},
+    driver::{out::note, provider_error::ProviderError},
     model::{
         adapter::{AcpSettings, ErrorClass, at},
         permission::Permissions,
@@ -151,7 +151,7 @@ pub(super) async fn set(shared: &Shared, agent: &Agents, id: &str, state: &Value
         }
     }
     match refusal(shared) {
-        Some(complaint) => Err(Outcome::Failed(complaint)),
+        Some(provider_error) => Err(Outcome::Failed(provider_error)),
         None => Ok(()),
     }
 }
@@ -191,7 +191,7 @@ async fn put_into(shared: &Shared, agent: &Agents, id: &str, mode: &str) -> Resu
 }
 
 /// Why a session that has to ask does not, when it says so.
-pub(super) fn refusal(shared: &Shared) -> Option<Complaint> {
+pub(super) fn refusal(shared: &Shared) -> Option<ProviderError> {
     let (adapter, permissions) = (&shared.drive.adapter, shared.drive.permissions);
     let word = match permissions {
         Permissions::Allow => return None,
@@ -207,5 +207,5 @@ pub(super) fn refusal(shared: &Shared) -> Option<Complaint> {
         adapter.name,
         inner.mode.offered(),
     );
-    Some(Complaint { class: Some(ErrorClass::Configuration), ..Complaint::words(text) })
+    Some(ProviderError { class: Some(ErrorClass::Configuration), ..ProviderError::words(text) })
 }

@@ -26,14 +26,14 @@ pub(super) async fn answer(shared: &Shared, params: &Value) -> RequestPermission
     let (mut allowed, mut why) = match decide(&request, &grounds, drive.permissions) {
         Verdict::Allow(why) => (true, why.to_owned()),
         Verdict::Deny(why) => (false, why),
-        Verdict::Ask => match &shared.door {
-            Some(door) => {
+        Verdict::Ask => match &shared.attempt_client {
+            Some(attempt_client) => {
                 // An agent that waits for a person is not idle: a line of log says so.
                 let waiting = |id: &str| shared.inner().out.native_text(&format!("waiting for the answer to {id}"));
-                let answer = door.ask(&request.tool, &target, "the agent asks for permission", waiting).await;
+                let answer = attempt_client.ask(&request.tool, &target, "the agent asks for permission", waiting).await;
                 (answer.allowed, answer.why)
             }
-            None => (false, "nobody could be asked: the attempt has no door".to_owned()),
+            None => (false, "nobody could be asked: the attempt has no socket".to_owned()),
         },
     };
     // By kind, never by position or name. What would be allowed for good is never chosen.

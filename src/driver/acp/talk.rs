@@ -1,7 +1,7 @@
 //! The conversation: initialize, a session, the prompt, and what the answer means.
 use super::{Shared, mode, permit, turn, wire};
 use crate::{
-    driver::{child::Line, complaint::Complaint, file::Resume, moment::in_data, out::note, plan::Plan},
+    driver::{child::Line, file::Resume, out::note, plan::Plan, provider_error::ProviderError, retry_after::in_data},
     model::{
         adapter::{ErrorClass, Group, at, template},
         protocol::AgentInput,
@@ -42,7 +42,7 @@ pub(super) enum Outcome {
     /// Somebody ended the driver.
     Stopped,
     /// The agent, or what it told, failed.
-    Failed(Complaint),
+    Failed(ProviderError),
     /// The agent fell silent in the middle.
     Broken(String),
 }
@@ -120,7 +120,7 @@ impl Talk<'_> {
             Err(_) => {
                 let text = format!("the agent made no session in {} seconds", patience.as_secs());
                 let class = Some(ErrorClass::Overloaded);
-                return Outcome::Failed(Complaint { class, ..Complaint::words(text) });
+                return Outcome::Failed(ProviderError { class, ..ProviderError::words(text) });
             }
         };
         let text = match (&self.shared.drive.system, self.shared.drive.adapter.acp.system_in_prompt) {
@@ -180,7 +180,7 @@ impl Talk<'_> {
                 Err(error) if is_incoming_transport_closed(&error) => return Err(error.into()),
                 Err(error) => {
                     note(&format!("the conversation cannot be resumed ({error}); a new one begins"));
-                    self.shared.inner().heard.account.begin_anew();
+                    self.shared.inner().heard.usage_meter.begin_anew();
                 }
             }
         }
@@ -212,9 +212,9 @@ impl Talk<'_> {
         let ids: Vec<&str> = methods.iter().filter_map(|m| m.get("id").and_then(Value::as_str)).collect();
         let offered = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
         let failed = |why: String| {
-            let Outcome::Failed(complaint) = outcome(wanted) else { return outcome(wanted) };
-            let text = format!("{} ({why}; logins that it offers: {offered})", complaint.text);
-            Outcome::Failed(Complaint { text, ..complaint })
+            let Outcome::Failed(provider_error) = outcome(wanted) else { return outcome(wanted) };
+            let text = format!("{} ({why}; logins that it offers: {offered})", provider_error.text);
+            Outcome::Failed(ProviderError { text, ..provider_error })
         };
         let Some(method) = &adapter.acp.auth_method else {
             return Err(failed(format!(
@@ -254,12 +254,12 @@ impl Talk<'_> {
     async fn begin(&self, agent: &Agents, id: &str, state: &Value) -> Result<String, Outcome> {
         {
             let mut inner = self.shared.inner();
-            inner.heard.account.set_session(id);
+            inner.heard.usage_meter.set_session(id);
             if self.resume.is_some_and(|resume| resume.session == id) {
                 let inner = &mut *inner;
-                inner.usage_log.skip_earlier(&inner.heard.account);
+                inner.usage_log.skip_earlier(&inner.heard.usage_meter);
             }
-            if let Some(line) = inner.heard.account.session_line(false) {
+            if let Some(line) = inner.heard.usage_meter.session_line(false) {
                 inner.out.say(&line);
             }
         }
@@ -323,6 +323,6 @@ pub(super) fn outcome(error: &Error) -> Outcome {
     // Agents use this code for whatever their provider says as well.
     let likely = (i32::from(error.code) == AUTH_REQUIRED).then_some(ErrorClass::Auth);
     let retry_after_s = in_data(data, clock::now());
-    let words = Complaint::words(format!("{} {details}", error.message).trim());
-    Outcome::Failed(Complaint { status, likely, retry_after_s, ..words })
+    let words = ProviderError::words(format!("{} {details}", error.message).trim());
+    Outcome::Failed(ProviderError { status, likely, retry_after_s, ..words })
 }

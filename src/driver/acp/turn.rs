@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     driver::{
-        complaint::Complaint,
+        provider_error::ProviderError,
         rules::{count, unread_usage},
     },
     model::adapter::ErrorClass,
@@ -17,21 +17,22 @@ use serde_json::Value;
 pub(super) fn answered(shared: &Shared, answer: Result<Value, Error>) -> Outcome {
     let mut inner = shared.inner();
     let inner = &mut *inner;
-    inner.usage_log.read(&mut inner.heard.account);
+    inner.usage_log.read(&mut inner.heard.usage_meter);
     let told = inner.heard.failure.take();
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => return outcome(&error),
     };
     let usage = shared.drive.adapter.acp.usage.as_ref();
-    if let Some(why) = usage.and_then(|usage| count(usage, &answer, &mut inner.heard.account)) {
+    if let Some(why) = usage.and_then(|usage| count(usage, &answer, &mut inner.heard.usage_meter)) {
         inner.out.say(&unread_usage(&why));
     }
-    inner.heard.account.turn_ended();
-    if let Some(line) = inner.heard.account.usage_line(true) {
+    inner.heard.usage_meter.turn_ended();
+    if let Some(line) = inner.heard.usage_meter.usage_line(true) {
         inner.out.say(&line);
     }
-    let failed = |class, text: &str| Outcome::Failed(Complaint { class: Some(class), ..Complaint::words(text) });
+    let failed =
+        |class, text: &str| Outcome::Failed(ProviderError { class: Some(class), ..ProviderError::words(text) });
     match answer.get("stopReason").and_then(Value::as_str) {
         Some("end_turn") => ended(shared, inner, told),
         Some("refusal") => failed(ErrorClass::Refused, "the model refused to go on"),
@@ -50,7 +51,7 @@ pub(super) fn answered(shared: &Shared, answer: Result<Value, Error>) -> Outcome
 }
 
 /// Whether a turn that ended as usual was one.
-fn ended(shared: &Shared, inner: &Inner, told: Option<Complaint>) -> Outcome {
+fn ended(shared: &Shared, inner: &Inner, told: Option<ProviderError>) -> Outcome {
     if let Some(mut told) = told {
         if told.text.is_empty() {
             // Some say that it failed in one place, and why as if the model had said it.
@@ -61,7 +62,7 @@ fn ended(shared: &Shared, inner: &Inner, told: Option<Complaint>) -> Outcome {
         return Outcome::Failed(told);
     }
     match inner.heard.hollow(&shared.classes) {
-        Some(complaint) => Outcome::Failed(complaint),
+        Some(provider_error) => Outcome::Failed(provider_error),
         None => Outcome::Done,
     }
 }

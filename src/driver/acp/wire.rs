@@ -84,7 +84,7 @@ impl Incoming {
                     self.take(|reader| reader.end());
                     self.alarm = Some(Box::pin(tokio::time::sleep(LAST_OUTPUT)));
                 }
-                Some(Line::Err(bytes)) => self.complaint(&bytes),
+                Some(Line::Err(bytes)) => self.provider_error(&bytes),
                 Some(Line::Out { bytes, cut }) => self.line(&bytes, cut),
                 None => {
                     self.take(|reader| reader.end());
@@ -94,7 +94,7 @@ impl Incoming {
         }
     }
 
-    fn complaint(&self, bytes: &[u8]) {
+    fn provider_error(&self, bytes: &[u8]) {
         let mut inner = self.shared.inner();
         let text = String::from_utf8_lossy(bytes);
         let _ = writeln!(io::stderr(), "{text}");

@@ -118,7 +118,7 @@ fn a_group_whose_conditions_do_not_hold_is_left_out() {
         exec.permissions = permissions;
         assert!(args(&exec).contains("--dangerously-bypass-approvals-and-sandbox"), "its own sandbox cannot start");
     }
-    assert!(!args(&exec).contains("mcp_servers"), "without a door there is no server to hand over");
+    assert!(!args(&exec).contains("mcp_servers"), "without a socket there is no server to hand over");
 }
 
 /// gemini and qwen: what each of their ways makes of a prompt, and what none of them keeps.

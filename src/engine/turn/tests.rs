@@ -25,7 +25,7 @@ async fn no_event_is_earlier_than_the_one_before() {
         data_dir: dir.path().to_owned(),
         active: false,
         wait: Duration::ZERO,
-        door: None,
+        attempt_socket: None,
         supervisor: "p0".into(),
         environment: Environment::default(),
         agent_env: Arc::new(|_: &Path, _: &_| Ok(BTreeMap::new())),

@@ -7,7 +7,7 @@
 use super::{RETRY_FIRST, World, error::Error};
 use crate::{
     engine::handle::SubmitError,
-    git::Workshop,
+    git::ProjectRepository,
     model::{
         actor::Actor,
         aggregate::Aggregate,
@@ -244,9 +244,9 @@ impl World {
     fn worktree_places(&self, state: &Aggregate, attempt: &Attempt) -> Vec<PathBuf> {
         let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
         let holder = attempt.id.to_string();
-        let Ok(workshop) = self.workshop(&project) else { return Vec::new() };
-        let tree = workshop.worktree(&holder).ok().flatten();
-        let git = workshop.agent_places(&holder).ok().map(|(git, _)| git);
+        let Ok(repository) = self.repository(&project) else { return Vec::new() };
+        let tree = repository.worktree(&holder).ok().flatten();
+        let git = repository.agent_places(&holder).ok().map(|(git, _)| git);
         tree.into_iter().chain(git).collect()
     }
 
@@ -256,7 +256,7 @@ impl World {
         &self,
         state: &Aggregate,
         attempt: &Attempt,
-        workshop: &Workshop,
+        repository: &ProjectRepository,
     ) -> Result<bool, Error> {
         let dir = self.attempt_dir(attempt.id);
         let Some(since) = AttemptDir::new(&dir).began_at() else { return Ok(true) };
@@ -278,7 +278,7 @@ impl World {
             return Ok(true);
         }
         tracing::error!("what attempt {} left is too much to be kept: {left} are removed", attempt.id);
-        workshop.checkout_fresh(&attempt.id.to_string(), &attempt.base.0, false)?;
+        repository.checkout_fresh(&attempt.id.to_string(), &attempt.base.0, false)?;
         Ok(false)
     }
 }

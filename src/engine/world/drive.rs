@@ -1,8 +1,8 @@
 //! What the driver of a command-line agent is given: its drive file, and the person's variables.
 use super::{
     World,
-    cage::Own,
     error::{Error, Gone, Refusal},
+    sandbox_input::Own,
 };
 use crate::{
     driver::{Drive, Resume, write_private},

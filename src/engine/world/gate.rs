@@ -68,8 +68,8 @@ impl World {
     ) -> Option<PathBuf> {
         let (project, holder, commit) = (project.to_owned(), gate_holder(run.id), commit.0.clone());
         let work = move |world: &World| {
-            let workshop = world.workshop(&project)?;
-            Ok(workshop.checkout_fresh(&holder, &commit, true)?)
+            let repository = world.repository(&project)?;
+            Ok(repository.checkout_fresh(&holder, &commit, true)?)
         };
         self.persevere(stream, run.id, "making the gates' checkout", Then::HoldUp, work).await
     }

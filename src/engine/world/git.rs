@@ -6,7 +6,7 @@ use super::{
     retry::Then,
 };
 use crate::{
-    git::{self, HarvestOptions, Landing, Merge, Safe, Workshop},
+    git::{self, HarvestOptions, Landing, Merge, ProjectRepository, Safe},
     model::{
         aggregate::Aggregate,
         attempt::{self, Attempt, ChangeKind, Outcome, PathChange, Phase, Said},
@@ -26,9 +26,9 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 const WARM: usize = 8;
 
 impl World {
-    fn workshop_of(&self, state: &Aggregate) -> Result<Arc<Workshop>, Error> {
+    fn repository_of(&self, state: &Aggregate) -> Result<Arc<ProjectRepository>, Error> {
         let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
-        Ok(self.workshop(&project)?)
+        Ok(self.repository(&project)?)
     }
 
     pub(super) async fn open_run(self: &Arc<Self>, stream: MilestoneId, id: RunId) {
@@ -36,8 +36,9 @@ impl World {
         let Some(run) = state.runs.get(&id).cloned() else { return };
         let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
         let work = move |world: &World| {
-            let opened =
-                world.workshop_of(&state).and_then(|workshop| Ok(workshop.open_run(&id.to_string(), &run.base.0)?));
+            let opened = world
+                .repository_of(&state)
+                .and_then(|repository| Ok(repository.open_run(&id.to_string(), &run.base.0)?));
             // A repository that was moved may come back; whatever else is wrong stays so.
             if opened.is_err() && !Path::new(&project).exists() { opened.map(Ok) } else { Ok(opened) }
         };
@@ -68,15 +69,15 @@ impl World {
     }
 
     fn harvest_now(&self, state: &Aggregate, attempt: &Attempt) -> Result<attempt::Harvest, Error> {
-        let workshop = self.workshop_of(state)?;
+        let repository = self.repository_of(state)?;
         let holder = attempt.id.to_string();
-        if workshop.worktree(&holder)?.is_none() {
+        if repository.worktree(&holder)?.is_none() {
             return Ok(empty_harvest());
         }
-        if attempt.talk.filled_disk.is_some() && !self.clear_filler(state, attempt, &workshop)? {
+        if attempt.talk.filled_disk.is_some() && !self.clear_filler(state, attempt, &repository)? {
             return Ok(empty_harvest());
         }
-        let identity = workshop.person().identity()?;
+        let identity = repository.person().identity()?;
         let settings = state.runs.get(&attempt.run).map(|r| &r.settings);
         let message = message(state, attempt);
         let owned = attempt.ticket.as_ref().and_then(|id| state.tickets.get(id)).map(|t| &t.seed.files);
@@ -89,7 +90,7 @@ impl World {
             author: &identity,
             when_s: attempt.started_at.timestamp(),
         };
-        let found = workshop.harvest(&holder, &attempt.base.0, &options)?;
+        let found = repository.harvest(&holder, &attempt.base.0, &options)?;
         let patch = if found.patch.is_empty() {
             None
         } else {
@@ -110,7 +111,7 @@ impl World {
             conflict_markers: found.conflict_markers,
             untracked_repos: found.untracked_repos,
             patch,
-            paths: listed_paths(&workshop, &holder, attempt)?,
+            paths: listed_paths(&repository, &holder, attempt)?,
             left_out: found.left_out,
         })
     }
@@ -126,16 +127,16 @@ impl World {
 
     fn merge_now(&self, state: &Aggregate, attempt: &Attempt, onto: &CommitId) -> Result<MergeReport, Error> {
         let Some(commit) = &attempt.commit else { return Err(Gone::Commit.into()) };
-        let workshop = self.workshop_of(state)?;
-        let merged = workshop.merge(&onto.0, &attempt.base.0, &commit.0)?;
+        let repository = self.repository_of(state)?;
+        let merged = repository.merge(&onto.0, &attempt.base.0, &commit.0)?;
         Ok(match merged {
             Merge::Conflict { paths } => MergeReport::Conflict { paths },
             Merge::Clean { tree } => {
-                let identity = workshop.person().identity()?;
+                let identity = repository.person().identity()?;
                 let message = landing_message(state, attempt);
                 // The attempt's own time: the same commit again after a crash.
                 let when = attempt.started_at.timestamp();
-                let candidate = workshop.landing_commit(&tree, &onto.0, &message, &identity, when)?;
+                let candidate = repository.landing_commit(&tree, &onto.0, &message, &identity, when)?;
                 MergeReport::Clean { candidate: CommitId(candidate) }
             }
         })
@@ -154,8 +155,8 @@ impl World {
         let (run, new, parent) = (attempt.run, candidate.0.clone(), onto.0.clone());
         let work = move |world: &World| {
             let branch = state.runs.get(&attempt.run).map(|r| r.branch.clone()).unwrap_or_default();
-            let workshop = world.workshop_of(&state)?;
-            let landed = workshop.land(&branch, &new, &parent)?;
+            let repository = world.repository_of(&state)?;
+            let landed = repository.land(&branch, &new, &parent)?;
             Ok((landed, branch))
         };
         let landed = self.persevere(stream, run, "landing", Then::HoldUp, work).await;
@@ -182,8 +183,8 @@ impl World {
         let work = move |world: &World| world.release_now(&state, &attempt);
         let what = format!("giving back the worktree of attempt {id}");
         let Some(parked) = self.persevere(stream, run, &what, Then::GoOn, work).await else { return };
-        if let Some(door) = &self.options.door {
-            door.close(id);
+        if let Some(attempt_socket) = &self.options.attempt_socket {
+            attempt_socket.close(id);
         }
         self.report(stream, Action::AttemptReleased { attempt: id, parked }).await;
         self.close_gates(stream, run).await;
@@ -204,9 +205,9 @@ impl World {
                 // The rest is given back all the same.
                 tracing::warn!("removing the homes of run {run} in {}: {e}", homes.display());
             }
-            let workshop = world.workshop_of(&state)?;
-            workshop.release(&gate_holder(run), Safe::NothingChanged)?;
-            Ok::<_, Error>(workshop.close_run(&run.to_string())?)
+            let repository = world.repository_of(&state)?;
+            repository.release(&gate_holder(run), Safe::NothingChanged)?;
+            Ok::<_, Error>(repository.close_run(&run.to_string())?)
         });
         if let Err(why) = released.await {
             tracing::warn!("giving back what run {run} held: {why}");
@@ -214,32 +215,32 @@ impl World {
     }
 
     fn release_now(&self, state: &Aggregate, attempt: &Attempt) -> Result<Option<String>, Error> {
-        let workshop = self.workshop_of(state)?;
+        let repository = self.repository_of(state)?;
         let holder = attempt.id.to_string();
         let mut parked = None;
         let executor = attempt.rights == Rights::Executor;
         if let Some(commit) = attempt.commit.as_ref().filter(|_| executor)
             && attempt.outcome() != Some(&Outcome::Accepted)
         {
-            parked = Some(workshop.park(&holder, &commit.0)?);
+            parked = Some(repository.park(&holder, &commit.0)?);
         }
         if let Some(run) = state.runs.get(&attempt.run) {
             self.take_back_logins(run, attempt);
         }
         if attempt.commit.is_none() && attempt.talk.carries.is_some() {
             // What was carried in is kept where it came from, and nothing was added to it.
-            workshop.checkout_fresh(&holder, &attempt.base.0, false)?;
+            repository.checkout_fresh(&holder, &attempt.base.0, false)?;
         }
         let safe = match &attempt.commit {
             Some(commit) if executor => Safe::Commit(&commit.0),
             // A reader's worktree is scratch, and a program that never ran changed nothing.
             Some(_) | None => Safe::NothingChanged,
         };
-        workshop.release(&holder, safe)?;
+        repository.release(&holder, safe)?;
         // While a run goes on, the next attempt takes the place and the worktree of the one that ended.
         let going_on = state.runs.get(&attempt.run).filter(|run| !run.state.is_over());
         let places = going_on.map_or(0, |run| usize::try_from(run.settings.limits.max_parallel).unwrap_or(WARM));
-        workshop.prune_pool(places.max(WARM))?;
+        repository.prune_pool(places.max(WARM))?;
         let dir = self.attempt_dir(attempt.id);
         remove_tree(&dir).map_err(Error::at(&dir))?;
         Ok(parked)
@@ -247,7 +248,7 @@ impl World {
 }
 
 /// What the tree that a plan is for has at the paths it lists, and so for sub-tasks.
-fn listed_paths(workshop: &Workshop, holder: &str, attempt: &Attempt) -> Result<Vec<PathFact>, git::Error> {
+fn listed_paths(repository: &ProjectRepository, holder: &str, attempt: &Attempt) -> Result<Vec<PathFact>, git::Error> {
     let lines: &[Said] = match &attempt.phase {
         Phase::Exited { report } => &report.staged,
         Phase::Starting | Phase::Running { .. } | Phase::Integrating { .. } | Phase::Finished { .. } => &[],
@@ -262,7 +263,7 @@ fn listed_paths(workshop: &Workshop, holder: &str, attempt: &Attempt) -> Result<
     if lists.is_empty() {
         return Ok(Vec::new());
     }
-    workshop.path_facts(holder, &attempt.base.0, &lists)
+    repository.path_facts(holder, &attempt.base.0, &lists)
 }
 
 /// What a person has to know of a landing on a branch that is checked out.

@@ -3,7 +3,6 @@
 //! The same effect may be begun again after a crash: each hand looks at the world first, and reports what is already
 //! done, adopts what still runs, and does what never happened.
 mod attempt;
-mod cage;
 mod deadline;
 mod disk;
 mod drive;
@@ -13,6 +12,7 @@ mod git;
 mod logins;
 mod retry;
 mod said;
+mod sandbox_input;
 mod spawn;
 mod stop;
 
@@ -23,7 +23,7 @@ use super::{
     turn::{Ask, Order},
 };
 use crate::{
-    git::{PersonRepo, Workshop},
+    git::{PersonRepo, ProjectRepository},
     kernel::outstanding,
     model::{
         actor::Actor,
@@ -60,7 +60,7 @@ const STARTS_WAITING: usize = 2;
 pub(super) struct World {
     handle: Handle,
     options: Options,
-    workshops: Mutex<HashMap<PathBuf, Arc<Workshop>>>,
+    workshops: Mutex<HashMap<PathBuf, Arc<ProjectRepository>>>,
     /// Supervisors that wait for "go": dropping one means that its program never runs.
     waiting: Mutex<HashMap<AttemptId, Go>>,
     stopping: tokio::sync::watch::Sender<bool>,
@@ -308,11 +308,11 @@ impl World {
     }
 
     /// The engine's repository of a project; opened once.
-    fn workshop(&self, project: &str) -> Result<Arc<Workshop>, crate::git::Error> {
+    fn repository(&self, project: &str) -> Result<Arc<ProjectRepository>, crate::git::Error> {
         let mut open = self.workshops.lock().unwrap_or_else(PoisonError::into_inner);
         let root = PathBuf::from(project);
-        if let Some(workshop) = open.get(&root) {
-            return Ok(workshop.clone());
+        if let Some(repository) = open.get(&root) {
+            return Ok(repository.clone());
         }
         let person = PersonRepo::discover(&root)?;
         if person.root() != root {
@@ -320,9 +320,9 @@ impl World {
             return Err(crate::git::Error::NotARepository { path: root });
         }
         let repos = self.options.data_dir.join("repos");
-        let workshop = Arc::new(Workshop::open(&repos, &person)?);
-        open.insert(root, workshop.clone());
-        Ok(workshop)
+        let repository = Arc::new(ProjectRepository::open(&repos, &person)?);
+        open.insert(root, repository.clone());
+        Ok(repository)
     }
 }
 

@@ -1,13 +1,13 @@
 //! Starting an attempt: worktree, input, token, supervisor. The program itself waits for "go".
 use super::{
     World, blocking,
-    cage::Cage,
     error::{Error, Gone},
     retry::{Retry, Then},
     said,
+    sandbox_input::SandboxInput,
 };
 use crate::{
-    git::{Merge, Workshop},
+    git::{Merge, ProjectRepository},
     model::{
         aggregate::Aggregate,
         attempt::{Attempt, Worktree},
@@ -179,7 +179,7 @@ impl World {
             Redactor::default().with_patterns(&run.settings.secret_patterns).redact(&stdin, &mut BTreeMap::new());
         let token = uuid::Uuid::new_v4().simple().to_string();
         let token_hash = blake3::hash(token.as_bytes()).to_hex().to_string();
-        let socket = self.door(attempt.id, &token_hash);
+        let socket = self.attempt_socket(attempt.id, &token_hash);
         let spec = self.agent_spec(run, attempt, project, &worktree, socket, &token)?;
         Ok(Prepared { spec, kept, token_hash, stdin })
     }
@@ -188,25 +188,25 @@ impl World {
     /// The answer names it, and the paths that an earlier attempt left in it.
     fn worktree(&self, state: &Aggregate, attempt: &Attempt) -> Result<(PathBuf, Vec<String>), Error> {
         let project = state.milestone.as_ref().map(|m| m.project.clone()).unwrap_or_default();
-        let workshop = self.workshop(&project)?;
+        let repository = self.repository(&project)?;
         let holder = attempt.id.to_string();
         let tree = match attempt.rights {
             Rights::Executor => {
                 let before = talked_before(state, attempt).map(|id| id.to_string());
-                let tree = workshop.checkout_after(&holder, &attempt.base.0, before.as_deref());
+                let tree = repository.checkout_after(&holder, &attempt.base.0, before.as_deref());
                 let tree = tree?;
-                return Ok((tree, carry(&workshop, state, attempt)?));
+                return Ok((tree, carry(&repository, state, attempt)?));
             }
             Rights::Planner | Rights::Verifier | Rights::Specialist => {
-                workshop.checkout_fresh(&holder, &attempt.base.0, false)
+                repository.checkout_fresh(&holder, &attempt.base.0, false)
             }
         };
         Ok((tree?, Vec::new()))
     }
 
-    fn door(&self, id: AttemptId, token_hash: &str) -> Option<PathBuf> {
-        let door = self.options.door.as_ref()?;
-        match door.open(id, token_hash) {
+    fn attempt_socket(&self, id: AttemptId, token_hash: &str) -> Option<PathBuf> {
+        let attempt_socket = self.options.attempt_socket.as_ref()?;
+        match attempt_socket.open(id, token_hash) {
             Ok(socket) => Some(socket),
             Err(e) => {
                 tracing::warn!("attempt {id} gets no socket of its own: {e}");
@@ -246,8 +246,9 @@ impl World {
         let named: Vec<String> = argv.iter().chain(&agent.command).cloned().collect();
         let confine = match &own {
             Some(own) => {
-                let cage = Cage { project, worktree, door: socket.as_deref(), argv: &named, own };
-                self.confine(run, attempt, &mut env, &cage)?
+                let sandbox_input =
+                    SandboxInput { project, worktree, attempt_socket: socket.as_deref(), argv: &named, own };
+                self.confine(run, attempt, &mut env, &sandbox_input)?
             }
             None => None,
         };
@@ -318,12 +319,12 @@ fn talked_before(state: &Aggregate, attempt: &Attempt) -> Option<AttemptId> {
 
 /// Brings what an earlier attempt left into the worktree. What does not fit the new base stays parked: the feedback
 /// names it. The answer is the paths that were brought.
-fn carry(workshop: &Workshop, state: &Aggregate, attempt: &Attempt) -> Result<Vec<String>, Error> {
+fn carry(repository: &ProjectRepository, state: &Aggregate, attempt: &Attempt) -> Result<Vec<String>, Error> {
     let Some(commit) = &attempt.talk.carries else { return Ok(Vec::new()) };
     let Some(from) = state.attempts.values().find(|a| a.commit.as_ref() == Some(commit)) else { return Ok(Vec::new()) };
-    let carried = workshop.carry(&attempt.id.to_string(), &attempt.base.0, &from.base.0, &commit.0);
+    let carried = repository.carry(&attempt.id.to_string(), &attempt.base.0, &from.base.0, &commit.0);
     match carried? {
-        Merge::Clean { .. } => workshop.changed_between(&from.base.0, &commit.0).map_err(Error::from),
+        Merge::Clean { .. } => repository.changed_between(&from.base.0, &commit.0).map_err(Error::from),
         Merge::Conflict { paths } => {
             tracing::info!("attempt {} begins clean: {} conflicts with the new base", attempt.id, paths.join(", "));
             Ok(Vec::new())

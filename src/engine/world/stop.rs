@@ -21,7 +21,7 @@ const LAST_EFFECTS: Duration = Duration::from_secs(30);
 const CALM: Duration = Duration::from_millis(100);
 
 impl World {
-    /// Ends processes that the log does not know, and re-opens the doors of attempts that live on.
+    /// Ends processes that the log does not know, and re-opens the attempts' sockets of attempts that live on.
     pub(in crate::engine) async fn sweep(self: &Arc<Self>, live: &HashMap<MilestoneId, Aggregate>) {
         let attempts = || live.values().flat_map(Aggregate::live_attempts);
         let known: BTreeSet<String> = attempts().map(|a| a.id.to_string()).collect();
@@ -31,8 +31,9 @@ impl World {
             Err(e) => tracing::warn!("looking for processes of unknown attempts: {e}"),
         }
         for attempt in attempts() {
-            if let (Phase::Running { token_hash, .. }, Some(door)) = (&attempt.phase, &self.options.door)
-                && let Err(e) = door.open(attempt.id, token_hash)
+            if let (Phase::Running { token_hash, .. }, Some(attempt_socket)) =
+                (&attempt.phase, &self.options.attempt_socket)
+                && let Err(e) = attempt_socket.open(attempt.id, token_hash)
             {
                 tracing::warn!("the socket of attempt {} cannot be opened again: {e}", attempt.id);
             }
@@ -52,12 +53,12 @@ impl World {
 
     /// Worktrees whose holder the log does not know: given back when nothing in them would be lost, kept otherwise.
     fn sweep_worktrees(&self, project: &str, known: &BTreeSet<String>) -> Result<(), Error> {
-        let workshop = self.workshop(project)?;
-        for holder in workshop.holders()? {
+        let repository = self.repository(project)?;
+        for holder in repository.holders()? {
             if known.contains(&holder) {
                 continue;
             }
-            if let Err(e) = workshop.release(&holder, crate::git::Safe::NothingChanged) {
+            if let Err(e) = repository.release(&holder, crate::git::Safe::NothingChanged) {
                 tracing::warn!("a worktree of '{holder}', which is over, is kept: {e}");
             }
         }

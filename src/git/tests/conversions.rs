@@ -7,9 +7,9 @@ use super::{
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
 
 /// Numbers from a seed (splitmix64).
-struct Dice(u64);
+struct Random(u64);
 
-impl Dice {
+impl Random {
     fn roll(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -54,24 +54,24 @@ const TEXTS: &[&str] = &[
     "secret words\n",
 ];
 
-fn configure(repo: &Path, dice: &mut Dice) {
+fn configure(repo: &Path, random: &mut Random) {
     for (key, values) in [("core.autocrlf", ["false", "true", "input"]), ("core.eol", ["lf", "crlf", "native"])] {
-        git(repo, &["config", key, dice.pick(&values)]);
+        git(repo, &["config", key, random.pick(&values)]);
     }
     for (key, value) in [("clean", "tr a-z n-za-m"), ("smudge", "tr n-za-m a-z"), ("required", "true")] {
         git(repo, &["config", &format!("filter.rot.{key}"), value]);
     }
 }
 
-fn write(root: &Path, dice: &mut Dice, files: usize) {
+fn write(root: &Path, random: &mut Random, files: usize) {
     for _ in 0..files {
-        let (name, text) = (dice.pick(NAMES), dice.pick(TEXTS));
+        let (name, text) = (random.pick(NAMES), random.pick(TEXTS));
         put(root, &[(name, text)]);
-        if dice.roll(4) == 0 {
+        if random.roll(4) == 0 {
             fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o755)).unwrap();
         }
     }
-    if dice.roll(3) == 0 {
+    if random.roll(3) == 0 {
         let utf16: Vec<u8> = "wide\r\nwords\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
         fs::write(root.join("w.u16"), utf16).unwrap();
     }
@@ -102,12 +102,12 @@ fn content(root: &Path) -> BTreeMap<String, (bool, Vec<u8>)> {
 /// The same changes in the attempt's worktree and in the person's own. What ends as it was is not touched: git takes a
 /// touched file whose blob is not normalised for a changed one, and p0 does not.
 fn change(root: &Path, seed: u64) {
-    let mut dice = Dice(seed);
+    let mut random = Random(seed);
     let before = content(root);
     let mut after = before.clone();
     for _ in 0..3 {
-        let (name, text) = (dice.pick(NAMES).to_owned(), dice.pick(TEXTS));
-        match dice.roll(5) {
+        let (name, text) = (random.pick(NAMES).to_owned(), random.pick(TEXTS));
+        match random.roll(5) {
             0 => drop(after.remove(&name)),
             1 => after.entry(name).or_default().1.extend(text.as_bytes()),
             2 => {
@@ -115,8 +115,8 @@ fn change(root: &Path, seed: u64) {
                     *run = !*run;
                 }
             }
-            3 if dice.roll(3) == 0 => {
-                let rules = format!("{}\n{}\n", dice.pick(RULES), dice.pick(RULES));
+            3 if random.roll(3) == 0 => {
+                let rules = format!("{}\n{}\n", random.pick(RULES), random.pick(RULES));
                 after.entry(".gitattributes".into()).or_default().1 = rules.into_bytes();
             }
             _ => after.entry(name).or_default().1 = text.as_bytes().to_vec(),
@@ -147,22 +147,22 @@ fn settle(worktree: &Path) {
 
 /// One generated repository. The base commit may hold blobs that its attributes would have normalised.
 fn one(seed: u64) {
-    let mut dice = Dice(seed);
+    let mut random = Random(seed);
     let dir = tempfile::tempdir().unwrap();
     let repo = person_repo(dir.path(), &[("base", "base\n")]);
-    write(&repo, &mut dice, 5);
-    if dice.roll(2) == 0 {
+    write(&repo, &mut random, 5);
+    if random.roll(2) == 0 {
         // Committed before there were attributes.
         git(&repo, &["add", "-A"]);
         git(&repo, &["commit", "-qm", "raw"]);
     }
-    configure(&repo, &mut dice);
-    let rules: Vec<&str> = (0..1 + dice.roll(4)).map(|_| dice.pick(RULES)).collect();
+    configure(&repo, &mut random);
+    let rules: Vec<&str> = (0..1 + random.roll(4)).map(|_| random.pick(RULES)).collect();
     put(&repo, &[(".gitattributes", &format!("{}\n", rules.join("\n")))]);
-    if dice.roll(3) == 0 {
-        put(&repo, &[("d/.gitattributes", &format!("{}\n", dice.pick(RULES)))]);
+    if random.roll(3) == 0 {
+        put(&repo, &[("d/.gitattributes", &format!("{}\n", random.pick(RULES)))]);
     }
-    write(&repo, &mut dice, 3);
+    write(&repo, &mut random, 3);
     git(&repo, &["add", "-A"]);
     git(&repo, &["commit", "-q", "--allow-empty", "-m", "base"]);
     let person = dir.path().join("theirs");
@@ -211,7 +211,7 @@ fn generated_repositories_hold_and_land_what_git_makes() {
 fn filtered() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let repo = person_repo(dir.path(), &[(".gitattributes", "*.key filter=rot\n")]);
-    configure(&repo, &mut Dice(1));
+    configure(&repo, &mut Random(1));
     git(&repo, &["config", "core.autocrlf", "false"]);
     put(&repo, &[("a.key", "password\n"), ("plain", "p\n")]);
     git(&repo, &["add", "-A"]);

@@ -36,7 +36,7 @@ fn victim() {
     let home = tempfile::tempdir().unwrap();
     let repo = std::path::PathBuf::from(&dir).join("project");
     let mut f = over(home, repo);
-    f.shop = super::Workshop::open(&std::path::Path::new(&dir).join("data/repos"), f.shop.person()).unwrap();
+    f.shop = super::ProjectRepository::open(&std::path::Path::new(&dir).join("data/repos"), f.shop.person()).unwrap();
     let round = std::env::var("P0_TEST_ROUND").unwrap().parse().unwrap();
     pipeline(&f, round);
 }

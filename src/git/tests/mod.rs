@@ -10,7 +10,7 @@ mod persons;
 mod places;
 mod worktrees;
 
-use super::{Harvest, HarvestOptions, Identity, PersonRepo, Workshop};
+use super::{Harvest, HarvestOptions, Identity, PersonRepo, ProjectRepository};
 use crate::model::files::Files;
 use std::{
     collections::BTreeMap,
@@ -47,11 +47,11 @@ pub(super) fn put(root: &Path, files: &[(&str, &str)]) {
     }
 }
 
-/// A person's repository and its workshop.
+/// A person's repository and its project repository.
 pub(super) struct Fixture {
     pub(super) dir: tempfile::TempDir,
     pub(super) repo: PathBuf,
-    pub(super) shop: Workshop,
+    pub(super) shop: ProjectRepository,
     pub(super) head: String,
 }
 
@@ -68,25 +68,26 @@ pub(super) fn person_repo(dir: &Path, files: &[(&str, &str)]) -> PathBuf {
     repo
 }
 
-/// A workshop over a repository with `files`.
+/// A project repository over a repository with `files`.
 pub(super) fn fixture(files: &[(&str, &str)]) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let repo = person_repo(dir.path(), files);
     over(dir, repo)
 }
 
-/// A workshop over this repository.
+/// A project repository over this repository.
 pub(super) fn over(dir: tempfile::TempDir, repo: PathBuf) -> Fixture {
     let person = PersonRepo::discover(&repo).unwrap();
     let head = person.head_commit().unwrap();
-    let shop = Workshop::open(&dir.path().join("data/repos"), &person).unwrap();
+    let shop = ProjectRepository::open(&dir.path().join("data/repos"), &person).unwrap();
     Fixture { dir, repo, shop, head }
 }
 
 impl Fixture {
-    /// The same workshop, opened by the next process.
-    pub(super) fn reopened(&self) -> Workshop {
-        Workshop::open(&self.dir.path().join("data/repos"), &PersonRepo::discover(&self.repo).unwrap()).unwrap()
+    /// The same project repository, opened by the next process.
+    pub(super) fn reopened(&self) -> ProjectRepository {
+        ProjectRepository::open(&self.dir.path().join("data/repos"), &PersonRepo::discover(&self.repo).unwrap())
+            .unwrap()
     }
 
     pub(super) fn harvest(&self, holder: &str) -> Harvest {

@@ -1,6 +1,6 @@
 //! The person's repository: found, refused, read, and left as it was.
 use super::{
-    super::{Error, Identity, Landing, PersonRepo, Safe, Workshop},
+    super::{Error, Identity, Landing, PersonRepo, ProjectRepository, Safe},
     Fixture, fixture, git, over, person_repo, put, snapshot, summary,
 };
 use std::{fs, os::unix::fs::PermissionsExt};
@@ -80,7 +80,7 @@ fn works_on_a_linked_worktree_and_shares_the_workshop() {
     git(&repo, &["worktree", "add", "-q", "-b", "other", "../other"]);
     let other = dir.path().join("other");
     git(&other, &["commit", "-q", "--allow-empty", "-m", "second"]);
-    let here = Workshop::open(dir.path(), &PersonRepo::discover(&repo).unwrap()).unwrap();
+    let here = ProjectRepository::open(dir.path(), &PersonRepo::discover(&repo).unwrap()).unwrap();
     let there = PersonRepo::discover(&other).unwrap();
     assert_eq!(there.head_commit().unwrap(), git(&other, &["rev-parse", "HEAD"]));
     assert_eq!(there.git_dir(), here.person().git_dir());

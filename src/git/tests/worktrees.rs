@@ -223,7 +223,7 @@ fn names_that_would_leave_the_folder_are_refused() {
     assert!(matches!(f.shop.harvest_missing(&f), Err(Error::NoWorktree { .. })));
 }
 
-impl super::Workshop {
+impl super::ProjectRepository {
     fn harvest_missing(&self, f: &super::Fixture) -> Result<super::Harvest, Error> {
         let author = super::Identity::fallback();
         let options = super::HarvestOptions {

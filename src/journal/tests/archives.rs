@@ -6,7 +6,7 @@ use super::{
     *,
 };
 use crate::{
-    Anchor, Archived, Compacted, Hash, Kept, archive_path, compact,
+    Anchor, Archived, Compacted, Hash, Kept, ReadOnly, archive_path, compact,
     disk::{Disk, RealDisk},
     read_frames,
     run_file::{self, Source},
@@ -67,8 +67,11 @@ fn reads_as(dir: &Path, log: &Log, frames: &[Frame]) {
     let store = log.reader();
     assert_eq!(all(log), frames);
     assert_eq!(read_frames(dir).unwrap().collect::<Result<Vec<_>, _>>().unwrap(), frames);
+    let files = ReadOnly::open::<Error>(dir, |_| Ok(())).unwrap();
+    assert_eq!(files.head(), store.head());
     for n in [5, 77, frames.last().unwrap().last_seq()] {
         let from = frames.iter().position(|f| f.end_seq() > n).unwrap();
+        assert_eq!(files.frames_from(n).map(Result::unwrap).collect::<Vec<_>>(), frames[from..]);
         assert_eq!(store.frames_from(n).unwrap().map(Result::unwrap).collect::<Vec<_>>(), frames[from..]);
     }
     let read = |frames: crate::FramesByKey| frames.map(Result::unwrap).collect::<Vec<_>>();
@@ -77,6 +80,7 @@ fn reads_as(dir: &Path, log: &Log, frames: &[Frame]) {
         assert_eq!(read(store.frames_of_stream(stream(n))), find(&|f| f.keys.stream == stream(n)));
         assert_eq!(read(store.frames_of_run(run_id(n))), find(&|f| f.keys.run == Some(run_id(n))));
         let late = find(&|f| f.keys.stream == stream(n) && f.end_seq() > 200);
+        assert_eq!(files.frames_of_stream_from(stream(n), 200).map(Result::unwrap).collect::<Vec<_>>(), late);
         assert_eq!(read(store.frames_of_stream_from(stream(n), 200)), late);
         for ticket in ["BLOG-0", "BLOG-1", "BLOG-2"] {
             let named = find(&|f| f.keys.stream == stream(n) && f.keys.tickets.iter().any(|t| t == ticket));

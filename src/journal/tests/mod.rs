@@ -8,6 +8,7 @@ mod faults;
 mod fuzz;
 mod log;
 mod mend;
+mod read_only;
 mod renew;
 mod store;
 

@@ -1,4 +1,4 @@
-//! The desk a decision is made at: the state so far, the events so far, ids from the command's seed.
+//! The tool service a decision is made at: the state so far, the events so far, ids from the command's seed.
 use crate::evolve::evolve;
 use p0_model::{
     Time,

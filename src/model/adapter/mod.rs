@@ -138,7 +138,7 @@ pub enum Condition {
     Ask,
     /// Permissions are `deny`.
     Deny,
-    /// The attempt has a door, so `p0 mcp` can be reached.
+    /// The attempt has a socket, so `p0 mcp` can be reached.
     Mcp,
     /// A conversation is resumed.
     Resumed,

@@ -120,8 +120,8 @@ pub(crate) fn user() -> String {
     name.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()))
 }
 
-/// The door of the attempt that this process belongs to: the socket's path and the token.
-pub(crate) fn door() -> Option<(Option<PathBuf>, String)> {
+/// The socket of the attempt that this process belongs to: the socket's path and the token.
+pub(crate) fn attempt_socket() -> Option<(Option<PathBuf>, String)> {
     var("P0_TOKEN").map(|token| (var("P0_SOCKET").map(PathBuf::from), token))
 }
 

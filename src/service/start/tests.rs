@@ -46,7 +46,7 @@ impl Place {
             data_dir: dir.path().join("data"),
             active: false,
             wait: Duration::from_secs(5),
-            door: None,
+            attempt_socket: None,
             supervisor: "/nonexistent".into(),
             environment: Environment::default(),
             agent_env: Arc::new(|_: &Path, _: &_| Ok(Default::default())),

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     contract::{
         endpoints::StreamEvents,
-        events::{LastWords, RetryingLine},
+        events::{RetryingLine, StreamFailure},
     },
     engine::handle::{Handle, ReadError},
     model::record::Record,
@@ -97,7 +97,7 @@ pub(crate) async fn stream_of(
             Err(Broken::Unreadable(e)) => {
                 tracing::warn!("reading events after {}: {e}", reader.wanted.since);
                 reader.over = true;
-                Some((Ok(last_words(&e.into(), reader.wanted.sse)), reader))
+                Some((Ok(stream_failure(&e.into(), reader.wanted.sse)), reader))
             }
             Err(closing @ Broken::Closing) => {
                 reader.over = true;
@@ -111,12 +111,12 @@ pub(crate) async fn stream_of(
     Ok(response)
 }
 
-fn last_words(problem: &Problem, sse: bool) -> Bytes {
+fn stream_failure(problem: &Problem, sse: bool) -> Bytes {
     let problem = problem.wire();
     let text = if sse {
         serde_json::to_string(&problem).map(|json| format!("event: problem\ndata: {json}\n\n"))
     } else {
-        serde_json::to_string(&LastWords { problem }).map(|json| format!("{json}\n"))
+        serde_json::to_string(&StreamFailure { problem }).map(|json| format!("{json}\n"))
     };
     text.unwrap_or_default().into()
 }

@@ -1,4 +1,4 @@
-//! An attempt has its own door; the main socket refuses every process that p0 started for one, whatever token it drops:
+//! An attempt has its own socket; the main socket refuses every process that p0 started for one, whatever token it drops:
 //! programs of attempts and of gates alike. The kernel tells the peer's pid, `/proc` its ancestors. Supervisors are
 //! subreapers, so nobody leaves the tree by forking twice; who outlives a supervisor still carries the mark.
 use crate::{

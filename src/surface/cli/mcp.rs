@@ -11,7 +11,7 @@ use crate::{
         client::Client,
         handover::hand_over,
         local::Session,
-        mcp::{AttemptDesk, Desk, PersonDesk, Policy, Reach, serve},
+        mcp::{AttemptTools, Policy, Reach, ToolService, UserTools, serve},
         session,
     },
 };
@@ -70,14 +70,16 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
-    let desk = match session::door_client()? {
-        Some(door) => Desk::Attempt(AttemptDesk::new(door).with_policy(args.policy()).with_rights(rights())),
+    let tools = match session::attempt_client()? {
+        Some(attempt_socket) => {
+            ToolService::Attempt(AttemptTools::new(attempt_socket).with_policy(args.policy()).with_rights(rights()))
+        }
         None => {
             let reach = Box::new(Holder { data_dir: context.data_dir()? });
-            Desk::Person(PersonDesk::new(reach, context.project()?))
+            ToolService::Person(UserTools::new(reach, context.project()?))
         }
     };
-    serve(desk).await?;
+    serve(tools).await?;
     Ok(0)
 }
 

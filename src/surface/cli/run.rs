@@ -113,9 +113,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Outcome {
         },
         base: args.base.clone(),
     };
-    if let Some(door) = session::door_client()? {
-        // An attempt starts no run; its door says so and puts the try on record.
-        return door.post(StartRun::at(), &wanted).await.map(|_| 0);
+    if let Some(attempt_socket) = session::attempt_client()? {
+        // An attempt starts no run; its socket says so and puts the try on record.
+        return attempt_socket.post(StartRun::at(), &wanted).await.map(|_| 0);
     }
     // What is wrong with the input is said before anything is started for it.
     for who in start::check(&wanted)? {

@@ -1,9 +1,9 @@
-//! The tools of one attempt: everything goes through its door, and the door's words come back.
+//! The tools of one attempt: everything goes through its socket, and the socket's words come back.
 use super::{
     added::without_added,
     answer::Answer,
-    door_way::DoorWay,
     memory,
+    own_attempt::DoorWay,
     permission::{self, Policy},
     tools::{self, Does, OneTicket, Search, Tool, Wish},
 };
@@ -22,36 +22,36 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, time::Duration};
 
-/// How long the list of tools waits for a door that does not answer: programs begin without tools that come late.
+/// How long the list of tools waits for a socket that does not answer: programs begin without tools that come late.
 const LIST_WITHIN: Duration = Duration::from_secs(1);
 
 /// Where an attempt's calls are answered.
-pub(crate) struct AttemptDesk {
-    door: DoorWay,
+pub(crate) struct AttemptTools {
+    attempt_socket: DoorWay,
     policy: Option<Policy>,
     rights: Option<Rights>,
 }
 
-impl AttemptDesk {
-    /// Over this way to the attempt's door.
-    pub(crate) fn new(client: Client) -> AttemptDesk {
-        AttemptDesk { door: DoorWay::new(client), policy: None, rights: None }
+impl AttemptTools {
+    /// Over this way to the attempt's socket.
+    pub(crate) fn new(client: Client) -> AttemptTools {
+        AttemptTools { attempt_socket: DoorWay::new(client), policy: None, rights: None }
     }
 
     /// With answers to requests for permission.
-    pub(crate) fn with_policy(self, policy: Policy) -> AttemptDesk {
-        AttemptDesk { policy: Some(policy), ..self }
+    pub(crate) fn with_policy(self, policy: Policy) -> AttemptTools {
+        AttemptTools { policy: Some(policy), ..self }
     }
 
-    /// With the rights of the attempt's role, for the list of tools while the door does not answer.
-    pub(crate) fn with_rights(self, rights: Option<Rights>) -> AttemptDesk {
-        AttemptDesk { rights, ..self }
+    /// With the rights of the attempt's role, for the list of tools while the socket does not answer.
+    pub(crate) fn with_rights(self, rights: Option<Rights>) -> AttemptTools {
+        AttemptTools { rights, ..self }
     }
 
     /// The tools that the attempt may use.
     pub(super) async fn tools(&self) -> Result<Vec<&'static Tool>, Problem> {
         let Some(known) = self.rights else { return Ok(tools::of(self.now().await?.rights).collect()) };
-        let asked = async { if self.door.is_away().await { None } else { Some(self.now().await) } };
+        let asked = async { if self.attempt_socket.is_away().await { None } else { Some(self.now().await) } };
         // What the list says is what the role may use; each call is judged by the engine all the same.
         let rights = match tokio::time::timeout(LIST_WITHIN, asked).await {
             Ok(Some(now)) => now?.rights,
@@ -70,7 +70,7 @@ impl AttemptDesk {
             return Answer::failed(format!("there is no tool '{name}'; there are: {}", listed(now.rights)));
         };
         if let Does::Permission = tool.does {
-            return permission::answer(&self.door, self.policy.as_ref(), arguments).await;
+            return permission::answer(&self.attempt_socket, self.policy.as_ref(), arguments).await;
         }
         let allowed = tool.rights.is_none_or(|needed| needed == now.rights);
         let form = tool.form();
@@ -87,25 +87,25 @@ impl AttemptDesk {
             Does::ReadTickets => self.read_tickets(arguments).await,
             Does::ReadTicket => self.read_ticket(arguments).await,
             Does::Search => self.search(arguments).await,
-            Does::Permission => Ok(permission::answer(&self.door, self.policy.as_ref(), arguments).await),
+            Does::Permission => Ok(permission::answer(&self.attempt_socket, self.policy.as_ref(), arguments).await),
         };
         answer.unwrap_or_else(Answer::from)
     }
 
     async fn now(&self) -> Result<AttemptNow, Problem> {
-        self.door.get(GetOwnAttempt::at()).await
+        self.attempt_socket.get(GetOwnAttempt::at()).await
     }
 
     /// A call of what the role may not use: said all the same, so that it is refused and recorded where that is done.
     async fn above(&self, tool: &Tool, arguments: Option<Map<String, Value>>, rights: Rights) -> Answer {
         let message = arguments.and_then(|arguments| tool.messages(arguments).ok()).and_then(|m| m.into_iter().next());
         let refused = match message {
-            Some(message) => match self.door.say(&message).await {
+            Some(message) => match self.attempt_socket.say(&message).await {
                 Ok(Reply::Refused { why }) => why,
                 Ok(_) => format!("'{}' is not for your role", tool.name),
                 Err(problem) => return problem.into(),
             },
-            None => match self.door.post_at(RefuseTool::at(tool.name), &json!({})).await {
+            None => match self.attempt_socket.post_at(RefuseTool::at(tool.name), &json!({})).await {
                 Ok(_) => format!("'{}' is not for your role", tool.name),
                 Err(problem) => problem.detail,
             },
@@ -122,7 +122,7 @@ impl AttemptDesk {
             return Ok(Answer::failed(format!("nothing was done: {why}")));
         }
         for (n, message) in messages.iter().enumerate() {
-            let reply = match self.door.say(message).await {
+            let reply = match self.attempt_socket.say(message).await {
                 Ok(reply) => reply,
                 Err(problem) if n > 0 => {
                     let told = format!("{n} of {} are on record, then: {}", messages.len(), Answer::from(problem).text);
@@ -141,7 +141,7 @@ impl AttemptDesk {
 
     async fn read_tickets(&self, arguments: Map<String, Value>) -> Result<Answer, Problem> {
         let wish: Wish = read(arguments)?;
-        let tickets = self.door.get(ListTickets::at()).await?;
+        let tickets = self.attempt_socket.get(ListTickets::at()).await?;
         let fits = |ticket: &&TicketDoc| {
             wish.status.as_ref().is_none_or(|status| *status == ticket.status)
                 && wish.kind.as_ref().is_none_or(|kind| json!(ticket.kind) == json!(kind))
@@ -153,14 +153,14 @@ impl AttemptDesk {
 
     async fn read_ticket(&self, arguments: Map<String, Value>) -> Result<Answer, Problem> {
         let one: OneTicket = read(arguments)?;
-        let ticket = self.door.document(GetTicket::at(&one.ticket)).await?;
+        let ticket = self.attempt_socket.document(GetTicket::at(&one.ticket)).await?;
         Ok(Answer::document(&ticket))
     }
 
     async fn search(&self, arguments: Map<String, Value>) -> Result<Answer, Problem> {
         let wish: Search = read(arguments)?;
-        let learnings = self.door.get(ListLearnings::at()).await?;
-        let tickets = self.door.get(ListTickets::at()).await?;
+        let learnings = self.attempt_socket.get(ListLearnings::at()).await?;
+        let tickets = self.attempt_socket.get(ListTickets::at()).await?;
         let texts = memory::texts(&learnings, &tickets);
         let limit = wish.limit.map_or(memory::USUAL, |limit| limit as usize).clamp(1, memory::MOST);
         Ok(Answer::told(memory::told(&texts, &wish.query, limit)))

@@ -1,14 +1,14 @@
-//! The server over HTTP, for clients that are not started by the agent: mounted at `/mcp` of a door and of the main
+//! The server over HTTP, for clients that are not started by the agent: mounted at `/mcp` of a socket and of the main
 //! socket. Without sessions: every request stands for itself, so that a client may go on after an engine has come back.
-use super::server::{Desk, Server};
+use super::server::{Server, ToolService};
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
 };
 use std::sync::Arc;
 
-/// The service of a desk. Who may come this far is for the socket to say.
-pub(crate) fn service(desk: Desk) -> StreamableHttpService<Server, NeverSessionManager> {
-    let server = Server::new(desk);
+/// The service of a tool service. Who may come this far is for the socket to say.
+pub(crate) fn service(tools: ToolService) -> StreamableHttpService<Server, NeverSessionManager> {
+    let server = Server::new(tools);
     // The names of hosts mean nothing on a Unix socket.
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
@@ -26,7 +26,7 @@ mod tests {
         service::principal::Principal,
         surface::{
             api::reply::{Caller, Input},
-            mcp::PersonDesk,
+            mcp::UserTools,
             route_table::Routes,
         },
         views::approvals::ApprovalDoc,
@@ -59,8 +59,10 @@ mod tests {
     #[tokio::test]
     async fn what_a_tool_does_is_done_by_the_user_who_calls_it() {
         let api: Router = Routes::new().on(Approve, approve).into_router().with_state(());
-        let routes: Router =
-            Routes::new().on_service(Mcp, service(Desk::Person(PersonDesk::here(api)))).into_router().with_state(());
+        let routes: Router = Routes::new()
+            .on_service(Mcp, service(ToolService::Person(UserTools::here(api))))
+            .into_router()
+            .with_state(());
         let call = json!({
             "jsonrpc": "2.0", "id": 1, "method": "tools/call",
             "params": { "name": "approve", "arguments": { "id": "BLOG-A1" } },

@@ -1,8 +1,8 @@
 //! The answer to a client that asks before it uses a tool of its own (`claude --permission-prompt-tool`).
 //!
-//! The rules are `model::permission`'s; what they leave to a person is asked through the door, and the answer of all of
+//! The rules are `model::permission`'s; what they leave to a person is asked through the socket, and the answer of all of
 //! them is put on record. The client waits for JSON of its own kind and understands no other failure than "deny".
-use super::{answer::Answer, door_way::DoorWay};
+use super::{answer::Answer, own_attempt::DoorWay};
 use crate::{
     contract::{approvals::ApprovalWait, endpoints::GetOwnApproval},
     model::{
@@ -40,7 +40,7 @@ pub(super) struct Asked {
     tool_use_id: Option<String>,
 }
 
-/// What a desk answers such requests by.
+/// What a tool service answers such requests by.
 pub(crate) struct Policy {
     /// Where the attempt is at home.
     pub(crate) grounds: Grounds,
@@ -49,7 +49,7 @@ pub(crate) struct Policy {
 }
 
 /// Answers a request. It always answers: a client without an answer stands still.
-pub(super) async fn answer(door: &DoorWay, policy: Option<&Policy>, arguments: Map<String, Value>) -> Answer {
+pub(super) async fn answer(attempt_socket: &DoorWay, policy: Option<&Policy>, arguments: Map<String, Value>) -> Answer {
     let asked: Asked = match serde_json::from_value(arguments.into()) {
         Ok(asked) => asked,
         Err(e) => return deny(&format!("the request cannot be read: {e}")),
@@ -60,13 +60,13 @@ pub(super) async fn answer(door: &DoorWay, policy: Option<&Policy>, arguments: M
     let (allowed, why) = match permission::decide(&request, &policy.grounds, policy.permissions) {
         Verdict::Allow(why) => (true, why.to_owned()),
         Verdict::Deny(why) => (false, why),
-        Verdict::Ask => match ask(door, &asked.tool_name, &target).await {
+        Verdict::Ask => match ask(attempt_socket, &asked.tool_name, &target).await {
             Ok(answered) => answered,
             Err(problem) => (false, format!("nobody could be asked: {}", Answer::from(problem).text)),
         },
     };
     let record = Message::Permission { tool: asked.tool_name.clone(), target, allowed, why: why.clone() };
-    if let Err(problem) = door.say(&record).await {
+    if let Err(problem) = attempt_socket.say(&record).await {
         tracing::warn!("a permission could not be put on record: {problem}");
     }
     if allowed {
@@ -80,10 +80,10 @@ fn deny(why: &str) -> Answer {
 }
 
 /// Asks a person and waits; whether it was allowed, and why.
-async fn ask(door: &DoorWay, tool: &str, target: &str) -> Result<(bool, String), Problem> {
+async fn ask(attempt_socket: &DoorWay, tool: &str, target: &str) -> Result<(bool, String), Problem> {
     let why = "no rule decides it, and permissions are \"ask\"".to_owned();
     let asked = Message::Ask { tool: tool.to_owned(), target: target.to_owned(), why };
-    let id = match door.say(&asked).await? {
+    let id = match attempt_socket.say(&asked).await? {
         Reply::Asked { approval } => approval,
         Reply::Refused { why } => return Ok((false, why)),
         _ => return Ok((false, "there is nobody to ask: this attempt is over".into())),
@@ -91,7 +91,7 @@ async fn ask(door: &DoorWay, tool: &str, target: &str) -> Result<(bool, String),
     let call = GetOwnApproval::at(&id).query(&ApprovalWait { wait_s: Some(LOOK_S) });
     let mut failures = 0;
     loop {
-        let approval = match door.get(call.clone()).await {
+        let approval = match attempt_socket.get(call.clone()).await {
             Ok(approval) => approval,
             Err(problem) if problem.kind == Kind::General && failures < TRIES => {
                 failures += 1;

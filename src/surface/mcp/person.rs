@@ -47,7 +47,7 @@ use std::{
 /// Events shown when nobody says how many, and at the most.
 const EVENTS: (usize, usize) = (50, 1000);
 
-/// A way to the holder of a data directory, found anew for every call: a desk that waits keeps the directory from nobody.
+/// A way to the holder of a data directory, found anew for every call: a tool service that waits keeps the directory from nobody.
 pub(crate) trait Reach: Send + Sync {
     /// A client for one call, and what lets go of the engine afterwards.
     fn open(&self) -> BoxFuture<'_, Result<(Client, BoxFuture<'static, ()>), Problem>>;
@@ -55,7 +55,7 @@ pub(crate) trait Reach: Send + Sync {
     fn hand_over<'a>(&'a self, wanted: &'a RunRequest) -> BoxFuture<'a, Result<(Client, RunBegun), Problem>>;
 }
 
-/// How a desk comes to an engine.
+/// How a tool service comes to an engine.
 enum Way {
     /// By the holder of a data directory.
     Reach(Box<dyn Reach>),
@@ -64,21 +64,21 @@ enum Way {
 }
 
 /// Where a person's calls are answered.
-pub(crate) struct PersonDesk {
+pub(crate) struct UserTools {
     way: Way,
     /// Where paths begin and whose repository is meant, when it is known.
     project: Option<PathBuf>,
 }
 
-impl PersonDesk {
+impl UserTools {
     /// For a person in this folder.
-    pub(crate) fn new(reach: Box<dyn Reach>, project: PathBuf) -> PersonDesk {
-        PersonDesk { way: Way::Reach(reach), project: Some(project) }
+    pub(crate) fn new(reach: Box<dyn Reach>, project: PathBuf) -> UserTools {
+        UserTools { way: Way::Reach(reach), project: Some(project) }
     }
 
     /// Over the engine of this process: each call is its caller's, of whom nothing but the name is known.
-    pub(crate) fn here(routes: Router) -> PersonDesk {
-        PersonDesk { way: Way::Here(routes), project: None }
+    pub(crate) fn here(routes: Router) -> UserTools {
+        UserTools { way: Way::Here(routes), project: None }
     }
 
     /// Answers a call; `caller` is the user whose request it came with, where it came with one.

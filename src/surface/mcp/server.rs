@@ -1,5 +1,5 @@
-//! The protocol over a desk of tools.
-use super::{answer::Answer, attempt::AttemptDesk, person::PersonDesk, tools::Tool, words};
+//! The protocol over a tool service of tools.
+use super::{answer::Answer, attempt::AttemptTools, person::UserTools, tools::Tool, words};
 use crate::service::{principal::Principal, problem::Problem};
 use axum::http::request::Parts;
 use rmcp::{
@@ -15,36 +15,36 @@ use serde_json::{Map, Value};
 use std::{borrow::Cow, sync::Arc};
 
 /// Whose tools.
-pub(crate) enum Desk {
+pub(crate) enum ToolService {
     /// An attempt's.
-    Attempt(AttemptDesk),
+    Attempt(AttemptTools),
     /// A person's.
-    Person(PersonDesk),
+    Person(UserTools),
 }
 
-impl Desk {
+impl ToolService {
     async fn list(&self) -> Result<Vec<Listed>, Problem> {
         match self {
-            Desk::Attempt(desk) => Ok(desk.tools().await?.into_iter().map(listed).collect()),
-            Desk::Person(_) => Ok(words::TOOLS.iter().map(listed_for_persons).collect()),
+            ToolService::Attempt(tools) => Ok(tools.tools().await?.into_iter().map(listed).collect()),
+            ToolService::Person(_) => Ok(words::TOOLS.iter().map(listed_for_persons).collect()),
         }
     }
 
     async fn call(&self, request: CallToolRequestParams, caller: Option<Principal>) -> Answer {
         let arguments = request.arguments.unwrap_or_default();
         match self {
-            Desk::Attempt(desk) => desk.call(&request.name, arguments).await,
-            Desk::Person(desk) => desk.call(&request.name, arguments, caller).await,
+            ToolService::Attempt(tools) => tools.call(&request.name, arguments).await,
+            ToolService::Person(tools) => tools.call(&request.name, arguments, caller).await,
         }
     }
 
     fn instructions(&self) -> &'static str {
         match self {
-            Desk::Attempt(_) => {
+            ToolService::Attempt(_) => {
                 "The tracker of the run you work in. Search the memory before you begin. What a tool says is applied \
                  at your clean end stands only if you end cleanly; say it before you end. Your own ticket is @mine."
             }
-            Desk::Person(_) => {
+            ToolService::Person(_) => {
                 "p0 turns written specs into landed commits by running coding agents side by side. Start a run from a \
                  spec, look how it stands, answer what waits for a person. A run lands on a branch of its own; merging \
                  it is the person's decision."
@@ -66,13 +66,13 @@ fn listed_for_persons(tool: &'static words::Tool) -> Listed {
 /// The server. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Server {
-    desk: Arc<Desk>,
+    tools: Arc<ToolService>,
 }
 
 impl Server {
-    /// Over a desk.
-    pub(crate) fn new(desk: Desk) -> Server {
-        Server { desk: Arc::new(desk) }
+    /// Over a tool service.
+    pub(crate) fn new(tools: ToolService) -> Server {
+        Server { tools: Arc::new(tools) }
     }
 }
 
@@ -100,7 +100,7 @@ impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
         info.server_info = Implementation::new("p0", env!("CARGO_PKG_VERSION")).with_title("p0 tracker");
-        info.instructions = Some(self.desk.instructions().to_owned());
+        info.instructions = Some(self.tools.instructions().to_owned());
         info
     }
 
@@ -115,7 +115,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        match self.desk.list().await {
+        match self.tools.list().await {
             Ok(tools) => Ok(ListToolsResult::with_all_items(tools)),
             // A list has no place for an answer that says why it is empty.
             Err(problem) => Err(ErrorData::internal_error(Answer::from(problem).text, None)),
@@ -130,7 +130,7 @@ impl ServerHandler for Server {
         // Over HTTP, whoever asks stands in the request; over stdin it is the user of this process.
         let parts = context.extensions.get::<Parts>();
         let caller = parts.and_then(|parts| parts.extensions.get::<Principal>()).cloned();
-        Ok(result_of(self.desk.call(request, caller).await).into())
+        Ok(result_of(self.tools.call(request, caller).await).into())
     }
 
     /// What has the name of a method and not its form ends up here.
@@ -172,9 +172,9 @@ mod tests {
     #[test]
     fn names_stay_what_they_are_in_every_client() {
         const LONGEST_PREFIX: &str = "mcp__p0__";
-        for desk in desks() {
+        for tools in desks() {
             let mut begin = BTreeSet::new();
-            for tool in &desk {
+            for tool in &tools {
                 let name = tool.name.to_string();
                 assert!(name.len() + LONGEST_PREFIX.len() < 64, "{name}");
                 assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");

@@ -4,7 +4,7 @@
 //! can be seen, because its client would wait for an answer to its time limit.
 use super::{
     lines::{Incoming, MessageReader},
-    server::{Desk, Server},
+    server::{Server, ToolService},
 };
 use crate::service::problem::{Kind, Problem};
 use rmcp::{
@@ -31,10 +31,10 @@ const REST_WITHIN: Duration = Duration::from_secs(1);
 const MOST_UNREADABLE: usize = 100;
 
 /// Serves until the client closes its end.
-pub(crate) async fn serve(desk: Desk) -> Result<(), Problem> {
+pub(crate) async fn serve(tools: ToolService) -> Result<(), Problem> {
     let (input, output) = stdio_pipes();
     let failed = |e: &dyn std::error::Error| Problem::new(Kind::General, format!("the conversation broke off: {e}"));
-    let running = match Server::new(desk).serve(LineTransport::new(input, output)).await {
+    let running = match Server::new(tools).serve(LineTransport::new(input, output)).await {
         Ok(running) => running,
         // A client that only looks whether the program starts is no error.
         Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),

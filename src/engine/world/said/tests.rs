@@ -5,7 +5,7 @@ use crate::model::{
     protocol::{LINE_LIMIT, Message, refuses_its_attempt},
     run::RunState,
 };
-use p0_simulation::{Dice, Simulation, Spoken};
+use p0_simulation::{Random, Simulation, Spoken};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -28,22 +28,22 @@ fn heard(output: &[u8]) -> (Heard, Vec<(Place, Message)>) {
 }
 
 /// One message as a program writes it that does not take care.
-fn garbled(dice: &mut Dice, value: &Value) -> Vec<u8> {
+fn garbled(random: &mut Random, value: &Value) -> Vec<u8> {
     let text = value.to_string();
     let mut bytes = text.clone().into_bytes();
     let structure: Vec<usize> = (0..bytes.len()).filter(|at| b"\"{}[]:,".contains(&bytes[*at])).collect();
-    let at = structure[dice.roll(structure.len() as u64) as usize];
+    let at = structure[random.roll(structure.len() as u64) as usize];
     let word = value["type"].as_str().unwrap_or_default();
     let untyped = || {
         let mut fields = value.as_object().unwrap().clone();
         fields.remove("type");
         Value::Object(fields).to_string()
     };
-    match dice.roll(64) {
+    match random.roll(64) {
         0 => {
             bytes.remove(at);
         }
-        1 => bytes[at] = b"x'\\\xff\x00"[dice.roll(5) as usize],
+        1 => bytes[at] = b"x'\\\xff\x00"[random.roll(5) as usize],
         // Of less nothing can be said behind other text.
         2 => bytes.truncate(at.max(8)),
         3 => bytes = serde_json::to_vec_pretty(value).unwrap(),
@@ -75,11 +75,11 @@ fn garbled(dice: &mut Dice, value: &Value) -> Vec<u8> {
 }
 
 /// What is heard of messages that are garbled, several of them on one line at times.
-fn garbling(mut dice: Dice, meant: &[Value]) -> Spoken {
+fn garbling(mut random: Random, meant: &[Value]) -> Spoken {
     let mut output = b"starting\n".to_vec();
     for value in meant {
-        output.extend(garbled(&mut dice, value));
-        if dice.roll(5) > 0 {
+        output.extend(garbled(&mut random, value));
+        if random.roll(5) > 0 {
             output.push(b'\n');
         }
     }

@@ -247,7 +247,7 @@ impl Inquiry {
         }
         let answer = self.ask(&self.version, folder, LOOK_LIMIT).await?;
         if answer.code != Some(0) {
-            let said = last_words(&answer);
+            let said = stream_failure(&answer);
             let question = self.version.join(" ");
             return Err(format!("`{} {question}` failed: {said}", self.program.display()));
         }
@@ -281,7 +281,7 @@ impl Inquiry {
 
     async fn probe(&self, folder: &Path) -> Probe {
         match self.ask(&self.probe, folder, PROBE_LIMIT).await {
-            Ok(answer) => Probe { ok: answer.code == Some(0), said: last_words(&answer) },
+            Ok(answer) => Probe { ok: answer.code == Some(0), said: stream_failure(&answer) },
             Err(said) => Probe { ok: false, said },
         }
     }
@@ -299,7 +299,7 @@ fn limit_or(usual: Duration) -> Duration {
 }
 
 /// The last line that says something: the reason stands on stderr where the program failed, if it wrote there.
-fn last_words(answer: &Answer) -> String {
+fn stream_failure(answer: &Answer) -> String {
     let last = |text: &str| text.lines().rev().map(clean).find(|line| !line.is_empty());
     let found = if answer.code == Some(0) {
         last(&answer.out).or_else(|| last(&answer.err))
@@ -392,9 +392,9 @@ mod tests {
         assert_eq!(clean("\u{1b}[1;31m 2.1 \u{1b}[0m(x)\u{7}\r"), "2.1 (x)");
         assert_eq!(clean(&"é".repeat(300)).chars().count(), LONGEST_WORDS + 1);
         let answer = |code, out: &str, err: &str| Answer { code, timed_out: false, out: out.into(), err: err.into() };
-        assert_eq!(last_words(&answer(Some(0), "a\nok\n\n", "warning")), "ok");
-        assert_eq!(last_words(&answer(Some(1), "a\n", "no key\n")), "no key");
-        assert_eq!(last_words(&answer(Some(7), "", "")), "nothing, and ended with 7");
+        assert_eq!(stream_failure(&answer(Some(0), "a\nok\n\n", "warning")), "ok");
+        assert_eq!(stream_failure(&answer(Some(1), "a\n", "no key\n")), "no key");
+        assert_eq!(stream_failure(&answer(Some(7), "", "")), "nothing, and ended with 7");
     }
 
     #[test]

@@ -103,7 +103,7 @@ where
     E: Endpoint<Answer = TicketFull>,
 {
     let work = |client: Client| async move {
-        if client.is_door() {
+        if client.is_attempt() {
             return say(&client, Some(ticket), message, json).await;
         }
         let ticket = client.post(call, body).await?;

@@ -75,7 +75,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Outcome {
         ..Proposal::default()
     };
     let work = |client: Client| async move {
-        if client.is_door() {
+        if client.is_attempt() {
             // A planner makes items; everybody else can only make parts of its own. The kernel has the last word.
             let message = match env::var("P0_ROLE").as_deref() {
                 Some("executor") => Message::Subtask(proposal),

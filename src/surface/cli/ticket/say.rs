@@ -1,4 +1,4 @@
-//! What an attempt says through its door.
+//! What an attempt says through its socket.
 use crate::{
     contract::{attempts::SayQuery, endpoints::Say},
     model::{protocol::Message, reply::Reply},
@@ -6,7 +6,7 @@ use crate::{
     surface::{client::Client, ui},
 };
 
-/// Says it; `ticket` is whom the attempt believes to speak for, which the door checks.
+/// Says it; `ticket` is whom the attempt believes to speak for, which the socket checks.
 pub(super) async fn say(client: &Client, ticket: Option<&str>, message: &Message, json: bool) -> Result<u8, Problem> {
     let meant = SayQuery { ticket: ticket.map(str::to_owned) };
     let reply = client.post(Say::at().query(&meant), message).await?;

@@ -57,7 +57,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
         return Err(Problem::new(Kind::Usage, why).hint("set the tickets one by one"));
     }
     let work = |client: Client| async move {
-        if client.is_door() {
+        if client.is_attempt() {
             if several {
                 return Err(Problem::new(Kind::Refused, "an attempt sets the status of its own ticket alone"));
             }

@@ -39,7 +39,7 @@ struct Sum<T> {
 
 /// One attempt's account.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(super) struct UsageMeter {
     /// Where the conversation stood when it was resumed.
     base: Resume,
     resumed: bool,
@@ -61,7 +61,7 @@ pub(super) struct Account {
     tells_all: bool,
 }
 
-impl Account {
+impl UsageMeter {
     /// A new account; `resume` when a conversation goes on.
     pub(super) fn new(model: Option<String>, resume: Option<&Resume>) -> Self {
         Self {
@@ -274,94 +274,94 @@ mod tests {
         Tokens { input, output, cached }
     }
 
-    fn resumed() -> Account {
+    fn resumed() -> UsageMeter {
         let base =
             Resume { session: "s".into(), input_tokens: 100, output_tokens: 10, cached_tokens: 5, cost_usd: 0.02 };
-        Account::new(None, Some(&base))
+        UsageMeter::new(None, Some(&base))
     }
 
     #[test]
     fn a_cumulative_report_is_told_without_what_was_there_before() {
-        let mut account = resumed();
-        account.add_tokens(Scope::Session, tokens(250, 30, 15), None);
-        account.add_cost(Scope::Session, 0.05);
-        let line = account.usage_line(false).unwrap();
+        let mut usage_meter = resumed();
+        usage_meter.add_tokens(Scope::Session, tokens(250, 30, 15), None);
+        usage_meter.add_cost(Scope::Session, 0.05);
+        let line = usage_meter.usage_line(false).unwrap();
         assert_eq!((&line["input_tokens"], &line["output_tokens"]), (&json!(150), &json!(20)));
         assert_eq!((&line["cached_tokens"], &line["cost_usd"]), (&json!(10), &json!(0.03)));
-        assert_eq!(account.usage_line(false), None);
-        account.set_session("s");
-        let line = account.session_line(true).unwrap();
+        assert_eq!(usage_meter.usage_line(false), None);
+        usage_meter.set_session("s");
+        let line = usage_meter.session_line(true).unwrap();
         assert_eq!((&line["input_tokens"], &line["cost_usd"]), (&json!(250), &json!(0.05)));
     }
 
     #[test]
     fn a_program_that_counts_anew_is_believed() {
-        let mut account = resumed();
-        account.add_tokens(Scope::Session, tokens(40, 3, 0), None);
-        assert_eq!(account.used(), tokens(40, 3, 0));
-        account.add_cost(Scope::Session, 0.01);
-        assert_eq!(account.spent(), 0.01);
+        let mut usage_meter = resumed();
+        usage_meter.add_tokens(Scope::Session, tokens(40, 3, 0), None);
+        assert_eq!(usage_meter.used(), tokens(40, 3, 0));
+        usage_meter.add_cost(Scope::Session, 0.01);
+        assert_eq!(usage_meter.spent(), 0.01);
     }
 
     #[test]
     fn messages_are_added_once_and_replaced_by_the_run_s_total() {
-        let mut account = resumed();
-        account.add_tokens(Scope::Message, tokens(10, 1, 0), Some("a"));
-        account.add_tokens(Scope::Message, tokens(10, 4, 0), Some("a"));
-        account.add_tokens(Scope::Message, tokens(20, 2, 9), Some("b"));
-        account.add_tokens(Scope::Message, tokens(1, 1, 0), None);
-        assert_eq!(account.used(), tokens(31, 7, 9));
-        account.add_tokens(Scope::Run, tokens(35, 8, 9), None);
-        assert_eq!(account.used(), tokens(35, 8, 9));
-        account.add_tokens(Scope::Message, tokens(5, 1, 0), Some("c"));
-        assert_eq!(account.used(), tokens(40, 9, 9));
+        let mut usage_meter = resumed();
+        usage_meter.add_tokens(Scope::Message, tokens(10, 1, 0), Some("a"));
+        usage_meter.add_tokens(Scope::Message, tokens(10, 4, 0), Some("a"));
+        usage_meter.add_tokens(Scope::Message, tokens(20, 2, 9), Some("b"));
+        usage_meter.add_tokens(Scope::Message, tokens(1, 1, 0), None);
+        assert_eq!(usage_meter.used(), tokens(31, 7, 9));
+        usage_meter.add_tokens(Scope::Run, tokens(35, 8, 9), None);
+        assert_eq!(usage_meter.used(), tokens(35, 8, 9));
+        usage_meter.add_tokens(Scope::Message, tokens(5, 1, 0), Some("c"));
+        assert_eq!(usage_meter.used(), tokens(40, 9, 9));
     }
 
     #[test]
     fn a_long_turn_is_told_of_as_it_grows() {
-        let mut account = Account::new(None, None);
+        let mut usage_meter = UsageMeter::new(None, None);
         let mut told = 0;
         for _ in 0..1000 {
-            account.add_tokens(Scope::Message, tokens(1000, 10, 0), None);
-            told += u64::from(account.grown_usage_line().is_some());
+            usage_meter.add_tokens(Scope::Message, tokens(1000, 10, 0), None);
+            told += u64::from(usage_meter.grown_usage_line().is_some());
         }
         assert!((20..40).contains(&told), "{told}");
-        assert_eq!(account.usage_line(false).unwrap()["input_tokens"], json!(1_000_000));
+        assert_eq!(usage_meter.usage_line(false).unwrap()["input_tokens"], json!(1_000_000));
     }
 
     #[test]
     fn with_a_budget_everything_is_told_at_once() {
-        let mut account = Account::new(None, None);
-        account.tell_all();
+        let mut usage_meter = UsageMeter::new(None, None);
+        usage_meter.tell_all();
         for n in 1..20 {
-            account.add_tokens(Scope::Message, tokens(1000, 10, 0), None);
-            let told = account.grown_usage_line().unwrap();
+            usage_meter.add_tokens(Scope::Message, tokens(1000, 10, 0), None);
+            let told = usage_meter.grown_usage_line().unwrap();
             assert_eq!((&told["input_tokens"], told.get("last")), (&json!(n * 1000), None));
         }
-        account.add_cost(Scope::Run, 0.5);
-        assert_eq!(account.grown_usage_line().unwrap()["cost_usd"], json!(0.5));
-        account.add_cost(Scope::Run, 0.6);
-        assert_eq!(account.usage_line(true).unwrap()["last"], json!(true));
-        assert_eq!(account.usage_line(true), None, "nothing new");
+        usage_meter.add_cost(Scope::Run, 0.5);
+        assert_eq!(usage_meter.grown_usage_line().unwrap()["cost_usd"], json!(0.5));
+        usage_meter.add_cost(Scope::Run, 0.6);
+        assert_eq!(usage_meter.usage_line(true).unwrap()["last"], json!(true));
+        assert_eq!(usage_meter.usage_line(true), None, "nothing new");
     }
 
     #[test]
     fn what_a_failed_resumption_used_still_counts() {
-        let mut account = resumed();
-        account.set_session("s");
-        account.add_tokens(Scope::Run, tokens(7, 1, 0), None);
-        account.begin_anew();
-        account.set_session("t");
-        account.add_tokens(Scope::Message, tokens(10, 1, 0), None);
-        assert_eq!(account.used(), tokens(17, 2, 0));
-        assert_eq!(account.session_line(false).unwrap()["resumed"], json!(false));
+        let mut usage_meter = resumed();
+        usage_meter.set_session("s");
+        usage_meter.add_tokens(Scope::Run, tokens(7, 1, 0), None);
+        usage_meter.begin_anew();
+        usage_meter.set_session("t");
+        usage_meter.add_tokens(Scope::Message, tokens(10, 1, 0), None);
+        assert_eq!(usage_meter.used(), tokens(17, 2, 0));
+        assert_eq!(usage_meter.session_line(false).unwrap()["resumed"], json!(false));
     }
 
     #[test]
     fn nothing_known_is_nothing_said() {
-        let mut account = Account::new(None, None);
-        assert_eq!((account.usage_line(false), account.session_line(true)), (None, None));
-        account.add_cost(Scope::Run, f64::NAN);
-        assert_eq!(account.usage_line(false), None);
+        let mut usage_meter = UsageMeter::new(None, None);
+        assert_eq!((usage_meter.usage_line(false), usage_meter.session_line(true)), (None, None));
+        usage_meter.add_cost(Scope::Run, f64::NAN);
+        assert_eq!(usage_meter.usage_line(false), None);
     }
 }

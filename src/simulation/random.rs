@@ -1,11 +1,11 @@
 //! Choices from a seed.
 /// A small generator of choices (SplitMix64): the same seed gives the same choices on every machine.
-pub struct Dice(u64);
+pub struct Random(u64);
 
-impl Dice {
+impl Random {
     /// The choices that begin with this number.
-    pub(crate) fn new(seed: u64) -> Dice {
-        Dice(seed)
+    pub(crate) fn new(seed: u64) -> Random {
+        Random(seed)
     }
 
     /// The next number, from 0 to `sides` - 1.
@@ -19,8 +19,8 @@ impl Dice {
 
     /// The choices for one purpose: from the run's seed and the purpose's name.
     #[must_use]
-    pub fn of(seed: u64, text: &str) -> Dice {
+    pub fn of(seed: u64, text: &str) -> Random {
         let hash = blake3::hash(format!("{seed}/{text}").as_bytes());
-        Dice(u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap()))
+        Random(u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap()))
     }
 }

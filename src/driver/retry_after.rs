@@ -40,12 +40,12 @@ pub(super) fn in_groups(found: &Captures<'_>, now: Time) -> Option<u64> {
 /// When it may be tried again, as the words of an error say: a moment, a clock, or how long from now.
 pub(super) fn in_words(text: &str, now: Time) -> Option<u64> {
     let read = |pattern: &str| Regex::new(&format!("{FILL}{pattern}")).ok();
-    let (moment, clock, number) = (read(MOMENT)?, read(CLOCK)?, read(r"(\d)")?);
+    let (retry_after, clock, number) = (read(MOMENT)?, read(CLOCK)?, read(r"(\d)")?);
     let (before, after) = (Regex::new(BEFORE).ok()?, Regex::new(AFTER).ok()?);
     before.find_iter(text).find_map(|it| {
         let rest = &text[it.end()..];
         // The first number after the words decides: what stands behind it is about something else.
-        if let Some(found) = moment.captures(rest) {
+        if let Some(found) = retry_after.captures(rest) {
             return until_moment(found.get(0)?.as_str().trim_start_matches(|c: char| !c.is_ascii_digit()), now);
         }
         if let Some(found) = clock.captures(rest) {

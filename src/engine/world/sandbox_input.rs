@@ -12,10 +12,10 @@ use std::{
 };
 
 /// What of an attempt the limits are made from.
-pub(super) struct Cage<'a> {
+pub(super) struct SandboxInput<'a> {
     pub(super) project: &'a Path,
     pub(super) worktree: &'a Path,
-    pub(super) door: Option<&'a Path>,
+    pub(super) attempt_socket: Option<&'a Path>,
     pub(super) argv: &'a [String],
     pub(super) own: &'a Own,
 }
@@ -36,9 +36,9 @@ impl World {
         if run.settings.sandbox_of(&attempt.role, &attempt.agent).mode == Mode::Off && !is_cli {
             return Ok(None);
         }
-        let workshop = self.workshop(&project.display().to_string())?;
+        let repository = self.repository(&project.display().to_string())?;
         let own = Own { home: self.home_of(attempt)?, temp: private(self.attempt_dir(attempt.id).join("tmp"))? };
-        greet(&own.home, workshop.person())?;
+        greet(&own.home, repository.person())?;
         Ok(Some(own))
     }
 
@@ -48,10 +48,10 @@ impl World {
         run: &Run,
         attempt: &Attempt,
         env: &mut BTreeMap<String, String>,
-        cage: &Cage<'_>,
+        sandbox_input: &SandboxInput<'_>,
     ) -> Result<Option<Confine>, Error> {
         let settings = run.settings.sandbox_of(&attempt.role, &attempt.agent);
-        let Own { home, temp } = cage.own;
+        let Own { home, temp } = sandbox_input.own;
         // Not that of `env`, which an agent's table may set: what is hidden is the person's.
         let home_of_person = self.options.environment.agents.iter().find(|(name, _)| name == "HOME");
         let person = home_of_person.map(|(_, home)| PathBuf::from(home));
@@ -59,23 +59,23 @@ impl World {
         if settings.mode == Mode::Off {
             return Ok(None);
         }
-        let workshop = self.workshop(&cage.project.display().to_string())?;
-        let (git, objects) = workshop.agent_places(&attempt.id.to_string())?;
+        let repository = self.repository(&sandbox_input.project.display().to_string())?;
+        let (git, objects) = repository.agent_places(&attempt.id.to_string())?;
         let logins = run.settings.agents.values().filter_map(|agent| agent.adapter.as_ref()).map(|it| &it.login);
         let secrets = person.as_deref().map(|home| sandbox::secrets_of(home, &self.options.environment.person, logins));
         let places = Places {
-            worktree: cage.worktree,
+            worktree: sandbox_input.worktree,
             git: vec![git],
             objects,
             home,
             temp,
-            door: cage.door,
+            attempt_socket: sandbox_input.attempt_socket,
             data: &self.options.data_dir,
-            project: cage.project,
-            project_git: workshop.person().git_dir(),
+            project: sandbox_input.project,
+            project_git: repository.person().git_dir(),
             person: person.as_deref(),
             secrets: secrets.unwrap_or_default(),
-            argv: cage.argv,
+            argv: sandbox_input.argv,
             p0: &self.options.supervisor,
             env,
         };

@@ -15,7 +15,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// The engine's workshop for one repository of a person.
+/// The engine's project repository for one repository of a person.
 ///
 /// | in its folder | what |
 /// | --- | --- |
@@ -26,7 +26,7 @@ use std::{
 /// | `rules.git` | an empty repository of the engine alone: configuration and ignore rules no agent can change |
 /// | `hooks` | empty: where git looks for hooks |
 #[derive(Debug)]
-pub struct Workshop {
+pub struct ProjectRepository {
     pub(super) project: PathBuf,
     pub(super) person: PersonRepo,
     /// Held while a slot is chosen: the names of slots that are, and whose record is not written yet.
@@ -40,34 +40,34 @@ pub struct Workshop {
 /// Files with the content they must have; none must not be there.
 type Settings = BTreeMap<PathBuf, Option<Vec<u8>>>;
 
-impl Workshop {
-    /// Opens the workshop of `person` below `repos_dir`, making or mending what is missing. One process at a time: the
+impl ProjectRepository {
+    /// Opens the project repository of `person` below `repos_dir`, making or mending what is missing. One process at a time: the
     /// engine holds the lock of its data directory.
-    pub fn open(repos_dir: &Path, person: &PersonRepo) -> Result<Workshop, Error> {
+    pub fn open(repos_dir: &Path, person: &PersonRepo) -> Result<ProjectRepository, Error> {
         disk::make_dir(repos_dir)?;
         let repos_dir = repos_dir.canonicalize().io("looking at", repos_dir)?;
         let project = repos_dir.join(folder_name(person));
         for part in ["trees", "slots", "gits", "hooks", "rules.git/objects", "rules.git/refs", "rules.git/info"] {
             disk::make_dir(&project.join(part))?;
         }
-        let workshop = Workshop {
+        let repository = ProjectRepository {
             project,
             person: person.clone(),
             choosing: Mutex::default(),
             found: Mutex::default(),
             settings: Mutex::default(),
         };
-        disk::write_if_changed(&workshop.project.join("rules.git/config"), handle::ENGINE_CONFIG.as_bytes())?;
-        disk::write_if_changed(&workshop.project.join("rules.git/HEAD"), b"ref: refs/heads/none\n")?;
-        workshop.make_bare()?;
-        workshop.borrow_from_person()?;
-        land::break_stale_locks(&workshop.repo_dir())?;
+        disk::write_if_changed(&repository.project.join("rules.git/config"), handle::ENGINE_CONFIG.as_bytes())?;
+        disk::write_if_changed(&repository.project.join("rules.git/HEAD"), b"ref: refs/heads/none\n")?;
+        repository.make_bare()?;
+        repository.borrow_from_person()?;
+        land::break_stale_locks(&repository.repo_dir())?;
         land::break_stale_locks(person.git_dir())?;
-        workshop.tidy_agent_refs()?;
-        Ok(workshop)
+        repository.tidy_agent_refs()?;
+        Ok(repository)
     }
 
-    /// The workshop's folder.
+    /// The project repository's folder.
     pub fn project_dir(&self) -> &Path {
         &self.project
     }
@@ -77,7 +77,7 @@ impl Workshop {
         self.project.join("repo.git")
     }
 
-    /// The person's repository this workshop belongs to.
+    /// The person's repository this project repository belongs to.
     pub fn person(&self) -> &PersonRepo {
         &self.person
     }
@@ -118,7 +118,7 @@ impl Workshop {
         }
     }
 
-    /// A handle on the workshop's repository. One per call: handles are not shared between threads. What an agent
+    /// A handle on the project repository's repository. One per call: handles are not shared between threads. What an agent
     /// changed in its settings is put right first.
     pub(super) fn repo(&self) -> Result<Repository, Error> {
         self.settle()?;

@@ -1,4 +1,4 @@
-//! The door of one attempt: a socket that takes only what an attempt may do, and only with its token. What its role
+//! The socket of one attempt: a socket that takes only what an attempt may do, and only with its token. What its role
 //! may say is the kernel's business; whatever is no saying and no looking at its own milestone is refused here and put
 //! on record.
 use super::{
@@ -7,7 +7,7 @@ use super::{
         reply::{Answer, Asked, Failure, RawInput, answer},
     },
     client::Client,
-    mcp::{self, AttemptDesk, Desk},
+    mcp::{self, AttemptTools, ToolService},
     route_table::Routes,
     socket::{self, MAX_PATH_BYTES, SocketFile},
 };
@@ -20,7 +20,7 @@ use crate::{
         },
         health::HealthDoc,
     },
-    engine::handle::{AttemptDoor, Handle},
+    engine::handle::{AttemptSocketHost, Handle},
     model::{
         attempt::Attempt,
         command::Action,
@@ -60,21 +60,21 @@ use std::{
 };
 use tokio::{sync::watch, task::JoinHandle};
 
-/// Requests with a wrong token that are put on record, for each door.
+/// Requests with a wrong token that are put on record, for each socket.
 const MOST_GUESSES: u32 = 20;
 
-/// Every open door. The engine opens them; they lead to the engine once it is attached.
-pub(crate) struct Doors {
+/// Every open socket. The engine opens them; they lead to the engine once it is attached.
+pub(crate) struct AttemptSockets {
     dir: PathBuf,
     runtime: tokio::runtime::Handle,
     engine: watch::Sender<Option<Handle>>,
     open: Mutex<BTreeMap<AttemptId, (JoinHandle<()>, SocketFile)>>,
 }
 
-impl Doors {
-    /// Doors for the attempts of a data directory. Needs a tokio runtime.
-    pub(crate) fn new(data_dir: &Path) -> Doors {
-        Doors {
+impl AttemptSockets {
+    /// AttemptSockets for the attempts of a data directory. Needs a tokio runtime.
+    pub(crate) fn new(data_dir: &Path) -> AttemptSockets {
+        AttemptSockets {
             dir: door_dir(data_dir),
             runtime: tokio::runtime::Handle::current(),
             engine: watch::Sender::new(None),
@@ -133,18 +133,22 @@ fn door_name(attempt: AttemptId) -> String {
     format!("{}.sock", &digits[digits.len() - 12..])
 }
 
-impl AttemptDoor for Doors {
+impl AttemptSocketHost for AttemptSockets {
     fn open(&self, attempt: AttemptId, token_hash: &str) -> io::Result<PathBuf> {
         let _in_runtime = self.runtime.enter();
         make_dir(&self.dir)?;
         let name = door_name(attempt);
         let (listener, file) = socket::bind(&self.dir, &name)?;
-        let door =
-            Door { attempt, token_hash: token_hash.into(), engine: self.engine.subscribe(), guesses: Arc::default() };
-        let routes = routes(door);
+        let attempt_socket = AttemptSocket {
+            attempt,
+            token_hash: token_hash.into(),
+            engine: self.engine.subscribe(),
+            guesses: Arc::default(),
+        };
+        let routes = routes(attempt_socket);
         let task = self.runtime.spawn(async move {
             if let Err(e) = axum::serve(listener, routes).await {
-                tracing::error!("serving the door of {attempt} ended: {e}");
+                tracing::error!("serving the socket of {attempt} ended: {e}");
             }
         });
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,7 +168,7 @@ impl AttemptDoor for Doors {
 }
 
 #[derive(Clone)]
-struct Door {
+struct AttemptSocket {
     attempt: AttemptId,
     token_hash: Arc<str>,
     engine: watch::Receiver<Option<Handle>>,
@@ -172,14 +176,16 @@ struct Door {
     guesses: Arc<AtomicU32>,
 }
 
-fn routes(door: Door) -> Router {
-    let closed = |routes: Routes<Door>| routes.into_router().fallback(refused).method_not_allowed_fallback(refused);
-    let desk = Desk::Attempt(AttemptDesk::new(Client::Local(closed(own_routes()).with_state(door.clone()))));
-    let all = own_routes().on_service(Mcp, mcp::service(desk));
-    closed(all).with_state(door.clone()).layer(middleware::from_fn_with_state(door, check_token))
+fn routes(attempt_socket: AttemptSocket) -> Router {
+    let closed =
+        |routes: Routes<AttemptSocket>| routes.into_router().fallback(refused).method_not_allowed_fallback(refused);
+    let tools =
+        ToolService::Attempt(AttemptTools::new(Client::Local(closed(own_routes()).with_state(attempt_socket.clone()))));
+    let all = own_routes().on_service(Mcp, mcp::service(tools));
+    closed(all).with_state(attempt_socket.clone()).layer(middleware::from_fn_with_state(attempt_socket, check_token))
 }
 
-fn own_routes() -> Routes<Door> {
+fn own_routes() -> Routes<AttemptSocket> {
     Routes::new()
         .on(GetOwnAttempt, now)
         .on(Say, say)
@@ -196,7 +202,7 @@ async fn healthz() -> Answer<Healthz> {
     Ok(Json(HealthDoc { status: "ok".to_owned(), holder: None, pid: None, version: None }))
 }
 
-impl Door {
+impl AttemptSocket {
     async fn engine(&self) -> Result<Handle, Failure> {
         let mut engine = self.engine.clone();
         let stopped = || Failure(Problem::new(Kind::Store, "the engine has stopped"));
@@ -227,21 +233,28 @@ impl Door {
     }
 }
 
-/// Who asks with the token of a door: its attempt.
+/// Who asks with the token of a socket: its attempt.
 fn principal(attempt: &Attempt) -> Principal {
     Principal::Attempt(attempt.id, attempt.role.clone())
 }
 
-async fn check_token(State(door): State<Door>, headers: HeaderMap, request: Request, next: Next) -> Response {
+async fn check_token(
+    State(attempt_socket): State<AttemptSocket>,
+    headers: HeaderMap,
+    request: Request,
+    next: Next,
+) -> Response {
     let shown =
         headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
     match shown {
-        Some(shown) if token::fits(shown.trim(), &door.token_hash) => next.run(request).await,
+        Some(shown) if token::fits(shown.trim(), &attempt_socket.token_hash) => next.run(request).await,
         Some(_) | None => {
             let why = "this socket opens to the token of its attempt only";
             // Before the engine is attached there is no log to write to, and a flood of guesses is one try.
-            if door.engine.borrow().is_some() && door.guesses.fetch_add(1, Ordering::Relaxed) < MOST_GUESSES {
-                door.note("a request without the token of this socket".to_owned(), why).await;
+            if attempt_socket.engine.borrow().is_some()
+                && attempt_socket.guesses.fetch_add(1, Ordering::Relaxed) < MOST_GUESSES
+            {
+                attempt_socket.note("a request without the token of this socket".to_owned(), why).await;
             }
             let problem = Problem::new(Kind::Refused, why);
             Failure(problem.hint("send `Authorization: Bearer $P0_TOKEN`")).into_response()
@@ -249,19 +262,24 @@ async fn check_token(State(door): State<Door>, headers: HeaderMap, request: Requ
     }
 }
 
-async fn refused(State(door): State<Door>, method: Method, uri: Uri) -> Failure {
-    door.note(format!("{method} {}", uri.path()), "an attempt may only speak for itself and look at its own milestone")
+async fn refused(State(attempt_socket): State<AttemptSocket>, method: Method, uri: Uri) -> Failure {
+    attempt_socket
+        .note(format!("{method} {}", uri.path()), "an attempt may only speak for itself and look at its own milestone")
         .await
 }
 
-async fn say(State(door): State<Door>, Asked(meant): Asked<Say>, RawInput(said): RawInput) -> Answer<Say> {
+async fn say(
+    State(attempt_socket): State<AttemptSocket>,
+    Asked(meant): Asked<Say>,
+    RawInput(said): RawInput,
+) -> Answer<Say> {
     let message = read(&said)?;
-    let (handle, milestone, attempt) = door.own().await?;
+    let (handle, milestone, attempt) = attempt_socket.own().await?;
     if let Some(name) = meant.ticket {
         let own = attempt.ticket.as_ref().map(ToString::to_string);
         if own.as_deref() != Some(name.to_uppercase().as_str()) && name != "@mine" {
             let what = format!("{} of {name}", message.word());
-            return Err(door.note(what, "an attempt speaks for its own ticket only").await);
+            return Err(attempt_socket.note(what, "an attempt speaks for its own ticket only").await);
         }
     }
     let driven = names::state(&handle, milestone)?
@@ -269,7 +287,9 @@ async fn say(State(door): State<Door>, Asked(meant): Asked<Say>, RawInput(said):
         .get(&attempt.run)
         .is_some_and(|run| run.settings.agents.get(&attempt.agent).is_some_and(|agent| agent.kind == AgentKind::Cli));
     if driven && message.is_a_drivers() {
-        return Err(door.note(message.word().to_owned(), "only what drives the agent says that, and not here").await);
+        return Err(attempt_socket
+            .note(message.word().to_owned(), "only what drives the agent says that, and not here")
+            .await);
     }
     // What answers the agent's own program is a part of it, and so is what it says about its answers.
     let message = match message {
@@ -278,7 +298,7 @@ async fn say(State(door): State<Door>, Asked(meant): Asked<Say>, RawInput(said):
         }
         other => other,
     };
-    let message = without_secrets(&handle.attempt_dir(door.attempt), message)?;
+    let message = without_secrets(&handle.attempt_dir(attempt_socket.attempt), message)?;
     let actor = principal(&attempt).actor();
     let paths = match &message {
         Message::RequestFiles { create, modify, .. } => {
@@ -289,13 +309,13 @@ async fn say(State(door): State<Door>, Asked(meant): Asked<Say>, RawInput(said):
                 blocking(move || project::path_facts(Path::new(&root.unwrap_or_default()), Some(&base), &files));
             looked.await.unwrap_or_else(|why| {
                 // What cannot be looked up says nothing; what is made of it is looked at in the harvest.
-                tracing::warn!("looking at the files that attempt {} asks for: {why}", door.attempt);
+                tracing::warn!("looking at the files that attempt {} asks for: {why}", attempt_socket.attempt);
                 Vec::new()
             })
         }
         _ => Vec::new(),
     };
-    let action = Action::AttemptSaid { attempt: door.attempt, line: 0, part: 0, message, paths };
+    let action = Action::AttemptSaid { attempt: attempt_socket.attempt, line: 0, part: 0, message, paths };
     Ok(Json(handle.submit(milestone, actor, action).await?.reply))
 }
 
@@ -313,8 +333,8 @@ fn read(said: &Value) -> Result<Message, Failure> {
     Err(Failure(Problem::new(Kind::Usage, why).hint(hint)))
 }
 
-async fn now(State(door): State<Door>) -> Answer<GetOwnAttempt> {
-    let (handle, milestone, attempt) = door.own().await?;
+async fn now(State(attempt_socket): State<AttemptSocket>) -> Answer<GetOwnAttempt> {
+    let (handle, milestone, attempt) = attempt_socket.own().await?;
     let state = names::state(&handle, milestone)?;
     let ticket = attempt.ticket.as_ref().and_then(|id| state.tickets.get(id));
     Ok(Json(AttemptNow {
@@ -331,8 +351,8 @@ async fn now(State(door): State<Door>) -> Answer<GetOwnAttempt> {
 }
 
 /// What was learned, but for what a planner dropped.
-async fn learnings(State(door): State<Door>) -> Answer<ListLearnings> {
-    let (handle, milestone, _) = door.own().await?;
+async fn learnings(State(attempt_socket): State<AttemptSocket>) -> Answer<ListLearnings> {
+    let (handle, milestone, _) = attempt_socket.own().await?;
     let state = names::state(&handle, milestone)?;
     let kept = state.learnings.iter().filter(|(_, learning)| learning.curated != Some(false));
     Ok(Json(kept.map(|(id, learning)| LearningInput { id: id.0.clone(), text: learning.text.clone() }).collect()))
@@ -351,11 +371,11 @@ fn without_secrets(dir: &Path, message: Message) -> Result<Message, Failure> {
 
 /// A question that this attempt asked, once it is answered, or as it stands when `wait_s` is over.
 async fn approval(
-    State(door): State<Door>,
+    State(attempt_socket): State<AttemptSocket>,
     Part(id): Part<String>,
     Asked(patience): Asked<GetOwnApproval>,
 ) -> Answer<GetOwnApproval> {
-    let (handle, milestone, attempt) = door.own().await?;
+    let (handle, milestone, attempt) = attempt_socket.own().await?;
     match approvals::wait_for(&handle, (milestone, attempt.id), &id, &patience).await? {
         Some(doc) => Ok(Json(doc)),
         None => {
@@ -365,33 +385,33 @@ async fn approval(
     }
 }
 
-async fn list(State(door): State<Door>) -> Answer<ListTickets> {
-    let (handle, milestone, _) = door.own().await?;
+async fn list(State(attempt_socket): State<AttemptSocket>) -> Answer<ListTickets> {
+    let (handle, milestone, _) = attempt_socket.own().await?;
     answer(tickets::of_milestone(&handle, milestone))
 }
 
-async fn show(State(door): State<Door>, Part(name): Part<String>) -> Answer<GetTicket> {
-    let (handle, milestone, attempt) = door.own().await?;
+async fn show(State(attempt_socket): State<AttemptSocket>, Part(name): Part<String>) -> Answer<GetTicket> {
+    let (handle, milestone, attempt) = attempt_socket.own().await?;
     let name = match (&attempt.ticket, name.as_str()) {
         (Some(own), "@mine") => own.to_string(),
         (None | Some(_), _) => name,
     };
     let found = names::ticket(&handle, &name)?;
     if found.milestone != milestone {
-        return Err(door.note(format!("ticket {name}"), "an attempt looks at its own milestone only").await);
+        return Err(attempt_socket.note(format!("ticket {name}"), "an attempt looks at its own milestone only").await);
     }
     Ok(Json(tickets::full(&handle, &found)))
 }
 
 async fn events_of_run(
-    State(door): State<Door>,
+    State(attempt_socket): State<AttemptSocket>,
     headers: HeaderMap,
     Asked(query): Asked<StreamEvents>,
 ) -> Result<Response, Failure> {
-    let (handle, _, attempt) = door.own().await?;
+    let (handle, _, attempt) = attempt_socket.own().await?;
     let mut wanted = history::select(&handle, &query, events::reading(&headers))?;
     wanted.filter.run = Some(attempt.run);
-    // The door's streams end with its connection; nothing announces the end of serving to it.
+    // The socket's streams end with its connection; nothing announces the end of serving to it.
     let (open, closing) = watch::channel(false);
     let response = events::stream_of(handle, closing, wanted).await?;
     drop(open);
@@ -406,22 +426,22 @@ mod tests {
     #[tokio::test]
     async fn a_door_opens_to_its_token_only_and_closes() {
         let dir = tempfile::tempdir().unwrap();
-        let doors = Doors::new(dir.path());
+        let attempt_sockets = AttemptSockets::new(dir.path());
         let attempt = AttemptId(uuid::Uuid::from_u128(0x1234_5678_9abc));
-        let socket = doors.open(attempt, &token::hash("right")).unwrap();
+        let socket = attempt_sockets.open(attempt, &token::hash("right")).unwrap();
         assert_eq!(socket.file_name().unwrap(), "123456789abc.sock");
-        let client = |token: &str| Client::Door { socket: socket.clone(), token: token.into() };
+        let client = |token: &str| Client::Attempt { socket: socket.clone(), token: token.into() };
         assert!(client("right").get(Healthz::at()).await.is_ok());
         let refused = client("wrong").get(GetOwnAttempt::at()).await.unwrap_err();
         assert_eq!(refused.kind.exit_code(), 6);
-        doors.close(attempt);
+        attempt_sockets.close(attempt);
         assert!(!socket.exists());
     }
 
     #[test]
     fn an_attempts_socket_serves_its_part_of_the_contract() {
-        let desk = Desk::Attempt(AttemptDesk::new(Client::Local(Router::new())));
-        let mut served = own_routes().on_service(Mcp, mcp::service(desk)).served().to_vec();
+        let tools = ToolService::Attempt(AttemptTools::new(Client::Local(Router::new())));
+        let mut served = own_routes().on_service(Mcp, mcp::service(tools)).served().to_vec();
         let mut listed: Vec<&str> = TABLE.iter().filter(|e| e.is_on_attempt_socket()).map(|e| e.name).collect();
         served.sort_unstable();
         listed.sort_unstable();

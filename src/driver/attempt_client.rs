@@ -30,9 +30,9 @@ const TRIES: u32 = 60;
 /// Tries to connect, a second apart, of which each request makes so many.
 const CONNECTS: u32 = 20;
 
-/// The attempt's door.
+/// The attempt's socket.
 #[derive(Debug, Clone)]
-pub(super) struct Door {
+pub(super) struct AttemptClient {
     socket: PathBuf,
     token: String,
 }
@@ -50,11 +50,11 @@ impl Answer {
     }
 }
 
-impl Door {
-    /// The door that the attempt's variables name.
-    pub(super) fn of(own: &BTreeMap<String, String>) -> Option<Door> {
+impl AttemptClient {
+    /// The socket that the attempt's variables name.
+    pub(super) fn of(own: &BTreeMap<String, String>) -> Option<AttemptClient> {
         let value = |name: &str| own.get(name).filter(|value| !value.is_empty());
-        Some(Door { socket: value("P0_SOCKET")?.into(), token: value("P0_TOKEN")?.clone() })
+        Some(AttemptClient { socket: value("P0_SOCKET")?.into(), token: value("P0_TOKEN")?.clone() })
     }
 
     /// Asks whether `tool` may be used on `target`, and waits for the answer; `waiting` hears again and again that

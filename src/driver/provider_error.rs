@@ -1,5 +1,5 @@
 //! What an error means: its class, its status, and when it may be tried again.
-use super::moment;
+use super::retry_after;
 use crate::model::{
     Time,
     adapter::{ErrorClass, ErrorRule},
@@ -21,7 +21,7 @@ const STATUS: &str = concat!(
 
 /// An error as the program put it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Complaint {
+pub(super) struct ProviderError {
     pub(super) text: String,
     pub(super) status: Option<u16>,
     pub(super) retry_after_s: Option<u64>,
@@ -31,7 +31,7 @@ pub(super) struct Complaint {
     pub(super) likely: Option<ErrorClass>,
 }
 
-impl Complaint {
+impl ProviderError {
     /// Words alone.
     pub(super) fn words(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
@@ -89,29 +89,30 @@ impl Classes {
         self.whole.iter().any(|whole| whole.is_match(message))
     }
 
-    /// What `complaint` means.
-    pub(super) fn understand(&self, complaint: &Complaint, now: Time) -> Failure {
-        let text = shortened(&complaint.text);
-        let status = complaint.status.or_else(|| self.status_in(&text));
-        let mut failure = Failure { class: ErrorClass::Other, text, status, retry_after_s: complaint.retry_after_s };
+    /// What `error` means.
+    pub(super) fn understand(&self, provider_error: &ProviderError, now: Time) -> Failure {
+        let text = shortened(&provider_error.text);
+        let status = provider_error.status.or_else(|| self.status_in(&text));
+        let mut failure =
+            Failure { class: ErrorClass::Other, text, status, retry_after_s: provider_error.retry_after_s };
         let mut fitting = self.rules.iter().filter_map(|(rule, regex)| {
-            let found = regex.as_ref().and_then(|regex| regex.captures(&complaint.text));
+            let found = regex.as_ref().and_then(|regex| regex.captures(&provider_error.text));
             let fits = found.is_some() || status.is_some_and(|status| rule.status.contains(&status));
-            (fits && complaint.class.is_none_or(|class| class == rule.class)).then_some((rule, found))
+            (fits && provider_error.class.is_none_or(|class| class == rule.class)).then_some((rule, found))
         });
         if let Some((rule, found)) = fitting.next() {
             failure.class = rule.class;
-            let told = || found.and_then(|found| moment::in_groups(&found, now));
+            let told = || found.and_then(|found| retry_after::in_groups(&found, now));
             failure.retry_after_s = failure.retry_after_s.or_else(told);
-        } else if let Some(likely) = complaint.likely {
+        } else if let Some(likely) = provider_error.likely {
             failure.class = likely;
         }
-        if let Some(class) = complaint.class {
+        if let Some(class) = provider_error.class {
             failure.class = class;
         }
         // Servers that are down say when to try again as well, and do not know.
         if failure.class == ErrorClass::RateLimited && failure.retry_after_s.is_none() {
-            failure.retry_after_s = moment::in_words(&complaint.text, now);
+            failure.retry_after_s = retry_after::in_words(&provider_error.text, now);
         }
         failure
     }
@@ -159,7 +160,8 @@ mod tests {
 
     fn understood(table: &str, text: &str, status: Option<u16>) -> (ErrorClass, Option<u64>) {
         let classes = Classes::new(&Adapter::builtin(table).unwrap().errors);
-        let failure = classes.understand(&Complaint { text: text.into(), status, ..Complaint::default() }, now());
+        let failure =
+            classes.understand(&ProviderError { text: text.into(), status, ..ProviderError::default() }, now());
         (failure.class, failure.retry_after_s)
     }
 
@@ -256,7 +258,7 @@ mod tests {
         let classes = Classes::new(&Adapter::builtin("acp").unwrap().errors);
         let of = |text: &str, status| {
             let likely = Some(ErrorClass::Auth);
-            classes.understand(&Complaint { status, likely, ..Complaint::words(text) }, now()).class
+            classes.understand(&ProviderError { status, likely, ..ProviderError::words(text) }, now()).class
         };
         assert_eq!(of("something with your account", None), ErrorClass::Auth);
         assert_eq!(of("Rate limit exceeded", None), ErrorClass::RateLimited);

@@ -293,12 +293,12 @@ pub(super) fn count(usage: &UsageAt, event: &Value, usage_meter: &mut UsageMeter
     if let Some(usd) = cost {
         usage_meter.add_cost(usage.cost_scope.unwrap_or(usage.scope), usd);
     }
-    not_counted(usage, event, input.is_some() || output.is_some() || cost.is_some())
+    not_counted(usage, event, (input, output))
 }
 
 /// Why a report's numbers cannot be read: one is there and is none, or none of them is where the table expects them while
 /// others are.
-fn not_counted(usage: &UsageAt, event: &Value, has_some: bool) -> Option<String> {
+fn not_counted(usage: &UsageAt, event: &Value, (input, output): (Option<u64>, Option<u64>)) -> Option<String> {
     let there = |path: &String| at(event, path).filter(|value| !value.is_null());
     let numbers = usage.input.iter().chain(&usage.output).chain(&usage.cached);
     let bad = numbers.clone().find(|path| there(path).is_some_and(|value| whole(value).is_none()));
@@ -306,16 +306,23 @@ fn not_counted(usage: &UsageAt, event: &Value, has_some: bool) -> Option<String>
     if let Some(path) = bad.or_else(bad_cost) {
         return Some(format!("`{path}` is no number: {}", at(event, path).unwrap_or(&Value::Null)));
     }
-    if has_some {
-        return None;
-    }
     let around = numbers.filter_map(|path| path.rsplit_once('.')).map(|(around, _)| around);
     let mut around = around.filter_map(|path| at(event, path).filter(|value| !value.is_null()));
-    let has_numbers = |value: &Value| match value {
-        Value::Object(fields) => fields.values().any(Value::is_number),
-        other => !other.is_array(),
+    let is_of_another_form = |value: &Value| match value {
+        Value::Object(fields) => {
+            let counts = |part: &str| fields.iter().any(|(key, n)| n.is_number() && key.to_lowercase().contains(part));
+            match (input, output) {
+                (None, None) => fields.values().any(Value::is_number),
+                (Some(_), None) => !usage.output.is_empty() && counts("output"),
+                (None, Some(_)) => !usage.input.is_empty() && counts("input"),
+                (Some(_), Some(_)) => false,
+            }
+        }
+        _ => input.is_none() && output.is_none(),
     };
-    around.find(|value| has_numbers(value)).map(|value| format!("it has none of the numbers that are known: {value}"))
+    around
+        .find(|value| is_of_another_form(value))
+        .map(|value| format!("it has not the numbers that are known: {value}"))
 }
 
 /// The protocol line about a report of usage that cannot be read.

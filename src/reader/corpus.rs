@@ -205,7 +205,7 @@ fn in_a_guise(line: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("zero-width characters", format!("\u{200b}{line}\u{200b}")),
         ("a progress bar", format!("Working 10%\r{line}\rdone")),
         ("names without quotes", bare.clone()),
-        ("names without quotes, amid text", format!("says {} now", bare.replace('"', "'"))),
+        ("names without quotes, amid text", format!("message: {} now", bare.replace('"', "'"))),
         ("several lines without quotes", bare.replace(',', ",\n  ").replace('{', "{\n  ").replace('}', "\n}")),
         ("Python", python.clone()),
         ("Python behind text", format!("final: {python_reversed}")),

@@ -1,16 +1,10 @@
 //! What stands before an object on its line: a log's prefix or a label, behind which the object is what the line says, or
 //! words and code that mention it.
 
-/// Words of prefixes and labels. A sentence that has others says something of the object.
+/// Levels of logs.
+const LEVELS: &[&str] = &["info", "debug", "warn", "warning", "error", "trace", "notice", "fatal"];
+/// Words of prefixes and labels. A text that has others says something of the object.
 const PLAIN: &[&str] = &[
-    "info",
-    "debug",
-    "warn",
-    "warning",
-    "error",
-    "trace",
-    "notice",
-    "fatal",
     "log",
     "msg",
     "message",
@@ -33,26 +27,45 @@ const PLAIN: &[&str] = &[
     "this",
     "is",
     "here",
+    "a",
     "final",
-    "last",
     "answer",
     "result",
     "response",
     "reply",
     "json",
-    "says",
-    "said",
+    "plan",
+    "report",
+    "review",
+    "conclusion",
+    "judgement",
+    "judgment",
+    "sure",
+    "ok",
+    "okay",
     "verdict",
     "decision",
     "status",
     "ticket",
+    "defer",
     "subtask",
     "comment",
     "learning",
+    "curate",
     "feedback",
     "finding",
     "question",
     "usage",
+    "artifact",
+    "checklist",
+    "confidence",
+    "session",
+    "activity",
+    "failed",
+    "request",
+    "files",
+    "rate",
+    "limited",
     "t",
     "z",
     "utc",
@@ -77,46 +90,41 @@ const PLAIN: &[&str] = &[
     "nov",
     "dec",
 ];
-/// Words of labels before what is not meant: an example, or what a test wanted.
-const MENTIONS: &[&str] = &[
-    "example", "sample", "expected", "expect", "expects", "actual", "got", "want", "wanted", "left", "right", "format",
-    "schema", "template", "fixture", "like", "such", "instead", "not", "cannot", "would", "should", "if", "wrongly",
-    "e", "g", "i", "sends", "received", "echo", "print", "printed", "assert", "return", "let", "const", "var", "case",
-];
-/// The most words of a label.
-const LABEL_WORDS: usize = 5;
-/// How names of files end that a search prints before what it found.
-const FILES: &[&str] = &[
-    ".json", ".jsonl", ".ndjson", ".md", ".txt", ".log", ".py", ".rs", ".ts", ".js", ".go", ".sh", ".yml", ".yaml",
-    ".toml", ".snap", ".out",
-];
 
 /// Whether an object behind this text, on the same line, is what the line says, and not what it speaks of.
 pub(super) fn leads_to(text: &str) -> bool {
     let text = text.trim_start();
     // A line that a diff adds or takes out, a comment, and what is struck out.
-    let is_removed = text.starts_with('-') && !text.starts_with("- ");
-    let is_comment = ["//", "/*", "<!--", "#", "~"].into_iter().any(|mark| text.starts_with(mark));
-    if is_removed || is_comment || text.starts_with('+') {
+    let is_bullet = text.starts_with("- ") && !text.starts_with("-  ");
+    let is_comment = ["//", "/*", "<!--", "#", "~", "@@", "+"].into_iter().any(|mark| text.starts_with(mark));
+    if is_comment || (text.starts_with('-') && !is_bullet) || is_numbered(text) {
         return false;
     }
     let plain = without_brackets(text);
     let words: Vec<String> = words_of(&plain).map(str::to_ascii_lowercase).collect();
-    if words.iter().all(|word| PLAIN.contains(&word.as_str())) {
+    let is_plain = |word: &String| PLAIN.contains(&word.as_str()) || LEVELS.contains(&word.as_str());
+    if words.iter().all(is_plain) {
         return true;
     }
-    if words.iter().any(|word| MENTIONS.contains(&word.as_str())) || words.len() > LABEL_WORDS {
-        return false;
-    }
-    // A label, or a container's name.
-    match plain.trim_end_matches(['"', '\'', '`', ' ']).strip_suffix(':') {
-        Some(label) => {
-            let name = label.rsplit(char::is_whitespace).next().unwrap_or_default();
-            let name = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(':');
-            !FILES.iter().any(|end| name.ends_with(end)) && !label.contains('(')
-        }
-        None => plain.ends_with('|'),
-    }
+    // A logger's name behind its level, a container's before its bar.
+    let has_level = words.first().is_some_and(|word| LEVELS.contains(&word.as_str()));
+    (has_level && plain.ends_with(':') && !plain.trim_end_matches(':').contains(": ")) || is_containers(&plain)
+}
+
+/// Whether a search or a listing puts the number of a line before it: `a.rs:12:`, `12:`, `12` and a tab.
+fn is_numbered(text: &str) -> bool {
+    let text = text.trim();
+    let last = text.trim_end_matches(':').rsplit([':', ' ', '\t']).next().unwrap_or_default();
+    let is_number = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+    is_number && (text.ends_with(':') || last.len() == text.len())
+}
+
+/// Whether a text is a container's name and a bar.
+fn is_containers(text: &str) -> bool {
+    text.strip_suffix('|').is_some_and(|name| {
+        let name = name.trim();
+        !name.is_empty() && !name.contains(char::is_whitespace)
+    })
 }
 
 /// The words of a text, apart from numbers.
@@ -168,6 +176,7 @@ mod tests {
             "INFO app.main: ",
             "\u{200b}",
             "Sure! Here is my plan:",
+            "2026-11-29 09:13:05,120 INFO app.main: ",
         ] {
             assert!(leads_to(text), "{text:?}");
         }
@@ -196,6 +205,16 @@ mod tests {
             "return ",
             "$ echo '",
             "console.log(JSON.stringify(",
+            "-  ",
+            "src/A.kt:12:",
+            "12:",
+            "     3\t",
+            "@@ -1 +1 @@ ",
+            "Wrong: ",
+            "Rejected: ",
+            "Previous verdict: ",
+            "test data: ",
+            "The executor said ",
         ] {
             assert!(!leads_to(text), "{text:?}");
         }

@@ -241,7 +241,7 @@ impl LineReader {
                 continue;
             };
             match self.parse(&text[open..end]) {
-                Ok(value) if leads || (self.stands_alone(&value, before, &text[end..])) => {
+                Ok(value) if self.is_taken(&value, leads, before, &text[end..]) => {
                     if amid.is_empty() || fault.is_some() {
                         self.not_taken(number, text, rest..open, fault.take(), found);
                     }
@@ -269,7 +269,8 @@ impl LineReader {
         }
         for (open, value, is_led) in amid {
             // What a sentence or code quotes it only mentions.
-            if is_led || !is_quoted(text, open) {
+            let is_mention = is_quoted(text, open) && !(is_led && is_wordless(behind(text, open)));
+            if !is_mention {
                 self.mentioned(number, text, open, &value, found);
             }
         }
@@ -280,6 +281,15 @@ impl LineReader {
         let mut begun = Pending { first: number, text: text.to_owned(), more: Vec::new(), scan: Scan::default() };
         begun.scan.end(&begun.text);
         self.pending = Some(begun);
+    }
+
+    /// Whether an object is what its line says. Behind a message nothing may follow but another object.
+    fn is_taken(&self, value: &Value, leads: bool, before: &str, after: &str) -> bool {
+        if !leads {
+            return self.stands_alone(value, before, after);
+        }
+        let goes_on = || after.trim_start_matches(is_separator).starts_with('{');
+        self.source == Source::Program || is_wordless(after) || goes_on() || self.word_of(value).is_none()
     }
 
     /// Whether an object with text before it is what its line says.
@@ -342,8 +352,13 @@ impl LineReader {
 
 /// Whether an object is quoted by the text around it.
 fn is_quoted(text: &str, open: usize) -> bool {
+    text[..open].ends_with(QUOTES) && behind(text, open).starts_with(QUOTES)
+}
+
+/// The text behind the object that begins at `open`.
+fn behind(text: &str, open: usize) -> &str {
     let end = Scan::default().end(&text[open..]).map_or(text.len(), |length| open + length);
-    text[..open].ends_with(QUOTES) && text[end..].starts_with(QUOTES)
+    &text[end..]
 }
 
 /// The objects of an agent's text.

@@ -90,20 +90,24 @@ fn unknown_type(fields: &Map<String, Value>, written: &str) -> Reading {
 /// The message that a longer or another word names, where the object has what such a message needs: `ticket_status`,
 /// `security-issue`, `ask_user`.
 fn also_named(fields: &Map<String, Value>, written: &str) -> Option<&'static str> {
-    const OTHERS: &[(&str, &str, &str)] = &[
-        ("issue", "feedback", "title"),
-        ("bug", "feedback", "title"),
-        ("vulnerability", "feedback", "title"),
-        ("risk", "feedback", "title"),
-        ("blocker", "feedback", "title"),
-        ("findings", "feedback", "items"),
-        ("task", "ticket", "title"),
-        ("story", "ticket", "title"),
-        ("epic", "ticket", "title"),
-        ("ask", "question", "text"),
-        ("clarification", "question", "text"),
-        ("help", "question", "text"),
+    const OTHERS: &[(&str, &str)] = &[
+        ("issue", "feedback"),
+        ("bug", "feedback"),
+        ("vulnerability", "feedback"),
+        ("risk", "feedback"),
+        ("blocker", "feedback"),
+        ("finding", "feedback"),
+        ("findings", "feedback"),
+        ("task", "ticket"),
+        ("story", "ticket"),
+        ("epic", "ticket"),
+        ("ask", "question"),
+        ("clarification", "question"),
+        ("help", "question"),
     ];
+    /// What each of those needs, at least one of them.
+    const NEEDS: &[(&str, &[&str])] =
+        &[("feedback", &["title", "items", "severity"]), ("ticket", &["title"]), ("question", &["text", "question"])];
     /// What a word speaks of that tells of a ticket's status.
     const OF_A_TICKET: &[&str] = &["status", "task", "ticket", "state", "update", "progress"];
     let written = snake(written);
@@ -113,10 +117,11 @@ fn also_named(fields: &Map<String, Value>, written: &str) -> Option<&'static str
     let is_known =
         |word: &&&str| refuses_its_attempt(word) && parts.contains(*word) && has(needs(word).unwrap_or("title"));
     let known = Message::WORDS.iter().find(is_known).copied();
-    let other = || OTHERS.iter().find(|(part, _, needs)| parts.contains(part) && has(needs)).map(|(_, word, _)| *word);
+    let has_need = |word: &str| NEEDS.iter().any(|(of, needs)| *of == word && needs.iter().any(|field| has(field)));
+    let other = || OTHERS.iter().find(|(part, word)| parts.contains(part) && has_need(word)).map(|(_, word)| *word);
     let says_blocked = || fields.get("status").and_then(Value::as_str).is_some_and(says_blocked);
-    let is_blocked =
-        || parts.iter().any(|part| OF_A_TICKET.contains(part)) && (parts.contains(&"blocked") || says_blocked());
+    let is_of_a_ticket = || parts.iter().any(|part| OF_A_TICKET.contains(part));
+    let is_blocked = || (parts.contains(&"blocked") && has("reason")) || (is_of_a_ticket() && says_blocked());
     known.or_else(other).or_else(|| is_blocked().then_some("status"))
 }
 
@@ -390,6 +395,10 @@ mod tests {
             (json!({"type": "add_ticket", "title": "t"}), "ticket"),
             (json!({"type": "task", "title": "t"}), "ticket"),
             (json!({"type": "ask_user", "text": "t"}), "question"),
+            (json!({"type": "ask_question", "question": "t"}), "question"),
+            (json!({"type": "agent_blocked", "reason": "r"}), "status"),
+            (json!({"type": "security_finding", "severity": "high", "text": "t"}), "feedback"),
+            (json!({"type": "tool_use", "name": "mcp__p0__ticket_status", "input": {"status": "blocked"}}), "ticket"),
             (json!({"type": "verdict/v1", "met": false}), "verdict"),
             (json!({"type": "tool_use", "name": "feedback", "input": {"title": "t"}}), "feedback"),
         ] {

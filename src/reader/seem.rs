@@ -10,7 +10,7 @@ pub(super) fn hints(line: &[u8]) -> bool {
     memchr::memchr(b'{', line).is_some()
         || has(b"type\"")
         || has(b"type'")
-        || line.trim_ascii_start().starts_with(b"type:")
+        || line.trim_ascii_start().starts_with(b"type: '")
 }
 
 /// Whether a text that begins with a brace goes on as an object does: with a key, or with the line's end. An agent's may
@@ -24,6 +24,9 @@ pub(super) fn begins_like_json(text: &str, source: Source) -> bool {
 /// nothing suggests a message.
 pub(super) fn seems(text: &str, source: Source) -> Option<String> {
     let text = plain_quotes(text);
+    if is_of_a_diff(&text) {
+        return None;
+    }
     let text = text.trim_start_matches(|c: char| !c.is_alphanumeric() && !matches!(c, '{' | '"' | '\''));
     if text.starts_with("{\"native\":") {
         // What a driver copies into the log.
@@ -44,10 +47,20 @@ pub(super) fn seems(text: &str, source: Source) -> Option<String> {
     amid(text)
 }
 
-/// Whether a text without a brace or a double quote, which is no JSON any more, names the message as the protocol does.
-/// Declarations of types end with a semicolon.
+/// Whether a line is added or taken out by a diff: what it has is another file's.
+fn is_of_a_diff(text: &str) -> bool {
+    let rest = text.strip_prefix(['-', '+']);
+    rest.is_some_and(|rest| rest.starts_with([' ', '\t', '"', '\'']) && !rest.trim_start().starts_with('{'))
+}
+
+/// Whether a text that is no JSON any more names the message as the protocol does: by its very word, and with another of its
+/// fields where it is whole. Declarations of types have semicolons.
 fn is_plainly(word: &str, text: &str) -> bool {
-    text.contains(['{', '"']) || (text.contains(word) && !text.trim_end().ends_with(';'))
+    if text.contains("\"type") || !text.contains("type") {
+        return true;
+    }
+    let is_whole = text.contains('{') && text.contains('}');
+    !text.contains(';') && text.contains(word) && (!is_whole || has_a_field_of(word, text))
 }
 
 /// The text with the double quotes of other alphabets, and of HTML, as JSON has them.
@@ -221,9 +234,13 @@ mod tests {
             ),
             ("final: {'met': False, 'type': 'verdict'} (sure)", Some("verdict")),
             ("{&quot;type&quot;:&quot;verdict&quot;,&quot;met&quot;:false}", Some("verdict")),
-            ("says: {:type=>\"verdict\", :met=>false} now", Some("verdict")),
+            ("final: {:type=>\"verdict\", :met=>false} now", Some("verdict")),
             ("type: 'verdict',", Some("verdict")),
             ("type: verdict", Some("verdict")),
+            ("| { type: 'status'; code: number }", None),
+            ("{ type: 'status', code: 200 }", None),
+            ("-   \"status\": \"blocked\",", None),
+            ("-   \"type\": \"status\",", None),
             ("type: 'verdict';", None),
             ("type: object", None),
             ("{'type': 'dict', 'schema': {}}", None),

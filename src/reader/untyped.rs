@@ -68,7 +68,10 @@ fn itself(fields: &Map<String, Value>) -> Option<&'static str> {
         Some("verdict")
     } else if text("decision").is_some_and(|word| meant(word, DECISIONS).is_some()) {
         Some("decision")
-    } else if any(&["title", "summary"]) && (has("severity") || (has("category") && any(&["body", "files"]))) {
+    } else if any(&["title", "summary"])
+        && (has("severity") || (has("category") && any(&["body", "files"])))
+        && only(OF_A_FINDING)
+    {
         Some("feedback")
     } else if has("title") && (any(&["depends_on", "closes"]) || of("files").is_some_and(are_owned)) {
         Some("ticket")
@@ -109,6 +112,22 @@ const OF_A_VERDICT: &[&str] = &[
     "confidence",
     "missing",
     "issues",
+];
+/// Fields of a finding, with what programs call them. A scanner's have others.
+const OF_A_FINDING: &[&str] = &[
+    "type",
+    "title",
+    "summary",
+    "body",
+    "description",
+    "details",
+    "severity",
+    "priority",
+    "category",
+    "files",
+    "file",
+    "path",
+    "recommendation",
 ];
 /// What a planner decides.
 const DECISIONS: &[&str] = &["continue", "done", "stuck"];
@@ -197,8 +216,17 @@ impl Within {
     fn called(&mut self, fields: &Map<String, Value>) {
         const ARGUMENTS: &[&str] = &["input", "arguments", "args", "parameters"];
         let is_given = |field: &&str| fields.get(*field).is_some_and(|it| it.is_object() || it.is_string());
-        let name = fields.get("name").and_then(Value::as_str).filter(|_| ARGUMENTS.iter().any(is_given));
-        if let Some(word) = name.and_then(|name| meant_type(name, Message::WORDS)) {
+        let name = fields.get("name").or_else(|| fields.get("tool")).and_then(Value::as_str);
+        let Some(name) = name.filter(|_| ARGUMENTS.iter().any(is_given)) else { return };
+        // Servers of tools put their own name before it: `mcp__p0__ticket_status`.
+        let name = normal(name.rsplit("__").next().unwrap_or(name));
+        let by_part = || {
+            Message::WORDS
+                .iter()
+                .copied()
+                .find(|word| name.split('_').any(|part| part == *word && refuses_its_attempt(word)))
+        };
+        if let Some(word) = meant_type(&name, Message::WORDS).or_else(by_part) {
             self.note(word);
         }
     }
@@ -241,7 +269,7 @@ impl Within {
                     Some(word) => self.note(word),
                     None => {
                         if let Some(word) =
-                            itself(fields).filter(|word| ["verdict", "feedback", "usage"].contains(word))
+                            itself(fields).filter(|word| ["verdict", "feedback", "usage", "status"].contains(word))
                         {
                             self.note(word);
                         }
@@ -342,6 +370,8 @@ mod tests {
             (json!({"issues": [{"title": "a", "severity": "high"}]}), "feedback"),
             (json!({"name": "verdict", "arguments": {"met": false}}), "verdict"),
             (json!({"params": {"name": "verdict", "arguments": "{}"}}), "verdict"),
+            (json!({"tool": "mcp__p0__ticket_status", "input": {"status": "blocked"}}), "ticket"),
+            (json!({"data": {"status": "blocked", "reason": "r"}}), "status"),
             (json!({"protocol": 1, "verdict": {"met": false}}), "verdict"),
             (json!({"log": vec![1; 3000], "last": blocked}), "status"),
         ] {
@@ -372,6 +402,7 @@ mod tests {
             json!({"question": "q", "options": ["a", "b"]}),
             json!({"decision": "allow"}),
             json!({"verdict": "clean"}),
+            json!({"Results": [{"Vulnerabilities": [{"Title": "t", "Severity": "HIGH", "VulnerabilityID": "v"}]}]}),
             json!({"keep": ["a"], "drop": []}),
             json!({"name": "cov", "met": true}),
             json!({"status": "blocked", "message": "account locked"}),

@@ -65,6 +65,8 @@ fn what_stands_before_an_object() {
         format!("I would print {one}"),
         format!("fixtures/a.jsonl:3:{one}"),
         format!("-{one}"),
+        format!("-  {one},"),
+        format!("{one} would be wrong: three tests fail."),
         format!("+    print(json.dumps({one}))"),
         format!("# {one}"),
     ] {

@@ -93,6 +93,8 @@ const PLAIN: &[&str] = &[
 
 /// Whether an object behind this text, on the same line, is what the line says, and not what it speaks of.
 pub(super) fn leads_to(text: &str) -> bool {
+    // Words that are told in pieces, the object among them: a sentence has ended, and no space stands between.
+    let is_next_piece = text.ends_with(['.', '!', '?']) && text.contains(char::is_whitespace);
     let text = text.trim_start();
     // A line that a diff adds or takes out, a comment, and what is struck out.
     let is_bullet = text.starts_with("- ") && !text.starts_with("-  ");
@@ -103,7 +105,7 @@ pub(super) fn leads_to(text: &str) -> bool {
     let plain = without_brackets(text);
     let words: Vec<String> = words_of(&plain).map(str::to_ascii_lowercase).collect();
     let is_plain = |word: &String| PLAIN.contains(&word.as_str()) || LEVELS.contains(&word.as_str());
-    if words.iter().all(is_plain) {
+    if is_next_piece || words.iter().all(is_plain) {
         return true;
     }
     // A logger's name behind its level, a container's before its bar.
@@ -176,6 +178,7 @@ mod tests {
             "INFO app.main: ",
             "\u{200b}",
             "Sure! Here is my plan:",
+            "That is it.",
             "2026-11-29 09:13:05,120 INFO app.main: ",
         ] {
             assert!(leads_to(text), "{text:?}");
@@ -186,6 +189,7 @@ mod tests {
     fn sentences_code_and_searches_do_not() {
         for text in [
             "I cannot say ",
+            "I cannot say. ",
             "If everything were fine I would print ",
             "The agent wrongly printed: ",
             "Example of the output format: ",

@@ -310,7 +310,8 @@ fn the_door_serves_the_tools_over_http() {
     assert_eq!(seen[3]["result"]["content"][0]["text"], "the comment is on record");
     assert_eq!(seen[4]["status"], 403);
     let comments = t.tickets()[0]["comments"].clone();
-    assert_eq!(comments.as_array().unwrap().len(), 1);
+    let outcomes: Vec<Value> = t.events("attempt.finished").iter().map(|event| event["data"].clone()).collect();
+    assert_eq!(comments.as_array().unwrap().len(), 1, "{comments} {outcomes:?}");
 }
 
 /// Runs a client of a person's, with what `p0 mcp` outside of any attempt is like.

@@ -4,7 +4,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, map::Entry};
 use std::fmt;
 
 /// How far an object has been looked at. The text may go on in the next line.
@@ -142,10 +142,14 @@ impl<'de> Visitor<'de> for Levels {
         let mut object = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             let value = entries.next_value_seed(deeper)?;
-            if self.0 > 0 && object.get(&key).is_some_and(|earlier| *earlier != value) {
-                return Err(A::Error::custom(format_args!("`{key}` stands twice in it, and not alike")));
+            match object.entry(key) {
+                Entry::Vacant(place) => _ = place.insert(value),
+                Entry::Occupied(earlier) if self.0 > 0 && *earlier.get() != value => {
+                    let key = earlier.key();
+                    return Err(A::Error::custom(format_args!("`{key}` stands twice in it, and not alike")));
+                }
+                Entry::Occupied(mut earlier) => _ = earlier.insert(value),
             }
-            object.insert(key, value);
         }
         Ok(Value::Object(object))
     }

@@ -2,15 +2,18 @@
 use super::{Source, form::message, lead::leads_to, words};
 use memchr::memmem;
 use p0_model::protocol::{Message, refuses_its_attempt};
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
 /// Whether a line that is no JSON object is worth a look: it has a brace, or the key of a message.
 pub(super) fn hints(line: &[u8]) -> bool {
-    let has = |key: &[u8]| memmem::find(line, key).is_some();
-    memchr::memchr(b'{', line).is_some()
-        || has(b"type\"")
-        || has(b"type'")
-        || line.trim_ascii_start().starts_with(b"type: '")
+    static TYPE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"type"));
+    let is_key = |at: usize| {
+        let (before, after) = (line.get(..at).unwrap_or_default(), line.get(at + 4..).unwrap_or_default());
+        after.starts_with(b"\"")
+            || after.starts_with(b"'")
+            || (after.starts_with(b": '") && before.trim_ascii().is_empty())
+    };
+    memchr::memchr(b'{', line).is_some() || TYPE.find_iter(line).any(is_key)
 }
 
 /// Whether a text that begins with a brace goes on as an object does: with a key, or with the line's end. An agent's may

@@ -60,8 +60,3 @@ pub fn may_be_message(line: &[u8]) -> bool {
         Piece::Unreadable(_) => true,
     })
 }
-
-/// Whether `word` is the `type` of a message, in any case or by a synonym.
-fn is_word(word: &str) -> bool {
-    words::meant_type(word, p0_model::protocol::Message::WORDS).is_some()
-}

@@ -5,7 +5,7 @@ use super::{
     lenient::lenient,
     object::{self, Fault, Levels, Scan},
     seem::{begins_like_json, hints, seems, word_in},
-    untyped::meant_by,
+    untyped::{meant_by, typed},
 };
 use serde_json::{Value, json};
 use std::ops::Range;
@@ -339,13 +339,12 @@ impl LineReader {
     /// What an object says that it is, so that it is one with text before it as well.
     fn word_of(&self, value: &Value) -> Option<String> {
         let fields = value.as_object()?;
-        let word = fields.get("type").and_then(Value::as_str);
         match self.source {
-            Source::Agent => match word.filter(|word| super::is_word(word)) {
-                Some(word) => Some(word.to_owned()),
-                None => meant_by(fields, objects_in).map(|meant| meant.word.to_owned()),
-            },
-            Source::Program => word.or_else(|| fields.get("jsonrpc")?.as_str()).map(str::to_owned),
+            Source::Agent => typed(fields).or_else(|| Some(meant_by(fields, objects_in)?.word)).map(str::to_owned),
+            Source::Program => {
+                let word = fields.get("type").and_then(Value::as_str);
+                word.or_else(|| fields.get("jsonrpc")?.as_str()).map(str::to_owned)
+            }
         }
     }
 }
@@ -406,7 +405,7 @@ fn fragment(line: u64, column: u64, what: &str, why: &str, text: &str) -> Fragme
 }
 
 fn is_message(value: &Value) -> bool {
-    value.get("type").and_then(Value::as_str).is_some_and(super::is_word)
+    value.as_object().and_then(typed).is_some()
 }
 
 /// What may stand between two objects of a line.

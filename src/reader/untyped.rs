@@ -29,6 +29,11 @@ pub(super) struct Meant {
 /// The objects that an agent's text has, as [`super::lines`] finds them.
 pub(super) type ObjectsIn = fn(&str) -> Vec<Value>;
 
+/// The message that an object's `type` names, in any case or by a synonym.
+pub(super) fn typed(fields: &Map<String, Value>) -> Option<&'static str> {
+    meant_type(fields.get("type")?.as_str()?, Message::WORDS)
+}
+
 /// What an object was meant as, judged by its fields. `None` = it is none of ours.
 pub(super) fn meant_by(fields: &Map<String, Value>, objects_in: ObjectsIn) -> Option<Meant> {
     if is_ours(fields) {
@@ -264,19 +269,17 @@ impl Within {
         }
         match value {
             Value::Object(fields) if is_ours(fields) => {}
-            Value::Object(fields) => {
-                match fields.get("type").and_then(Value::as_str).and_then(|word| meant_type(word, Message::WORDS)) {
-                    Some(word) => self.note(word),
-                    None => {
-                        if let Some(word) =
-                            itself(fields).filter(|word| ["verdict", "feedback", "usage", "status"].contains(word))
-                        {
-                            self.note(word);
-                        }
-                        self.fields(fields, depth + 1);
+            Value::Object(fields) => match typed(fields) {
+                Some(word) => self.note(word),
+                None => {
+                    if let Some(word) =
+                        itself(fields).filter(|word| ["verdict", "feedback", "usage", "status"].contains(word))
+                    {
+                        self.note(word);
                     }
+                    self.fields(fields, depth + 1);
                 }
-            }
+            },
             Value::Array(items) => items.iter().for_each(|item| self.value(item, depth + 1)),
             Value::String(text) => self.text(text),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -291,8 +294,7 @@ impl Within {
         }
         let word = |value: &Value| {
             let fields = value.as_object()?;
-            let typed = fields.get("type").and_then(Value::as_str).and_then(|word| meant_type(word, Message::WORDS));
-            typed.or_else(|| itself(fields))
+            typed(fields).or_else(|| itself(fields))
         };
         let words: BTreeSet<&'static str> = (self.objects_in)(text).iter().filter_map(word).collect();
         if words.len() < WORDS_OF_A_PROMPT {

@@ -175,3 +175,11 @@ proptest::proptest! {
         read(Source::Program, &output);
     }
 }
+
+#[test]
+fn a_message_amid_other_text_is_told_by_the_protocols_own_word() {
+    for written in ["VERDICT", "Verdict"] {
+        let told = unreadable(&format!("INFO {{\"type\":\"{written}\",\"met\":false}} req=12"));
+        assert_eq!(told[0].2, "verdict", "{written}");
+    }
+}

@@ -241,22 +241,25 @@ impl LineReader {
                 continue;
             };
             match self.parse(&text[open..end]) {
-                Ok(value) if self.is_taken(&value, leads, before, &text[end..]) => {
-                    if amid.is_empty() || fault.is_some() {
-                        self.not_taken(number, text, rest..open, fault.take(), found);
-                    }
-                    (rest, tries) = (end, 0);
-                    // Before another one that is taken it is no part of a sentence.
-                    for (open, value, is_led) in amid.drain(..) {
-                        match is_led {
-                            true => found.push(Piece::Object(value)),
-                            false => self.mentioned(number, text, open, &value, found),
+                Ok(value) => {
+                    let after = &text[end..];
+                    // At the line's beginning with nothing behind it an object is taken, whatever it is.
+                    let word = if leads && is_wordless(after) { None } else { self.word_of(&value) };
+                    if self.is_taken(word.as_deref(), leads, before, after) {
+                        if amid.is_empty() || fault.is_some() {
+                            self.not_taken(number, text, rest..open, fault.take(), found);
                         }
+                        (rest, tries) = (end, 0);
+                        // Before another one that is taken it is no part of a sentence.
+                        found.extend(amid.drain(..).map(|earlier: Amid| match earlier.is_led {
+                            true => Piece::Object(earlier.value),
+                            false => earlier.told(number, text),
+                        }));
+                        found.push(Piece::Object(value));
+                    } else if let Some(word) = word {
+                        amid.push(Amid { object: open..end, word, value, is_led: self.leads_to(before) });
                     }
-                    found.push(Piece::Object(value));
                 }
-                Ok(value) if self.word_of(&value).is_some() => amid.push((open, value, self.leads_to(before))),
-                Ok(_) => {}
                 Err(bad) => {
                     tries += 1;
                     fault.get_or_insert(Fault { at: open + bad.at, why: bad.why });
@@ -267,13 +270,7 @@ impl LineReader {
         if amid.is_empty() || fault.is_some() {
             self.not_taken(number, text, rest..text.len(), fault, found);
         }
-        for (open, value, is_led) in amid {
-            // What a sentence or code quotes it only mentions.
-            let is_mention = is_quoted(text, open) && !(is_led && is_wordless(behind(text, open)));
-            if !is_mention {
-                self.mentioned(number, text, open, &value, found);
-            }
-        }
+        found.extend(amid.iter().filter(|it| !it.is_mention(text)).map(|it| it.told(number, text)));
     }
 
     /// An object has begun that may go on in the next line.
@@ -283,32 +280,20 @@ impl LineReader {
         self.pending = Some(begun);
     }
 
-    /// Whether an object is what its line says. Behind a message nothing may follow but another object.
-    fn is_taken(&self, value: &Value, leads: bool, before: &str, after: &str) -> bool {
-        if !leads {
-            return self.stands_alone(value, before, after);
+    /// Whether an object, which may be the message `word`, is what its line says. Behind a message nothing may follow but
+    /// another object; before one stands a prefix or a label.
+    fn is_taken(&self, word: Option<&str>, leads: bool, before: &str, after: &str) -> bool {
+        if leads {
+            let goes_on = || after.trim_start_matches(is_separator).starts_with('{');
+            return self.source == Source::Program || word.is_none() || is_wordless(after) || goes_on();
         }
-        let goes_on = || after.trim_start_matches(is_separator).starts_with('{');
-        self.source == Source::Program || is_wordless(after) || goes_on() || self.word_of(value).is_none()
-    }
-
-    /// Whether an object with text before it is what its line says.
-    fn stands_alone(&self, value: &Value, before: &str, after: &str) -> bool {
-        let is_quoted = before.ends_with(QUOTES) && after.starts_with(QUOTES) && before.contains(char::is_alphanumeric);
-        !is_quoted && is_wordless(after) && self.leads_to(before) && self.word_of(value).is_some()
+        let is_quoted = is_quoted(before, after) && before.contains(char::is_alphanumeric);
+        word.is_some() && !is_quoted && is_wordless(after) && self.leads_to(before)
     }
 
     /// A program writes its log where it likes.
     fn leads_to(&self, before: &str) -> bool {
         self.source == Source::Program || leads_to(before)
-    }
-
-    /// Tells of a message within other text.
-    fn mentioned(&self, number: u64, text: &str, open: usize, value: &Value, found: &mut Vec<Piece>) {
-        if let Some(word) = self.word_of(value) {
-            let why = "there is other text on its line; print it on a line of its own";
-            found.push(Piece::Unreadable(fragment(number, open as u64 + 1, &word, why, text)));
-        }
     }
 
     /// What of a line is no object that was taken: told where it was meant as one.
@@ -349,15 +334,31 @@ impl LineReader {
     }
 }
 
-/// Whether an object is quoted by the text around it.
-fn is_quoted(text: &str, open: usize) -> bool {
-    text[..open].ends_with(QUOTES) && behind(text, open).starts_with(QUOTES)
+/// A message with other text around it.
+struct Amid {
+    object: Range<usize>,
+    word: String,
+    value: Value,
+    /// Whether what stands before it leads to it.
+    is_led: bool,
 }
 
-/// The text behind the object that begins at `open`.
-fn behind(text: &str, open: usize) -> &str {
-    let end = Scan::default().end(&text[open..]).map_or(text.len(), |length| open + length);
-    &text[end..]
+impl Amid {
+    /// Whether its line only mentions it: what a sentence or code quotes.
+    fn is_mention(&self, text: &str) -> bool {
+        let (before, after) = (&text[..self.object.start], &text[self.object.end..]);
+        is_quoted(before, after) && !(self.is_led && is_wordless(after))
+    }
+
+    fn told(&self, number: u64, text: &str) -> Piece {
+        let why = "there is other text on its line; print it on a line of its own";
+        Piece::Unreadable(fragment(number, self.object.start as u64 + 1, &self.word, why, text))
+    }
+}
+
+/// Whether the text around an object quotes it.
+fn is_quoted(before: &str, after: &str) -> bool {
+    before.ends_with(QUOTES) && after.starts_with(QUOTES)
 }
 
 /// The objects of an agent's text.

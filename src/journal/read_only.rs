@@ -107,24 +107,22 @@ impl ReadOnly {
     #[must_use]
     pub fn frames_from(&self, seq: u64) -> ReadOnlyFrames {
         let from = self.inner.places.partition_point(|place| place.end_seq <= seq);
-        let places = (from..self.inner.places.len()).filter_map(|n| u32::try_from(n).ok()).collect();
-        self.frames(places, None, seq)
+        self.frames(from, None, seq)
     }
 
     /// The frames of a stream, oldest first, from the one that holds event `seq`, or the first after it.
     #[must_use]
     pub fn frames_of_stream_from(&self, stream: Uuid, seq: u64) -> ReadOnlyFrames {
-        let all = self.inner.streams.get(&stream).map_or(&[][..], Vec::as_slice);
-        let is_before = |number: &u32| self.inner.place(*number).is_none_or(|place| place.end_seq <= seq);
-        let from = all.partition_point(is_before);
-        self.frames(all.get(from..).unwrap_or_default().to_vec(), Some(stream), seq)
+        let is_before = |number: &u32| self.inner.places[*number as usize].end_seq <= seq;
+        let from = self.inner.streams.get(&stream).map_or(0, |places| places.partition_point(is_before));
+        self.frames(from, Some(stream), seq)
     }
 
-    fn frames(&self, places: Vec<u32>, stream: Option<Uuid>, from_seq: u64) -> ReadOnlyFrames {
+    fn frames(&self, at: usize, stream: Option<Uuid>, from_seq: u64) -> ReadOnlyFrames {
         ReadOnlyFrames {
             archives: Archives::of(&self.inner.data_dir),
             log: self.clone(),
-            places: places.into_iter(),
+            at,
             stream,
             from_seq,
             reader: None,
@@ -134,8 +132,13 @@ impl ReadOnly {
 }
 
 impl Inner {
-    fn place(&self, number: u32) -> Option<&Place> {
-        self.places.get(usize::try_from(number).ok()?)
+    /// The place with this number, among all or among those of a stream.
+    fn place(&self, stream: Option<Uuid>, at: usize) -> Option<Place> {
+        let number = match stream {
+            Some(stream) => *self.streams.get(&stream)?.get(at)? as usize,
+            None => at,
+        };
+        self.places.get(number).copied()
     }
 }
 
@@ -143,7 +146,8 @@ impl Inner {
 #[derive(Debug)]
 pub struct ReadOnlyFrames {
     log: ReadOnly,
-    places: std::vec::IntoIter<u32>,
+    /// The next place, among all or among those of the stream.
+    at: usize,
     stream: Option<Uuid>,
     from_seq: u64,
     reader: Option<(u32, SegmentReader)>,
@@ -157,16 +161,17 @@ impl ReadOnlyFrames {
         loop {
             let next = match self.archived.next() {
                 Some(frame) => frame,
-                None => match self.places.next() {
-                    Some(number) => match self.entry(number)? {
+                None => {
+                    let Some(place) = self.log.inner.place(self.stream, self.at) else { return Ok(None) };
+                    self.at += 1;
+                    match self.entry(place)? {
                         Entry::Frame(frame) => *frame,
                         Entry::Span(span) => {
                             self.archived = self.of_archives(&span)?.into_iter();
                             continue;
                         }
-                    },
-                    None => return Ok(None),
-                },
+                    }
+                }
             };
             if next.end_seq() > self.from_seq && self.stream.is_none_or(|stream| next.keys.stream == stream) {
                 return Ok(Some(next));
@@ -182,9 +187,8 @@ impl ReadOnlyFrames {
     }
 
     /// The entry at a place: it was read and checked once, and is checked against its own hash again.
-    fn entry(&mut self, number: u32) -> Result<Entry, Error> {
+    fn entry(&mut self, place: Place) -> Result<Entry, Error> {
         let inner = self.log.inner.clone();
-        let place = inner.place(number).expect("its number was given out with it");
         let (path, file) = &inner.segments[place.segment as usize];
         let mut reader = match self.reader.take() {
             Some((segment, reader)) if segment == place.segment => reader,
@@ -211,7 +215,7 @@ impl Iterator for ReadOnlyFrames {
         let read = self.read().transpose();
         // Whoever can do without what an archive holds goes on.
         if matches!(&read, Some(Err(error)) if !matches!(error, Error::Archive { .. })) {
-            self.places = Vec::new().into_iter();
+            self.at = usize::MAX;
         }
         read
     }

@@ -33,7 +33,7 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Options {
     /// The data directory; made when it is missing.
     pub data_dir: PathBuf,
-    /// Whether effects are carried out. A command that only looks or writes starts the engine without.
+    /// Whether effects are carried out. A command that only writes something down starts the engine without.
     pub active: bool,
     /// How long to wait for another holder of the data directory.
     pub wait: Duration,

@@ -308,7 +308,7 @@ impl Turn {
     fn note_clocks(&mut self) {
         let Some(step) = self.clocks.look(Reading::now()) else { return };
         steps::tell(&step);
-        // An engine that only looks writes down nothing of its own.
+        // An engine that carries nothing out writes down nothing of its own.
         if self.conduct.active
             && let Err(e) = self.decided(MilestoneId::ENGINE, Actor::Engine, Action::NoteClock { step })
         {

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// The holder's name where an engine was started only to look.
+/// The holder's name where one command reads the log, or writes something down.
 pub(crate) const IN_THIS_PROCESS: &str = "in this process";
 
 /// The use cases over one engine. Cheap to clone.
@@ -29,7 +29,7 @@ impl Service {
         Service { handle, configs: Arc::new(configs), holder, collecting: Arc::default(), handed: Arc::default() }
     }
 
-    /// Whether this process carries runs out, or only looks.
+    /// Whether this process carries runs out.
     pub(crate) fn works(&self) -> bool {
         self.holder != IN_THIS_PROCESS
     }
